@@ -1,0 +1,1 @@
+"""Coarse stage: morphable model, regression and fitting of its coefficients."""

@@ -1,0 +1,1 @@
+"""Scripts that build the shipped face model."""

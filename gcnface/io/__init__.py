@@ -1,0 +1,1 @@
+"""Reading photographs, writing meshes and pictures."""

@@ -1,0 +1,1 @@
+"""Refinement: mesh graph networks, FaceNet, refinement losses."""

@@ -1,0 +1,1 @@
+"""Meshes into pictures: camera, rasteriser, shading, visibility, sampling, baking."""
