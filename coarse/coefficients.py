@@ -1,0 +1,136 @@
+"""Coefficients of the coarse face and the one table that lays them out in a vector.
+
+Deng et al. 2019 regress one vector of 257 numbers; here the same idea serves any face model: `CoefficientLayout` is the
+only place that knows which slice of the vector means what and how a raw network output becomes a physical quantity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from render.shapes import check_shape
+
+NAMES = ("identity", "expression", "albedo", "rotation", "translation", "lighting")
+
+AMBIENT_INTENSITY = 0.9
+"""Mean shading of the neutral light (1 would show the albedo as it is)."""
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """What describes one face (a row) in one photograph.
+
+    Attributes:
+        identity: (B, Ni), unit Gaussian under the model's prior.
+        expression: (B, Ne), face units; 0 is rest, 1 the full unit.
+        albedo: (B, Na), unit Gaussian under the model's prior.
+        rotation: (B, 3) axis-angle of the head, rad; zero looks into the camera.
+        translation: (B, 3) of the model's origin in camera space, mm.
+        lighting: (B, 9, 3) spherical-harmonic radiance, RGB, linear light (see `render.lighting`).
+    """
+
+    identity: Tensor
+    expression: Tensor
+    albedo: Tensor
+    rotation: Tensor
+    translation: Tensor
+    lighting: Tensor
+
+    def __post_init__(self) -> None:
+        bound = check_shape("identity", self.identity, "B I")
+        batch = {"B": bound["B"]}
+        check_shape("expression", self.expression, "B E", **batch)
+        check_shape("albedo", self.albedo, "B A", **batch)
+        check_shape("rotation", self.rotation, "B 3", **batch)
+        check_shape("translation", self.translation, "B 3", **batch)
+        check_shape("lighting", self.lighting, "B 9 3", **batch)
+
+    def named(self) -> dict[str, Tensor]:
+        """The fields by name, in the order of the layout."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def detach(self) -> Coefficients:
+        """The same values outside the autograd graph."""
+        return Coefficients(**{name: value.detach() for name, value in self.named().items()})
+
+    def __getitem__(self, rows: slice) -> Coefficients:
+        """A slice of the batch."""
+        return Coefficients(**{name: value[rows] for name, value in self.named().items()})
+
+
+@dataclass(frozen=True)
+class CoefficientLayout:
+    """The table: how many numbers each part has, in the order of `NAMES`, and what a raw zero means.
+
+    A raw vector is what networks emit and optimisers move: every entry is of order one and zero is the neutral face,
+    upright, at the crop's standard distance, under a white ambient light. `decode` turns it into `Coefficients`.
+    """
+
+    identity: int = 80
+    expression: int = 52
+    albedo: int = 40
+    neutral_translation_mm: tuple[float, float, float] = (0.0, 0.0, 1000.0)
+    translation_unit_mm: tuple[float, float, float] = (10.0, 10.0, 50.0)
+    rotation_unit_rad: float = 0.3
+    lighting_unit: float = 0.3
+    expression_unit: float = 0.3
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Numbers a part has, by name."""
+        return {
+            "identity": self.identity,
+            "expression": self.expression,
+            "albedo": self.albedo,
+            "rotation": 3,
+            "translation": 3,
+            "lighting": 27,
+        }
+
+    @property
+    def total(self) -> int:
+        """Length of the vector."""
+        return sum(self.sizes.values())
+
+    def split(self, vector: Tensor) -> dict[str, Tensor]:
+        """Cut (B, total) into its parts by name, each (B, n)."""
+        check_shape("vector", vector, "B N", N=self.total)
+        return dict(zip(self.sizes, vector.split(list(self.sizes.values()), dim=1), strict=True))
+
+    def decode(self, vector: Tensor) -> Coefficients:
+        """Raw (B, total) to physical units."""
+        raw = self.split(vector)
+        offset = vector.new_tensor(self.neutral_translation_mm)
+        unit = vector.new_tensor(self.translation_unit_mm)
+        lighting = raw["lighting"].reshape(-1, 9, 3) * self.lighting_unit
+        ambient = torch.zeros_like(lighting)
+        ambient[:, 0] = AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
+        return Coefficients(
+            identity=raw["identity"],
+            expression=raw["expression"] * self.expression_unit,
+            albedo=raw["albedo"],
+            rotation=raw["rotation"] * self.rotation_unit_rad,
+            translation=offset + raw["translation"] * unit,
+            lighting=ambient + lighting,
+        )
+
+    def encode(self, coefficients: Coefficients) -> Tensor:
+        """Physical units back to the raw (B, total) vector; the inverse of `decode`."""
+        c = coefficients
+        offset = c.translation.new_tensor(self.neutral_translation_mm)
+        unit = c.translation.new_tensor(self.translation_unit_mm)
+        ambient = torch.zeros_like(c.lighting)
+        ambient[:, 0] = AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
+        parts = (
+            c.identity,
+            c.expression / self.expression_unit,
+            c.albedo,
+            c.rotation / self.rotation_unit_rad,
+            (c.translation - offset) / unit,
+            ((c.lighting - ambient) / self.lighting_unit).flatten(1),
+        )
+        return torch.cat(parts, dim=1)

@@ -1,0 +1,108 @@
+"""Losses of weakly supervised coefficient regression (Deng et al. 2019, section 3), as pure functions of tensors.
+
+Each returns one scalar averaged over the batch; their weights live in `CoarseLossWeights`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coarse.coefficients import Coefficients
+from render.shapes import check_shape
+
+LANDMARK_EMPHASIS_FROM_468 = (1, 2, 4, 5, 6, 168, 195, 197, 13, 14, 78, 80, 81, 82, 87, 88, 95, 178) + (
+    191, 308, 310, 311, 312, 317, 318, 324, 402, 415,
+)  # fmt: skip
+"""Bridge of the nose and inner lips, which Deng et al. weigh 20 times the rest among their 68 points."""
+
+
+@dataclass(frozen=True)
+class CoarseLossWeights:
+    """Weights of the terms; the defaults are the published ones (Deng's released code)."""
+
+    landmarks: float = 1.6e-3
+    """Squared landmark distance, px^2 at 224 px."""
+    landmark_emphasis: float = 20.0
+    """How much more the bridge of the nose and the inner lips count."""
+    photometric: float = 1.92
+    """Colour distance inside the skin mask."""
+    identity: float = 0.2
+    """1 - cosine of FaceNet embeddings of render and photo."""
+    coefficients: float = 3e-4
+    """Prior; scales the three terms below."""
+    prior_identity: float = 1.0
+    prior_expression: float = 0.8
+    prior_albedo: float = 1.7e-2
+    expression_range: float = 0.0
+    """Squared overshoot of face units outside [0, 1] (our units are one-sided; the published bases are not)."""
+    gamma: float = 10.0
+    """Distance of the light from white."""
+    reflectance: float = 5.0
+    """Variance of the albedo over the skin."""
+
+
+def landmark_loss(points_px: Tensor, truth_px: Tensor, emphasis: float = 1.0) -> Tensor:
+    """Weighted mean squared distance of projected landmarks, px^2 (Deng et al. 2019, eq. 4).
+
+    Args:
+        points_px: (B, 468, 2) projected model landmarks.
+        truth_px: (B, 468, 2).
+        emphasis: weight of `LANDMARK_EMPHASIS_FROM_468` against 1 for the others.
+    """
+    bound = check_shape("points_px", points_px, "B 468 2")
+    check_shape("truth_px", truth_px, "B 468 2", B=bound["B"])
+    weight = torch.ones(468, device=points_px.device)
+    weight[list(LANDMARK_EMPHASIS_FROM_468)] = emphasis
+    return (weight * (points_px - truth_px).square().sum(-1)).mean()
+
+
+def landmark_distance_loss(points_px: Tensor, truth_px: Tensor) -> Tensor:
+    """Mean distance over sqrt(box area) of the true points: the figure that is reported, as a loss."""
+    box = truth_px.amax(1) - truth_px.amin(1)
+    side = box.prod(dim=1).sqrt().clamp(min=1.0)
+    distance = ((points_px - truth_px).square().sum(-1) + 1e-4).sqrt()
+    return (distance.mean(dim=1) / side).mean()
+
+
+def photometric_loss(render: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
+    """sum(mask * |render - photo|_2) / sum(mask), per photo, then averaged (eq. 2; the norm is over RGB).
+
+    Args:
+        render: (B, H, W, 3) sRGB.
+        photo: (B, H, W, 3) sRGB.
+        mask: (B, H, W) attention in [0, 1]: skin that the render covers.
+    """
+    distance = ((render - photo).square().sum(-1) + 1e-8).sqrt()
+    return ((distance * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1.0)).mean()
+
+
+def identity_loss(render_embedding: Tensor, photo_embedding: Tensor) -> Tensor:
+    """1 - cosine of two (B, D) embeddings (eq. 5)."""
+    return 1 - torch.cosine_similarity(render_embedding, photo_embedding, dim=1).mean()
+
+
+def coefficient_prior(coefficients: Coefficients, weights: CoarseLossWeights) -> Tensor:
+    """Weighted squared norms of identity, expression and albedo (eq. 6), and the range of the face units."""
+    c, w = coefficients, weights
+    expression = c.expression
+    overshoot = (expression.clamp(max=0.0).square() + (expression - 1).clamp(min=0.0).square()).sum(1)
+    squares = (
+        w.prior_identity * c.identity.square().sum(1)
+        + w.prior_expression * expression.square().sum(1)
+        + w.prior_albedo * c.albedo.square().sum(1)
+    )
+    return (w.coefficients * squares + w.expression_range * overshoot).mean()
+
+
+def gamma_loss(lighting: Tensor) -> Tensor:
+    """Mean squared distance of the light (B, 9, 3) from its own grey: skin colour belongs into the albedo."""
+    return (lighting - lighting.mean(dim=2, keepdim=True)).square().mean()
+
+
+def reflectance_loss(albedo: Tensor, skin: Tensor) -> Tensor:
+    """Variance of the albedo (B, V, 3) over the skin vertices `skin` (V,), flattening what light should explain."""
+    inside = albedo[:, skin]
+    return (inside - inside.mean(dim=1, keepdim=True)).square().mean()

@@ -1,0 +1,124 @@
+"""The regressor: a residual network from an aligned crop to raw coefficients.
+
+R-Net of Deng et al. 2019 is a ResNet-50 (He et al. 2016) with one linear head a group of coefficients, initialised to zero
+so that training starts from the neutral face. `LIGHT` is the backbone that ships: basic blocks, three quarters of
+ResNet-18's width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from coarse.coefficients import CoefficientLayout
+from render.shapes import check_shape
+
+SHIPPED_WEIGHTS = Path(__file__).parent / "assets" / "regressor.safetensors"
+
+
+@dataclass(frozen=True)
+class ResNetConfig:
+    """A residual network's size."""
+
+    depths: tuple[int, int, int, int] = (2, 2, 2, 2)
+    """Blocks a stage."""
+    width: int = 48
+    """Channels of the first stage; each further stage doubles them."""
+    bottleneck: bool = False
+    """1x1-3x3-1x1 blocks with fourfold output (ResNet-50) instead of two 3x3 convolutions."""
+
+
+LIGHT = ResNetConfig()
+RESNET50 = ResNetConfig(depths=(3, 4, 6, 3), width=64, bottleneck=True)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class ResidualBlock(nn.Module):
+    """relu(f(x) + shortcut(x)); He et al. 2016, figure 5.
+
+    Shapes:
+        (B, C, H, W) -> (B, C', H / stride, W / stride).
+    """
+
+    def __init__(self, inputs: int, width: int, stride: int, *, bottleneck: bool) -> None:
+        super().__init__()
+        outputs = 4 * width if bottleneck else width
+        if bottleneck:
+            kernels, channels = (1, 3, 1), (inputs, width, width, outputs)
+        else:
+            kernels, channels = (3, 3), (inputs, width, width)
+        strides = [stride if i == len(kernels) - 2 else 1 for i in range(len(kernels))]
+        layers: list[nn.Module] = []
+        for i, kernel in enumerate(kernels):
+            layers += [_conv(channels[i], channels[i + 1], kernel, strides[i]), nn.ReLU(inplace=True)]
+        self.body = nn.Sequential(*layers[:-1])
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else _conv(inputs, outputs, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class CoefficientRegressor(nn.Module):
+    """Crop to raw coefficient vector (`CoefficientLayout.decode` gives it units).
+
+    Shapes:
+        (B, 3, 224, 224) sRGB in [0, 1] -> (B, layout.total).
+    """
+
+    def __init__(self, layout: CoefficientLayout, config: ResNetConfig = LIGHT) -> None:
+        super().__init__()
+        expansion = 4 if config.bottleneck else 1
+        self.stem = nn.Sequential(_conv(3, config.width, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        blocks: list[nn.Module] = []
+        inputs = config.width
+        for stage, depth in enumerate(config.depths):
+            width = config.width << stage
+            for i in range(depth):
+                stride = 2 if stage > 0 and i == 0 else 1
+                blocks.append(ResidualBlock(inputs, width, stride, bottleneck=config.bottleneck))
+                inputs = width * expansion
+        self.blocks = nn.Sequential(*blocks)
+        self.layout = layout
+        self.heads = nn.ModuleDict({name: nn.Linear(inputs, size) for name, size in layout.sizes.items()})
+        for head in self.heads.values():
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def features(self, crops: Tensor) -> Tensor:
+        """(B, 3, H, W) to pooled features (B, F)."""
+        check_shape("crops", crops, "B 3 H W")
+        return self.blocks(self.stem(crops * 2 - 1)).mean(dim=(2, 3))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Raw coefficient vectors (B, layout.total)."""
+        features = self.features(crops)
+        return torch.cat([head(features) for head in self.heads.values()], dim=1)
+
+
+def load_regressor(layout: CoefficientLayout, path: Path | None = None) -> CoefficientRegressor:
+    """The shipped regressor (or the one at `path`), in evaluation mode.
+
+    Raises:
+        ValueError: the file is missing, or was trained for another face model.
+    """
+    from safetensors.torch import load_file
+
+    path = path or SHIPPED_WEIGHTS
+    if not path.is_file():
+        raise ValueError(f"{path}: regressor weights are missing; reinstall the package or train them anew")
+    network = CoefficientRegressor(layout)
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
+    try:
+        network.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights do not fit this face model's {layout.total} coefficients: {error}") from error
+    return network.eval()
