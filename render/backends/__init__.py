@@ -1,1 +1,1 @@
-"""Rasteriser backends behind one signature."""
+"""Rasterisers with one signature; `render.rasterize` chooses."""

@@ -1,0 +1,110 @@
+"""Light as real spherical harmonics of order 2, and two published parametrisations of it.
+
+Irradiance after Ramamoorthi and Hanrahan (2001): shading(n) = sum_k A_k Y_k(n) L_k, with the orthonormal real harmonics
+Y_k in the order Y00, Y1-1 (y), Y10 (z), Y11 (x), Y2-2 (xy), Y2-1 (yz), Y20 (3z^2 - 1), Y21 (xz), Y22 (x^2 - y^2), and
+the Lambert factors A of the three bands. Normals are in view axes: x right, y up, z towards the viewer. The 1 / pi of the
+Lambert surface is taken into L: a uniform L_00 = sqrt(4 pi) / pi shades everything with exactly 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from render.shapes import check_shape
+
+LAMBERT_BAND_FACTORS = (math.pi, 2 * math.pi / 3, math.pi / 4)
+"""The half cosine's coefficients in bands 0, 1, 2 (Ramamoorthi and Hanrahan 2001, equation 8)."""
+
+LAMBERT_FACTORS = tuple(LAMBERT_BAND_FACTORS[band] for band in (0, 1, 1, 1, 2, 2, 2, 2, 2))
+"""The same for each of the nine harmonics."""
+
+Y0 = 1 / math.sqrt(4 * math.pi)
+Y1 = math.sqrt(3 / (4 * math.pi))
+Y2 = math.sqrt(15 / (4 * math.pi))
+Y20 = math.sqrt(5 / (16 * math.pi))
+"""Constants of the orthonormal harmonics: 1; x, y, z; xy, yz, xz (and half of it for x^2 - y^2); 3z^2 - 1."""
+
+DEEP3D_INITIAL_LIGHT = 0.8
+"""Added by Deep3DFaceRecon to the first coefficient of every channel before use."""
+
+_ROOT3, _ROOT8 = math.sqrt(3), math.sqrt(8)
+DEEP3D_FACTORS = (1.0, -_ROOT3, _ROOT3, -_ROOT3, _ROOT8, -_ROOT8, _ROOT8, -_ROOT8, _ROOT8)
+"""Ours over Deep3D's coefficient: its factors are pi, 2 pi / sqrt 3, 2 pi / sqrt 8 (ours pi, 2 pi / 3, pi / 4), and its
+harmonics of odd m carry the Condon-Shortley sign."""
+
+DECA_ORDER = (0, 2, 3, 1, 4, 6, 8, 5, 7)
+"""Where our nine harmonics stand among DECA's (1, x, y, z, xy, xz, yz, x^2 - y^2, 3z^2 - 1)."""
+
+
+def sh_basis(normals: Tensor) -> Tensor:
+    """The nine orthonormal harmonics (..., 9) at unit `normals` (..., 3) in view axes."""
+    check_shape("normals", normals, "... 3")
+    x, y, z = normals.unbind(-1)
+    return torch.stack(
+        [
+            torch.full_like(x, Y0),
+            Y1 * y,
+            Y1 * z,
+            Y1 * x,
+            Y2 * x * y,
+            Y2 * y * z,
+            Y20 * (3 * z * z - 1),
+            Y2 * x * z,
+            Y2 / 2 * (x * x - y * y),
+        ],
+        -1,
+    )
+
+
+def shade(normals: Tensor, lighting: Tensor) -> Tensor:
+    """Shading, by which linear albedo is multiplied.
+
+    Args:
+        normals: (B, V, 3) unit, view axes (x right, y up, z towards the viewer).
+        lighting: (B, 9, 3) radiance coefficients of red, green, blue.
+
+    Returns:
+        (B, V, 3); it may be negative under light that no real scene has.
+    """
+    check_shape("normals", normals, "B V 3")
+    check_shape("lighting", lighting, "B 9 3")
+    factors = lighting.new_tensor(LAMBERT_FACTORS)[:, None]
+    return sh_basis(normals) @ (factors * lighting)
+
+
+def ambient_lighting(intensity: float | Tensor = 1.0, batch: int = 1) -> Tensor:
+    """Light (B, 9, 3) from everywhere that shades every normal with `intensity` (a number or (3,))."""
+    level = torch.as_tensor(intensity, dtype=torch.float32)
+    first = (level / (LAMBERT_FACTORS[0] * Y0)).expand(batch, 1, 3)
+    return torch.cat([first, first.new_zeros(batch, 8, 3)], 1)
+
+
+def lighting_from_deep3d_gamma(gamma: Tensor) -> Tensor:
+    """Deep3DFaceRecon's light (Deng et al. 2019) in our coefficients: the same shading at every normal.
+
+    Args:
+        gamma: (B, 27), nine of red, nine of green, nine of blue, without the 0.8 that its code adds.
+
+    Returns:
+        (B, 9, 3). Deep3D multiplies it with sRGB-encoded albedo; the shading itself is reproduced exactly.
+    """
+    check_shape("gamma", gamma, "B 27")
+    initial = gamma.new_tensor([DEEP3D_INITIAL_LIGHT] + [0.0] * 8)[:, None]
+    return (gamma.view(-1, 3, 9).mT + initial) * gamma.new_tensor(DEEP3D_FACTORS)[:, None]
+
+
+def lighting_from_deca(light: Tensor) -> Tensor:
+    """DECA's light (Feng et al. 2021) in our coefficients: the same shading at every normal.
+
+    Args:
+        light: (B, 9, 3) in DECA's order. Its first harmonic lacks the Lambert factor pi, the others are ours.
+
+    Returns:
+        (B, 9, 3).
+    """
+    check_shape("light", light, "B 9 3")
+    factors = light.new_tensor([1 / math.pi] + [1.0] * 8)[:, None]
+    return light[:, list(DECA_ORDER)] * factors
