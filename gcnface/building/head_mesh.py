@@ -1,0 +1,140 @@
+"""The triangle meshes of the head on three nested levels, with their parts and the way between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+from coarse.face_model import PyramidLevel
+from gcnface.building.cage import PARTS, HeadCage, mirror_quads
+from gcnface.building.subdivision import QuadRefinement, catmull_clark, edge_midpoints, refine_triangles, triangulate
+from refine.pyramid import barycentric_upsampling, component_labels, quadric_decimate
+
+FINE_PARTS = ("face", "eyeballs")
+
+
+@dataclass(frozen=True)
+class HeadMesh:
+    """The subdivided head in its final numbering (reverse Cuthill-McKee on every level).
+
+    Attributes:
+        faces: (F, 3) of the finest level.
+        mirror: (V,) mirror table of the finest level.
+        face_quad: (F,) the cage quad each face lies in.
+        stages: sparse matrices from the cage's vertices to the finest level's.
+        levels: the pooling pyramid down to the cage (in the cage's RCM numbering).
+        cage_order: (Vc,) cage vertex of each vertex of the last level.
+    """
+
+    faces: np.ndarray
+    mirror: np.ndarray
+    face_quad: np.ndarray
+    stages: tuple[csr_matrix, ...]
+    levels: tuple[PyramidLevel, ...]
+    cage_order: np.ndarray
+
+
+def head_mesh(cage: HeadCage) -> HeadMesh:
+    """Subdivide twice in the face and the eyeballs, once elsewhere."""
+    count = len(cage.vertices)
+    first = catmull_clark(cage.quads, count)
+    second = catmull_clark(first.quads, first.matrix.shape[0])
+    base = triangulate(cage.quads, cage.vertices, cage.mirror)
+    middle = refine_triangles(base.faces, cage.quads, first, np.ones(len(base.faces), bool))
+    middle_quad = base.parent[middle.parent]
+    chosen = np.isin(cage.part[middle_quad], [PARTS.index(name) for name in FINE_PARTS])
+    fine = refine_triangles(middle.faces, first.quads, second, chosen)
+    used = np.unique(fine.faces)
+    order = [rcm_order(base.faces, count), rcm_order(middle.faces, first.matrix.shape[0])]
+    order.append(used[rcm_order(np.searchsorted(used, fine.faces), len(used))])
+    rank = [_inverse(o, n) for o, n in zip(order, (count, *(r.matrix.shape[0] for r in (first, second))), strict=True)]
+    levels = (
+        _level(rank[2][fine.faces], order, rank, 2, edge_midpoints(middle.faces, first.quads, second), middle.faces),
+        _level(rank[1][middle.faces], order, rank, 1, edge_midpoints(base.faces, cage.quads, first), base.faces),
+        PyramidLevel(rank[0][base.faces].astype(np.int32)),
+    )
+    return HeadMesh(
+        faces=levels[0].faces,
+        mirror=_fine_mirror(cage, first, second, order[2], rank[2]),
+        face_quad=middle_quad[fine.parent],
+        stages=(first.matrix.tocsr(), second.matrix[order[2]].tocsr()),
+        levels=levels,
+        cage_order=order[0],
+    )
+
+
+def extend_pyramid(
+    levels: tuple[PyramidLevel, ...], vertices: np.ndarray, counts: tuple[int, ...]
+) -> tuple[PyramidLevel, ...]:
+    """Add coarser levels by quadric edge collapse onto a subset of the last level's vertices (Vl, 3)."""
+    done, last = list(levels[:-1]), levels[-1]
+    for count in counts:
+        coarse = quadric_decimate(vertices, last.faces, count)
+        order = rcm_order(coarse.faces, len(coarse.kept))
+        kept = coarse.kept[order]
+        faces = _inverse(order, len(order))[coarse.faces]
+        labels = component_labels(last.faces, len(vertices))
+        index, weight = barycentric_upsampling(
+            vertices, vertices[kept], faces, labels_fine=labels, labels_coarse=labels[kept]
+        )
+        done.append(PyramidLevel(last.faces, kept.astype(np.int32), index.astype(np.int32), weight.astype(np.float32)))
+        last, vertices = PyramidLevel(faces.astype(np.int32)), vertices[kept]
+    return (*done, last)
+
+
+def rcm_order(faces: np.ndarray, vertex_count: int) -> np.ndarray:
+    """(V,) reverse Cuthill-McKee order of a mesh's vertices: old index of each new vertex."""
+    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    ones = np.ones(len(sides), np.int8)
+    graph = coo_matrix((ones, (sides[:, 0], sides[:, 1])), shape=(vertex_count, vertex_count)).tocsr()
+    return reverse_cuthill_mckee((graph + graph.T).tocsr(), symmetric_mode=True).astype(np.int64)
+
+
+def _inverse(order: np.ndarray, count: int) -> np.ndarray:
+    rank = np.full(count, -1)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+def _level(
+    faces: np.ndarray,
+    order: list[np.ndarray],
+    rank: list[np.ndarray],
+    at: int,
+    midpoint: np.ndarray,
+    coarse_faces: np.ndarray,
+) -> PyramidLevel:
+    """The level `at` above level `at - 1`: even vertices are kept, odd ones lie between two parents."""
+    coarse_count = len(order[at - 1])
+    parents = np.zeros((len(rank[at]), 2), np.int64)
+    parents[:coarse_count] = np.arange(coarse_count)[:, None]
+    sides = np.stack([coarse_faces, np.roll(coarse_faces, -1, axis=1)], axis=-1)
+    parents[midpoint.ravel()] = sides.reshape(-1, 2)
+    mine = parents[order[at]]
+    even = mine[:, :1] == mine[:, 1:]
+    weight = np.where(even, (1.0, 0.0, 0.0), (0.5, 0.5, 0.0))
+    index = rank[at - 1][np.concatenate([mine, mine[:, :1]], axis=1)]
+    down = rank[at][order[at - 1]]
+    return PyramidLevel(
+        *(faces.astype(np.int32), down.astype(np.int32), index.astype(np.int32), weight.astype(np.float32))
+    )
+
+
+def _fine_mirror(
+    cage: HeadCage, first: QuadRefinement, second: QuadRefinement, order: np.ndarray, rank: np.ndarray
+) -> np.ndarray:
+    middle = _refined_mirror(cage.mirror, cage.quads, first)
+    fine = _refined_mirror(middle, first.quads, second)
+    return rank[fine[order]].astype(np.int32)
+
+
+def _refined_mirror(mirror: np.ndarray, quads: np.ndarray, refinement: QuadRefinement) -> np.ndarray:
+    """Mirror table after one Catmull-Clark step: by the mirrored edges and quads."""
+    count = len(mirror)
+    keys = refinement.edges @ [count, 1]
+    edge_of = np.searchsorted(keys, np.sort(mirror[refinement.edges], axis=1) @ [count, 1])
+    parts = (mirror, count + edge_of, count + len(keys) + mirror_quads(quads, mirror))
+    return np.concatenate(parts)
