@@ -14,7 +14,7 @@ from torch import Tensor
 
 from coarse.coefficients import AMBIENT_INTENSITY
 from coarse.morphable import MorphableModel
-from render.lighting import LAMBERT_BANDS, sh_basis
+from render.lighting import LAMBERT_FACTORS, sh_basis
 
 
 @dataclass(frozen=True)
@@ -26,55 +26,65 @@ class Decomposition:
 
 
 @dataclass(frozen=True)
+class ObservedColours:
+    """What photos show at the vertices of posed faces.
+
+    Attributes:
+        linear: (B, V, 3) linear RGB.
+        skin: (B, V) in [0, 1], how far a vertex shows skin: what the light is estimated from.
+        face: (B, V) in [0, 1], how far it shows the face at all, brows, eyes and lips included.
+        normals_view: (B, V, 3) unit, viewing axes.
+    """
+
+    linear: Tensor
+    skin: Tensor
+    face: Tensor
+    normals_view: Tensor
+
+
+@dataclass(frozen=True)
 class DecompositionSettings:
     """Strengths of the priors, in units of squared colour a vertex."""
 
     rounds: int = 4
-    light_ridge: float = 2e-3
-    white_ridge: float = 2e-2
+    light_ridge: float = 2e-4
+    white_ridge: float = 5e-3
     """Pull of the coloured part of the light towards grey: skin colour belongs into the albedo."""
-    albedo_ridge: float = 2e-4
-    outlier: float = 0.06
+    albedo_ridge: float = 2e-5
+    outlier: float = 0.15
     """Residual at which a vertex's weight falls to a half (highlights, shadows, make-up)."""
 
 
 def decompose(
-    model: MorphableModel,
-    colours: Tensor,
-    weight: Tensor,
-    normals_view: Tensor,
-    settings: DecompositionSettings = DecompositionSettings(),
+    model: MorphableModel, seen: ObservedColours, settings: DecompositionSettings = DecompositionSettings()
 ) -> Decomposition:
     """Find light and albedo coefficients behind observed vertex colours.
 
     Args:
-        model: gives the albedo mean and basis, at the level of the arguments.
-        colours: (B, V, 3) linear RGB sampled from photos.
-        weight: (B, V) how far a vertex was seen as skin, in [0, 1].
-        normals_view: (B, V, 3) unit, viewing axes.
+        model: gives the albedo mean and basis, at the level of the observed vertices.
+        seen: colours, weights and normals.
         settings: priors.
     """
-    design = sh_basis(normals_view) * LAMBERT_BANDS.to(normals_view)
-    albedo = torch.zeros(len(colours), model.albedo_count)
-    robust = weight
-    lighting = torch.zeros(len(colours), 9, 3)
+    design = sh_basis(seen.normals_view) * seen.normals_view.new_tensor(LAMBERT_FACTORS)
+    albedo = seen.linear.new_zeros(len(seen.linear), model.albedo_count)
+    robust = torch.ones_like(seen.skin)
+    lighting = seen.linear.new_zeros(len(seen.linear), 9, 3)
     for _ in range(settings.rounds):
-        base = model.albedo(albedo)
-        lighting = _solve_light(base, colours, robust, design, settings)
+        lighting = _solve_light(model.albedo(albedo), seen.linear, robust * seen.skin, design, settings)
         shading = (design @ lighting).clamp(min=0.02)
         if model.albedo_count:
-            albedo = _solve_albedo(model, colours, robust, shading, settings)
-        residual = (model.albedo(albedo) * shading - colours).norm(dim=2)
-        robust = weight / (1 + (residual / settings.outlier).square())
+            albedo = _solve_albedo(model, seen.linear, robust * seen.face, shading, settings)
+        residual = (model.albedo(albedo) * shading - seen.linear).norm(dim=2)
+        robust = 1 / (1 + (residual / settings.outlier).square())
     return Decomposition(albedo, lighting)
 
 
 def _solve_light(base: Tensor, colours: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
     """Ridge regression of the light: first one grey light, then each channel pulled towards it."""
     total = weight.sum(1).clamp(min=1.0)
-    prior = torch.zeros(9, dtype=design.dtype)
+    prior = design.new_zeros(9)
     prior[0] = AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
-    eye = torch.eye(9, dtype=design.dtype)
+    eye = torch.eye(9).to(design)
     grams, sides = [], []
     for channel in range(3):
         rows = design * base[..., channel, None] * weight[..., None].sqrt()
@@ -92,7 +102,7 @@ def _solve_albedo(
 ) -> Tensor:
     """Ridge regression of the albedo coefficients, one photo at a time (the basis is shared, the weights are not)."""
     solutions = []
-    eye = torch.eye(model.albedo_count)
+    eye = torch.eye(model.albedo_count).to(shading)
     for colour, w, shade in zip(colours, weight, shading, strict=True):
         rows = model.albedo_basis * (shade * w.sqrt()[:, None]).reshape(-1, 1)
         side = ((colour - model.albedo_mean * shade) * w.sqrt()[:, None]).reshape(-1)

@@ -120,5 +120,7 @@ def load_regressor(layout: CoefficientLayout, path: Path | None = None) -> Coeff
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        raise ValueError(f"{path}: weights do not fit this face model's {layout.total} coefficients: {error}") from error
+        raise ValueError(
+            f"{path}: weights do not fit this face model's {layout.total} coefficients: {error}"
+        ) from error
     return network.eval()

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor
 
 from coarse.coefficients import Coefficients
 from coarse.decomposition import DecompositionSettings, decompose
-from coarse.face_model import REGIONS, FaceModel
+from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera
 from gcnface.training.faces import PreparedFaces
 from gcnface.observation import observe_vertices
@@ -35,7 +34,9 @@ class AlbedoLearning:
     """Times the missing colours are filled from the present basis within a round."""
     minimum_seen: int = 40
     """Faces that must show a vertex before its colour is learned rather than extended from its neighbours."""
-    light: DecompositionSettings = DecompositionSettings(rounds=3, light_ridge=1e-2, white_ridge=1e-1, albedo_ridge=5e-4)
+    light: DecompositionSettings = DecompositionSettings(
+        rounds=3, light_ridge=1e-2, white_ridge=1e-1, albedo_ridge=5e-4
+    )
 
 
 @dataclass
@@ -81,12 +82,13 @@ def _unshade_all(model: FaceModel, faces: PreparedFaces, fits: Coefficients, set
     )
     mirror = torch.from_numpy(model.mirror.astype(np.int64))
     for row in range(count):
-        face = network(fits[row : row + 1])
+        fit = replace(fits[row : row + 1], albedo=torch.zeros(1, network.albedo_count))
+        face = network(fit)
         crop, classes = faces.crop(row), faces.parsing(row)
         with torch.no_grad():
             seen = observe_vertices(model, face, crop, classes, crop_camera())
-            found = decompose(network, seen.linear, seen.skin, face.normals_view, settings.light)
-            posed = replace(fits[row : row + 1], albedo=found.albedo, lighting=found.lighting)
+            found = decompose(network, seen.colours(), settings.light)
+            posed = replace(fit, albedo=found.albedo, lighting=found.lighting)
             albedo = (seen.linear / network(posed).shading.clamp(min=0.1))[0].clamp(0.005, 1.2)
         own = seen.confidence[0]
         take = own < 0.5 * own[mirror]
@@ -144,12 +146,3 @@ def _surface_extension(model: FaceModel):  # noqa: ANN202 - a closure over a fac
 
     return extend
 
-
-def skin_regions() -> tuple[int, ...]:
-    """Indices of the regions whose colour is skin."""
-    return tuple(REGIONS.index(name) for name in ("face", "eyes_nose_mouth", "ears", "neck"))
-
-
-def as_tensor(array: np.ndarray) -> Tensor:
-    """A float tensor of `array`."""
-    return torch.from_numpy(np.asarray(array, np.float32))

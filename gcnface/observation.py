@@ -1,0 +1,142 @@
+"""What a photograph shows at each vertex: its colour, and how far that colour may be believed.
+
+The parser's classes decide what a region of the model may take from the photo: skin takes skin, brows, lips and eyes but
+neither hair nor glasses; the scalp takes hair as well, since that is where hair grows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coarse.decomposition import ObservedColours
+from coarse.face_model import REGIONS, FaceModel
+from coarse.records import CoarseFace
+from gcnface.parsing import PARSING_CLASSES
+from render.camera import Camera
+from render.color import linear_from_srgb
+from render.sampling import sample_image
+from render.visibility import vertex_visibility
+
+_SKIN = ("skin", "brows", "nose", "lips")
+ALLOWED_CLASSES: dict[str, tuple[str, ...]] = {
+    "face": _SKIN,
+    "eyes_nose_mouth": (*_SKIN, "eyes", "mouth_interior"),
+    "ears": ("skin", "ears"),
+    "neck": ("skin",),
+    "scalp": ("skin", "hair", "ears"),
+    "eyeballs": ("eyes", "skin"),
+    "mouth_interior": ("mouth_interior", "lips", "skin"),
+}
+"""Parsing classes a region of the model may take its colour from; lids and lips lie over what is behind them."""
+
+_RECESSED = ("eyeballs", "mouth_interior")
+"""Regions whose colours count at any angle: what is seen of them is seen through an opening."""
+
+FACE_CLASSES = ("skin", "brows", "eyes", "nose", "lips", "mouth_interior")
+"""Classes inside which photometric losses and figures count: the face without glasses, hair and ears."""
+
+MINIMUM_SHADING = 0.08
+"""Light below this is not divided out: noise would be multiplied."""
+
+GRAZING_COSINE = (0.08, 0.35)
+"""Cosine between normal and line of sight from which a colour begins to count, and at which it counts in full."""
+
+
+@dataclass(frozen=True)
+class VertexObservation:
+    """Colours of a photo at the vertices of a face.
+
+    Attributes:
+        linear: (B, V, 3) linear RGB under the photo's light.
+        visible: (B, V) bool: inside the frame and not hidden by the mesh itself.
+        confidence: (B, V) in [0, 1]: visible, facing the camera, of a class the region may show.
+        skin: (B, V) in [0, 1]: confidence on skin of the face alone, what lights are estimated from.
+        face: (B, V) in [0, 1]: confidence on the face and its eyes, what the coarse albedo is estimated from.
+        normals_view: (B, V, 3) unit, viewing axes.
+    """
+
+    linear: Tensor
+    visible: Tensor
+    confidence: Tensor
+    skin: Tensor
+    face: Tensor
+    normals_view: Tensor
+
+    def colours(self, vertices: Tensor | slice = slice(None)) -> ObservedColours:
+        """What `coarse.decomposition` takes, at a selection of the vertices."""
+        return ObservedColours(
+            self.linear[:, vertices], self.skin[:, vertices], self.face[:, vertices], self.normals_view[:, vertices]
+        )
+
+
+@lru_cache(maxsize=2)
+def _region_table() -> Tensor:
+    table = torch.zeros(len(REGIONS), len(PARSING_CLASSES))
+    for i, region in enumerate(REGIONS):
+        for name in ALLOWED_CLASSES[region]:
+            table[i, PARSING_CLASSES.index(name)] = 1
+    return table
+
+
+def allowed_probability(region: Tensor, classes: Tensor) -> Tensor:
+    """(..., N) probability that points of `region` (N,) show a class they may show; classes (..., N, 10)."""
+    return (classes * _region_table()[region.long()]).sum(-1)
+
+
+def face_mask(classes: Tensor) -> Tensor:
+    """(B, H, W) probability of `FACE_CLASSES` in class maps (B, 10, H, W)."""
+    return classes[:, [PARSING_CLASSES.index(name) for name in FACE_CLASSES]].sum(1)
+
+
+def shrunk(classes: Tensor, px: int = 1) -> Tensor:
+    """Class probabilities lowered near the borders between what may be mixed up: the minimum over a small window."""
+    return -torch.nn.functional.max_pool2d(-classes, 2 * px + 1, stride=1, padding=px)
+
+
+def grazing_weight(cosine: Tensor) -> Tensor:
+    """Smooth step of the cosine between normal and line of sight, see `GRAZING_COSINE`."""
+    low, high = GRAZING_COSINE
+    t = ((cosine - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def view_cosine(verts_cam: Tensor, normals_view: Tensor) -> Tensor:
+    """(B, V) cosine between the normals (viewing axes) and the direction to the camera."""
+    towards = -verts_cam / verts_cam.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    return (towards * torch.tensor([1.0, -1.0, -1.0]) * normals_view).sum(-1)
+
+
+def observe_vertices(
+    model: FaceModel, face: CoarseFace, image: Tensor, classes: Tensor, camera: Camera
+) -> VertexObservation:
+    """Sample a crop at the vertices of a posed face.
+
+    Args:
+        model: the face model at the finest level (its regions decide what may be taken).
+        face: the posed face, (B, V, 3) vertices of the finest level.
+        image: (B, 3, H, W) sRGB crop seen by `camera`.
+        classes: (B, 10, H', W') class probabilities of the same crop, at any resolution.
+        camera: the crop's camera.
+    """
+    screen = camera.project(face.verts_cam)
+    faces = torch.from_numpy(model.faces.astype(np.int64))
+    region = torch.from_numpy(model.region.astype(np.int64))
+    visible = vertex_visibility(screen, faces, camera.hw)
+    linear = linear_from_srgb(sample_image(image, screen[..., :2]))
+    scale = screen.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
+    shown = sample_image(classes, screen[..., :2] * scale)
+    cosine = view_cosine(face.verts_cam, face.normals_view)
+    recessed = torch.isin(region, torch.tensor([REGIONS.index(name) for name in _RECESSED]))
+    facing = visible * torch.where(recessed, torch.ones_like(cosine), grazing_weight(cosine))
+    allowed = allowed_probability(region, shown)
+    confidence = facing * ((allowed - 0.5) / 0.4).clamp(0, 1)
+    on_face = (region == REGIONS.index("face")) | (region == REGIONS.index("eyes_nose_mouth"))
+    skin_classes = [PARSING_CLASSES.index(name) for name in ("skin", "nose")]
+    skin = facing * on_face * ((shown[..., skin_classes].sum(-1) - 0.5) / 0.4).clamp(0, 1)
+    on_face = on_face | (region == REGIONS.index("eyeballs"))
+    return VertexObservation(linear, visible, confidence, skin, confidence * on_face, face.normals_view)

@@ -1,0 +1,200 @@
+"""The stages in order: detect, align, parse, regress, fit, observe, refine, bake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
+from coarse.fitting import PhotoFitting
+from coarse.morphable import crop_camera, layout_of
+from coarse.records import CoarseFace
+from coarse.regressor import load_regressor
+from gcnface.alignment import FaceCrop, align_face
+from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
+from gcnface.detection import FaceDetector
+from gcnface.mesh import TexturedMesh
+from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices, shrunk
+from gcnface.parsing import load_parser
+from gcnface.reconstruction import Reconstruction
+from gcnface.texture import SurfaceColours, bake_texture
+from gcnface.version import __version__
+from refine.adaptation import AdaptationTarget, adapt
+from refine.facenet import embed_crop224, load_facenet
+from refine.network import load_refiner
+from render.camera import Camera
+from render.color import srgb_from_linear
+from render.normals import vertex_normals
+
+STAGES = ("detect", "align", "parse", "regress", "fit", "refine", "adapt", "bake")
+"""Names of the stages, in order; those that are switched off are left out."""
+
+@dataclass(frozen=True)
+class RefinedFace:
+    """A face after refinement.
+
+    Attributes:
+        coarse: the posed morphable face.
+        observation: what the crop showed at its vertices.
+        albedo: (V, 3) refined, linear, not clipped.
+        shading: (V, 3) linear.
+    """
+
+    coarse: CoarseFace
+    observation: VertexObservation
+    albedo: Tensor
+    shading: Tensor
+
+
+class Reconstructor:
+    """Photographs to textured meshes; holds the loaded networks.
+
+    Args:
+        device: "cpu", "cuda", "mps": where the networks run.
+        fit: adjust the coefficients to each photo by rendering, after the regression.
+        adapt: steps of refinement on the photo itself, 0 for the one forward pass.
+        texture_size: side of the texture in px.
+        all_faces: reconstruct every face of a photo, not the largest alone.
+    """
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        *,
+        fit: bool = True,
+        adapt: int = 0,
+        texture_size: int = 1024,
+        all_faces: bool = False,
+    ) -> None:
+        self.device = torch.device(device)
+        self.fit, self.adapt, self.texture_size, self.all_faces = fit, adapt, texture_size, all_faces
+        self.model: FaceModel = load_face_model()
+        self.detector = FaceDetector()
+        self.parser = load_parser().to(self.device)
+        fitting = PhotoFitting() if fit else None
+        self.coarse = CoarseStage(self.model, load_regressor(layout_of(self.model)), fitting, self.device)
+        self.facenet = load_facenet().to(self.device)
+        self.refiner = load_refiner(self.model).to(self.device)
+
+    def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[Reconstruction]:
+        """Reconstruct the faces of one photo, largest first; an empty list when none is found.
+
+        Args:
+            photo: (H, W, 3) float32 sRGB in [0, 1].
+            on_stage: called with the name of each stage as it begins.
+        """
+        watch = Stopwatch(on_stage)
+        with watch.stage("detect"):
+            found = self.detector.detect(photo)
+        chosen = found if self.all_faces else found[:1]
+        return [self._reconstruct(photo, align_face(photo, face), watch) for face in chosen]
+
+    def _reconstruct(self, photo: NDArray[np.float32], crop: FaceCrop, watch: Stopwatch) -> Reconstruction:
+        image = crop.image[None].to(self.device)
+        with watch.stage("parse"), torch.no_grad():
+            classes = self.parser.parse(image)
+            classes = classes * crop.inside.to(classes)
+        coarse = self.coarse(image, classes, watch)
+        with watch.stage("refine"), torch.no_grad():
+            refined = self.refined_face(coarse, image, classes)
+        if self.adapt:
+            with watch.stage("adapt"):
+                refined = self._adapted(refined, image, classes)
+        return self._assemble(photo, crop, refined, watch)
+
+    def refined_face(self, coarse: CoarseFace, image: Tensor, classes: Tensor) -> RefinedFace:
+        """One forward pass of the mesh network over what the crop shows."""
+        seen = observe_vertices(self.model, coarse, image, shrunk(classes), crop_camera())
+        shading = coarse.shading.clamp(min=MINIMUM_SHADING)
+        albedo = self.refiner(
+            coarse.albedo, seen.linear / shading, seen.confidence[..., None], embed_crop224(self.facenet, image)
+        )
+        return RefinedFace(coarse, seen, albedo[0], shading[0])
+
+    def _adapted(self, refined: RefinedFace, image: Tensor, classes: Tensor) -> RefinedFace:
+        target = AdaptationTarget(image, face_mask(classes), crop_camera())
+        coarse, seen = refined.coarse, refined.observation
+        inputs = (
+            coarse.albedo,
+            seen.linear / refined.shading,
+            seen.confidence[..., None],
+            embed_crop224(self.facenet, image),
+        )
+        albedo = adapt(self.refiner, inputs, coarse, target, self.facenet, steps=self.adapt)
+        return replace(refined, albedo=albedo[0])
+
+    def _assemble(
+        self, photo: NDArray[np.float32], crop: FaceCrop, refined: RefinedFace, watch: Stopwatch
+    ) -> Reconstruction:
+        coarse, model = refined.coarse, self.model
+        photo_from_crop = torch.from_numpy(crop.photo_from_crop).float()
+        camera = crop_camera().transformed(photo_from_crop, photo.shape[:2])
+        screen = camera.project(coarse.verts_cam)[0]
+        with watch.stage("bake"), torch.no_grad():
+            confidence = refined.observation.confidence[0]
+            surface = SurfaceColours(screen, refined.albedo, refined.shading, confidence)
+            texture = bake_texture(model, surface, photo, self.texture_size)
+            landmarks468 = self._landmarks_px(coarse, camera)
+            mesh = self._mesh(coarse, refined, texture.rgb)
+        c = coarse.coefficients
+        return Reconstruction(
+            mesh=mesh,
+            vertices_cam=coarse.verts_cam[0].numpy(),
+            px_from_cam=camera.px_from_cam[0].numpy(),
+            vertex_rgb=srgb_from_linear((refined.albedo * refined.shading).clamp(0, 1)).numpy(),
+            vertex_rgb_coarse=srgb_from_linear(coarse.lit[0].clamp(0, 1)).numpy(),
+            vertex_albedo=refined.albedo.clamp(0, 1).numpy(),
+            visible=refined.observation.visible[0].numpy(),
+            landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
+            landmarks468=landmarks468,
+            **{name: value[0].numpy() for name, value in c.named().items()},
+            crop_from_photo=crop.crop_from_photo,
+            texel_source=texture.source,
+            expression_names=model.expression_names,
+            timings=dict(watch.seconds),
+            figures=self._figures(crop, refined),
+            provenance=self._provenance(crop),
+            photo=photo,
+        )
+
+    def _landmarks_px(self, coarse: CoarseFace, camera: Camera) -> NDArray[np.float32]:
+        """(468, 3): x and y in photo px; z in photo px too, relative to the model's origin."""
+        points = self.coarse.morphable.landmarks_cam(coarse.coefficients)
+        screen = camera.project(points)[0]
+        origin_mm = coarse.coefficients.translation[0, 2]
+        scale = camera.px_from_cam[0, :2, :2].det().abs().sqrt() / origin_mm
+        z_px = (points[0, :, 2] - origin_mm) * scale
+        return torch.cat([screen[:, :2], z_px[:, None]], dim=1).numpy()
+
+    def _mesh(self, coarse: CoarseFace, refined: RefinedFace, texture: NDArray[np.float32]) -> TexturedMesh:
+        c = coarse.coefficients
+        landmarks468 = self.coarse.morphable.landmarks468(c.identity, c.expression)[0].numpy()
+        return TexturedMesh(
+            vertices=coarse.verts[0].numpy(),
+            faces=self.model.faces,
+            vertex_rgb=srgb_from_linear(refined.albedo.clamp(0, 1)).numpy(),
+            uv=self.model.uv,
+            uv_faces=self.model.uv_faces,
+            texture=texture,
+            normals=vertex_normals(coarse.verts, self.coarse.morphable.faces)[0].numpy(),
+            landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
+            landmarks468=landmarks468,
+        )
+
+    def _figures(self, crop: FaceCrop, refined: RefinedFace) -> dict[str, float]:
+        return {"detection_score": float(crop.score), "seen_share": float(refined.observation.confidence.mean())}
+
+    def _provenance(self, crop: FaceCrop) -> dict[str, Any]:
+        return {
+            "gcnface": __version__,
+            "torch": torch.__version__,
+            "face_model": self.model.name,
+            "options": {"fit": self.fit, "adapt": self.adapt, "texture_size": self.texture_size},
+            "face_box_px": [round(float(x), 1) for x in crop.box],
+        }
+

@@ -1,0 +1,170 @@
+"""The UV stage: a texture that carries the photo's own resolution where the photo shows the face.
+
+The refined vertex colours already agree with the photo at the resolution of the mesh, seams and hidden parts included. What a
+texel adds is the difference between the photo and those colours, which is fine detail only; it is added where it was seen,
+and, mirrored, where only the other half of the face was seen. So nothing has to be blended across a seam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coarse.face_model import FaceModel
+from gcnface.observation import MINIMUM_SHADING
+from gcnface.reconstruction import TEXEL_SOURCES
+from render.baking import TexelMap, pad_texture, texel_map
+from render.color import linear_from_srgb, srgb_from_linear
+
+_GUTTER_PX = 8
+
+
+@dataclass(frozen=True)
+class Texture:
+    """A baked texture; row 0 is v = 1.
+
+    Attributes:
+        rgb: (T, T, 3) float32 albedo, sRGB encoded, in [0, 1].
+        source: (T, T) uint8, index into `TEXEL_SOURCES`.
+        confidence: (T, T) float32 in [0, 1]: how far a texel comes from the photo itself.
+    """
+
+    rgb: NDArray[np.float32]
+    source: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SurfaceColours:
+    """What the vertices know before baking.
+
+    Attributes:
+        screen: (V, 3) photo px x, y and depth mm.
+        albedo: (V, 3) refined albedo, linear.
+        shading: (V, 3) linear.
+        confidence: (V,) in [0, 1], how far the photo shows the vertex.
+    """
+
+    screen: Tensor
+    albedo: Tensor
+    shading: Tensor
+    confidence: Tensor
+
+
+@dataclass(frozen=True)
+class _Atlas:
+    """Constant tables of a model's atlas at one texture size."""
+
+    texels: TexelMap
+    rows: Tensor
+    """(N,) flat index of the texels that carry surface."""
+    corners: Tensor
+    """(N, 3) vertex indices."""
+    bary: Tensor
+    """(N, 3)."""
+    mirror_map: NDArray[np.float32]
+    """(T, T, 2) where the mirrored texel lies, px for cv2.remap; -1 outside the face chart."""
+
+
+_ATLASES: dict[tuple[str, int], _Atlas] = {}
+
+
+def _atlas(model: FaceModel, size: int) -> _Atlas:
+    key = (f"{model.name}/{len(model.uv)}", size)
+    if key not in _ATLASES:
+        _ATLASES[key] = _build_atlas(model, size)
+    return _ATLASES[key]
+
+
+def _build_atlas(model: FaceModel, size: int) -> _Atlas:
+    texels = texel_map(torch.from_numpy(model.uv), torch.from_numpy(model.uv_faces.astype(np.int64)), size)
+    flat = texels.face.reshape(-1)
+    rows = torch.nonzero(flat >= 0)[:, 0]
+    corners = torch.from_numpy(model.faces.astype(np.int64))[flat[rows]]
+    bary = texels.bary.reshape(-1, 3)[rows]
+    return _Atlas(texels, rows, corners, bary, _mirror_map(model, texels, size))
+
+
+def _mirror_map(model: FaceModel, texels: TexelMap, size: int) -> NDArray[np.float32]:
+    """Mirroring is u -> 1 - u in the chart; the atlas holds the chart through an affine map, found here."""
+    chart_corners = model.faces[model.chart_faces].ravel()
+    chart = np.column_stack([model.chart_uv[chart_corners], np.ones(len(chart_corners))])
+    atlas = model.uv[model.uv_faces[model.chart_faces].ravel()]
+    atlas_from_chart = np.linalg.lstsq(chart, atlas, rcond=None)[0]
+    square = np.vstack([atlas_from_chart.T, [0, 0, 1]])
+    flip = np.array([[-1, 0, 1], [0, 1, 0], [0, 0, 1.0]])
+    mirror = square @ flip @ np.linalg.inv(square)
+    ys, xs = np.mgrid[:size, :size]
+    u, v = (xs + 0.5) / size, 1 - (ys + 0.5) / size
+    mu, mv = (mirror[i, 0] * u + mirror[i, 1] * v + mirror[i, 2] for i in (0, 1))
+    where = np.stack([mu * size - 0.5, (1 - mv) * size - 0.5], axis=2).astype(np.float32)
+    in_chart = np.isin(texels.face.numpy(), model.chart_faces)
+    where[~in_chart] = -10
+    return where
+
+
+def bake_texture(model: FaceModel, surface: SurfaceColours, photo: NDArray[np.float32], size: int = 1024) -> Texture:
+    """Bake the texture of one face.
+
+    Args:
+        model: gives the atlas.
+        surface: what the vertices know, seen through the photo's camera.
+        photo: (H, W, 3) float32 sRGB in [0, 1].
+        size: side T of the texture in px.
+    """
+    atlas = _atlas(model, size)
+    stacked = torch.cat([surface.screen[:, :2], surface.albedo, surface.shading, surface.confidence[:, None]], dim=1)
+    values = (stacked[atlas.corners] * atlas.bary[..., None]).sum(1)
+    xy, base, shading, confidence = values.split([2, 3, 3, 1], dim=1)
+    observed = linear_from_srgb(_sample_photo(photo, xy.numpy()))
+    detail = (observed / shading.clamp(min=MINIMUM_SHADING) - base) * confidence
+
+    def image(texel_values: Tensor) -> NDArray[np.float32]:
+        full = torch.zeros(size * size, texel_values.shape[1])
+        full[atlas.rows] = texel_values
+        return full.reshape(size, size, -1).numpy()
+
+    base_image, detail_image = image(base), image(detail)
+    confidence_image = np.ascontiguousarray(image(confidence)[..., 0])
+    mirrored, mirrored_confidence = (
+        cv2.remap(x, atlas.mirror_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        for x in (detail_image, confidence_image)
+    )
+    hidden = (1 - confidence_image)[..., None]
+    albedo = torch.from_numpy(base_image + detail_image + hidden * mirrored)
+    rgb = srgb_from_linear(albedo.clamp(0, 1))
+    filled = atlas.texels.face >= 0
+    none, seen, flipped, inferred = range(len(TEXEL_SOURCES))
+    source = np.where(confidence_image > 0.5, seen, np.where(mirrored_confidence > 0.5, flipped, inferred))
+    source = np.where(filled.numpy(), source, none).astype(np.uint8)
+    padded = pad_texture(rgb, filled, _GUTTER_PX)
+    return Texture(padded.numpy(), source, confidence_image)
+
+
+def _sample_photo(photo: NDArray[np.float32], xy: NDArray[np.float32]) -> Tensor:
+    """(N, 3) bilinear colours at photo px; a photo much finer than the texels is averaged down first."""
+    low, high = np.floor(xy.min(0) - 2), np.ceil(xy.max(0) + 2)
+    limit = np.array(photo.shape[1::-1])
+    low, high = np.clip(low, 0, limit - 1).astype(int), np.clip(high, 1, limit).astype(int)
+    part = photo[low[1] : high[1], low[0] : high[0]]
+    spacing = np.sqrt(max((high - low).prod(), 1) / len(xy))
+    scale = 1.0
+    if spacing > 1.5:
+        scale = 1 / spacing
+        hw = (max(1, round(part.shape[0] * scale)), max(1, round(part.shape[1] * scale)))
+        part = cv2.resize(part, hw[::-1], interpolation=cv2.INTER_AREA)
+    ratio = np.array(part.shape[1::-1]) / (high - low)
+    where = ((xy - low) * ratio - 0.5).astype(np.float32)
+    rows = 16384
+    height = -(-len(where) // rows)
+    padded = np.zeros((height * rows, 2), np.float32)
+    padded[: len(where)] = where
+    sampled = cv2.remap(
+        part, padded.reshape(height, rows, 2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return torch.from_numpy(sampled.reshape(-1, 3)[: len(where)])

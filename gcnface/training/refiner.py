@@ -1,0 +1,159 @@
+"""Training of the mesh refiner over photographs: pixel, identity and vertex losses (Lin et al. 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import lightning  # noqa: E402
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.utils.data import DataLoader  # noqa: E402
+
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.morphable import crop_camera, layout_of  # noqa: E402
+from coarse.records import CoarseFace  # noqa: E402
+from coarse.regressor import load_regressor  # noqa: E402
+from gcnface.coarse_stage import CoarseStage  # noqa: E402
+from gcnface.observation import MINIMUM_SHADING  # noqa: E402
+from gcnface.parsing import load_parser  # noqa: E402
+from gcnface.training.faces import prepare_faces  # noqa: E402
+from gcnface.training.observations import ObservationDataset, RefinerSample, prepare_observations  # noqa: E402
+from gcnface.training.runs import RunSettings, save_weights, train  # noqa: E402
+from refine.facenet import embed_crop224, load_facenet  # noqa: E402
+from refine.losses import identity_loss, pixel_loss  # noqa: E402
+from refine.network import TextureRefiner  # noqa: E402
+from render.color import srgb_from_linear  # noqa: E402
+from render.interpolate import interpolate  # noqa: E402
+from render.rasterize import rasterize  # noqa: E402
+
+
+@dataclass(frozen=True)
+class RefinerTraining:
+    """Configuration of `gcnface train refiner`."""
+
+    faces: Path = Path("../shared/faces")
+    """Folder of annotated photographs."""
+    cache: Path = Path("runs/faces")
+    """Cache of prepared faces."""
+    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/refiner"), precision="32-true"))
+    """Where and how long to train."""
+    batch_size: int = 2
+    """Faces a step."""
+    learning_rate: float = 2e-3
+    """Peak of the one-cycle schedule."""
+    drawn_every: int = 4
+    """Steps between those that also draw the face, for the pixel and the identity loss."""
+    vertex: float = 1.0
+    """Lit vertex colours towards the photo's, where the photo shows them."""
+    hidden: float = 2.0
+    """The same for vertices that were hidden from the network on purpose: what teaches it to fill."""
+    coarse: float = 0.05
+    """Albedo of unseen vertices towards the coarse albedo."""
+    pixel: float = 1.0
+    """Drawn picture towards the photo, inside the mask."""
+    identity: float = 0.2
+    """1 - cosine of FaceNet embeddings; the paper's s2."""
+
+    def __post_init__(self) -> None:
+        if self.drawn_every < 1:
+            raise ValueError(f"drawn_every is {self.drawn_every}; it must be 1 or more")
+
+
+class RefinerModule(lightning.LightningModule):
+    """The refiner, its losses and its optimiser."""
+
+    def __init__(self, settings: RefinerTraining, stage: CoarseStage) -> None:
+        super().__init__()
+        self.settings = settings
+        self.morphable = stage.morphable
+        self.network = TextureRefiner.from_face_model(stage.model)
+        self.facenet = load_facenet()
+
+    def training_step(self, batch: RefinerSample, index: int) -> Tensor:
+        """One step."""
+        with torch.no_grad():
+            face = self.morphable(self.morphable.layout.decode(batch.raw))
+        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+        terms = self._vertex_terms(albedo, face, batch)
+        if index % self.settings.drawn_every == 0:
+            terms |= self._drawn_terms(albedo, face, batch)
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        total = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def validation_step(self, batch: RefinerSample, index: int) -> None:
+        """Error on what was hidden and on what was shown, sRGB."""
+        face = self.morphable(self.morphable.layout.decode(batch.raw))
+        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+        terms = self._vertex_terms(albedo, face, batch)
+        self.log_dict({f"valid/{name}": value for name, value in terms.items()}, prog_bar=True, batch_size=len(albedo))
+
+    def configure_optimizers(self) -> Any:
+        """Adam with one cycle over all steps."""
+        optimiser = torch.optim.Adam(self.network.parameters(), self.settings.learning_rate)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.settings.learning_rate, total_steps=steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _vertex_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
+        s = self.settings
+        shading = face.shading.clamp(min=MINIMUM_SHADING)
+        distance = _colour_distance(albedo * shading, batch.projected * shading)
+        shown, hidden = batch.shown[..., 0], (batch.confidence - batch.shown)[..., 0]
+        unseen = 1 - batch.confidence[..., 0]
+        return {
+            "vertex": s.vertex * _weighted_mean(distance, shown),
+            "hidden": s.hidden * _weighted_mean(distance, hidden),
+            "coarse": s.coarse * _weighted_mean(_colour_distance(albedo, face.albedo), unseen),
+        }
+
+    def _drawn_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
+        camera = crop_camera(len(albedo))
+        fragments = rasterize(camera.project(face.verts_cam), self.morphable.faces, camera.hw)
+        lit = srgb_from_linear((albedo * face.shading.clamp(min=MINIMUM_SHADING)).clamp(0, 1))
+        drawn = interpolate(lit, self.morphable.faces, fragments).permute(0, 3, 1, 2)
+        covered = fragments.mask[:, None]
+        pasted = torch.where(covered, drawn, batch.image)
+        with torch.no_grad():
+            target = embed_crop224(self.facenet, batch.image)
+        return {
+            "pixel": self.settings.pixel * pixel_loss(drawn, batch.image, (covered[:, 0] * batch.mask)),
+            "identity": self.settings.identity * identity_loss(embed_crop224(self.facenet, pasted), target),
+        }
+
+
+def _colour_distance(a: Tensor, b: Tensor) -> Tensor:
+    """(B, V) distance of linear colours after sRGB encoding."""
+    difference = srgb_from_linear(a.clamp(0, 1)) - srgb_from_linear(b.clamp(0, 1))
+    return (difference.square().sum(-1) + 1e-6).sqrt()
+
+
+def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def train_refiner(settings: RefinerTraining) -> Path:
+    """Train and write the weights; returns their path."""
+    torch.set_num_threads(settings.run.threads)
+    faces = prepare_faces(settings.faces, settings.cache)
+    model = load_face_model()
+    stage = CoarseStage(model, load_regressor(layout_of(model)), None)
+    arrays = prepare_observations(faces, stage, load_parser(), load_facenet(), settings.run.output / "observations")
+    learn = ObservationDataset(faces, arrays, ~faces.validation, model, hide=True)
+    check = ObservationDataset(faces, arrays, faces.validation & ~faces.drawn, model, hide=True)
+    module = RefinerModule(settings, stage)
+    loaders = [
+        DataLoader(
+            part, settings.batch_size, shuffle=part is learn, collate_fn=RefinerSample.stack, drop_last=part is learn
+        )
+        for part in (learn, check)
+    ]
+    train(module, loaders[0], loaders[1], settings.run, settings)
+    return save_weights(module.network, settings.run.output / "refiner.safetensors")

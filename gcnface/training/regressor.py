@@ -1,0 +1,153 @@
+"""Training of the coefficient regressor with weak supervision (Deng et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import lightning  # noqa: E402
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.utils.data import DataLoader  # noqa: E402
+
+from coarse import losses  # noqa: E402
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.fitting import render_crop  # noqa: E402
+from coarse.losses import CoarseLossWeights  # noqa: E402
+from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
+from coarse.regressor import CoefficientRegressor  # noqa: E402
+from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
+from gcnface.training.faces import prepare_faces  # noqa: E402
+from gcnface.training.runs import RunSettings, save_weights, train  # noqa: E402
+from refine.facenet import embed_crop224, load_facenet  # noqa: E402
+
+
+@dataclass(frozen=True)
+class RegressorTraining:
+    """Configuration of `gcnface train regressor`."""
+
+    faces: Path = Path("../shared/faces")
+    """Folder of annotated photographs."""
+    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/regressor")))
+    """Where and how long to train."""
+    turned: Path | None = None
+    """Cache of turned copies (`python -m gcnface.building.turned`); None trains on the photographs alone."""
+    batch_size: int = 32
+    """Crops a step."""
+    learning_rate: float = 1e-3
+    """Peak of the one-cycle schedule."""
+    weight_decay: float = 1e-2
+    """Of AdamW."""
+    rendered: int = 4
+    """Crops of each batch that are also drawn, for the photometric and the identity loss."""
+    landmark_distance: float = 1.0
+    """Weight of the mean distance over face size, which the squared distance alone does not sharpen."""
+    weights: CoarseLossWeights = field(default_factory=CoarseLossWeights)
+    """Weights of Deng's terms."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rendered <= self.batch_size:
+            raise ValueError(f"rendered is {self.rendered}; it must lie between 0 and batch_size {self.batch_size}")
+
+
+class RegressorModule(lightning.LightningModule):
+    """The regressor, its losses and its optimiser."""
+
+    def __init__(self, settings: RegressorTraining) -> None:
+        super().__init__()
+        self.settings = settings
+        model = load_face_model()
+        self.model = MorphableModel(model)
+        self.drawn = MorphableModel(model, level=1)
+        self.network = CoefficientRegressor(self.model.layout)
+        self.facenet = load_facenet() if settings.rendered else None
+        region = torch.from_numpy(model.region.astype(int))[self.drawn.vertex_index]
+        self.register_buffer("skin", region == 0, persistent=False)
+
+    def training_step(self, batch: CropBatch, index: int) -> Tensor:
+        """One step; the geometry stays in full precision whatever the network uses."""
+        raw = self.network(batch.image.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(raw.device.type, enabled=False):
+            terms = self._landmark_terms(raw.float(), batch)
+        if self.settings.rendered:
+            terms |= self._rendered_terms(raw.float(), batch)
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        total = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def validation_step(self, batch: CropBatch, index: int) -> None:
+        """The reported figure, in percent."""
+        points = self._project(self.network(batch.image).float())
+        figure = 100 * losses.landmark_distance_loss(points, batch.landmarks)
+        self.log("valid/landmarks_percent", figure, prog_bar=True, batch_size=len(points))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle over all steps."""
+        s = self.settings
+        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps, pct_start=0.15)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """FaceNet is frozen and resolved anew; it has no place in a checkpoint."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("facenet.")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give FaceNet back so that the strict loading finds it."""
+        checkpoint["state_dict"] |= {k: v for k, v in self.state_dict().items() if k.startswith("facenet.")}
+
+    def _project(self, raw: Tensor) -> Tensor:
+        coefficients = self.model.layout.decode(raw)
+        return crop_camera(len(raw)).project(self.model.landmarks_cam(coefficients))[..., :2]
+
+    def _landmark_terms(self, raw: Tensor, batch: CropBatch) -> dict[str, Tensor]:
+        w = self.settings.weights
+        coefficients = self.model.layout.decode(raw)
+        points = crop_camera(len(raw)).project(self.model.landmarks_cam(coefficients))[..., :2]
+        return {
+            "landmarks": w.landmarks * losses.landmark_loss(points, batch.landmarks, w.landmark_emphasis),
+            "distance": self.settings.landmark_distance * losses.landmark_distance_loss(points, batch.landmarks),
+            "prior": losses.coefficient_prior(coefficients, w),
+            "gamma": w.gamma * losses.gamma_loss(coefficients.lighting),
+        }
+
+    def _rendered_terms(self, raw: Tensor, batch: CropBatch) -> dict[str, Tensor]:
+        w, chosen = self.settings.weights, batch.drawable.nonzero()[: self.settings.rendered, 0]
+        if not len(chosen):
+            return {}
+        photo = batch.image[chosen]
+        with torch.autocast(raw.device.type, enabled=False):
+            face = self.drawn(self.drawn.layout.decode(raw[chosen]))
+            picture, mask = render_crop(self.drawn, face, photo.permute(0, 2, 3, 1))
+            photometric = losses.photometric_loss(picture, photo.permute(0, 2, 3, 1), batch.skin[chosen] * mask)
+        assert self.facenet is not None
+        embedding = embed_crop224(self.facenet, picture.permute(0, 3, 1, 2))
+        with torch.no_grad():
+            target = embed_crop224(self.facenet, photo)
+        return {
+            "photometric": w.photometric * photometric,
+            "identity": w.identity * losses.identity_loss(embedding.float(), target.float()),
+            "reflectance": w.reflectance * losses.reflectance_loss(face.albedo, self.skin),
+        }
+
+
+def train_regressor(settings: RegressorTraining) -> Path:
+    """Train and write the weights; returns their path."""
+    rows = prepare_faces(settings.faces, settings.run.output / "faces")
+    learn = CropDataset(rows, rows.validation == 0, augment=True, turned=settings.turned)
+    check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
+    module = RegressorModule(settings)
+    loaders = [
+        DataLoader(part, settings.batch_size, shuffle=part is learn, collate_fn=CropBatch.stack, drop_last=part is learn)
+        for part in (learn, check)
+    ]
+    train(module, loaders[0], loaders[1], settings.run, settings)
+    return save_weights(module.network, settings.run.output / "regressor.safetensors")
