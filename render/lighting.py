@@ -1,9 +1,10 @@
 """Light as real spherical harmonics of order 2, and two published parametrisations of it.
 
-Irradiance after Ramamoorthi and Hanrahan (2001): shading(n) = sum_k A_k Y_k(n) L_k, with the orthonormal real harmonics
-Y_k in the order Y00, Y1-1 (y), Y10 (z), Y11 (x), Y2-2 (xy), Y2-1 (yz), Y20 (3z^2 - 1), Y21 (xz), Y22 (x^2 - y^2), and
-the Lambert factors A of the three bands. Normals are in view axes: x right, y up, z towards the viewer. The 1 / pi of the
-Lambert surface is taken into L: a uniform L_00 = sqrt(4 pi) / pi shades everything with exactly 1.
+Irradiance after Ramamoorthi and Hanrahan (2001): shading(n) = sum_k A_k Y_k(n) L_k, with the orthonormal real
+harmonics Y_k in the order Y00, Y1-1 (y), Y10 (z), Y11 (x), Y2-2 (xy), Y2-1 (yz), Y20 (3z^2 - 1), Y21 (xz),
+Y22 (x^2 - y^2), and the Lambert factors A of the three bands. Normals are in view axes: x right, y up, z towards the
+viewer. The 1 / pi of the Lambert surface is taken into L: a uniform L_00 = sqrt(4 pi) / pi shades everything with
+exactly 1.
 """
 
 from __future__ import annotations

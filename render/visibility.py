@@ -40,8 +40,9 @@ def point_visibility(
 ) -> Tensor:
     """Whether points lie inside the frame and not behind the surface of a depth buffer.
 
-    A point is compared with the deepest of the four samples around it that belong to the nearest sample's surface:
-    between samples a slope needs no tolerance of its own, and an edge before a distant surface stays sharp to a sample.
+    Of the four samples around a point, those count that belong to the nearest sample's surface. The point may lie as
+    deep as the deepest of them, and deeper by their spread: a slope needs no tolerance of its own, even where it bends
+    away, and an edge before a distant surface stays sharp to a sample.
 
     Args:
         points_screen: (B, N, 3) x_px, y_px, depth_mm: vertices, texels, anything.
@@ -65,12 +66,15 @@ def point_visibility(
 
     tolerance = torch.as_tensor(tolerance_mm).to(z).reshape(-1, 1)
     nearest = at(line.round(), column.round())
-    surface = nearest
+    deep, shallow = nearest, nearest
     top, left = line.floor(), column.floor()
     for row, col in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
         other = at(row, col)
-        surface = torch.where((other - nearest).abs() <= JUMP * tolerance, surface.maximum(other), surface)
-    return inside & (z <= surface + tolerance)
+        same = (other - nearest).abs() <= JUMP * tolerance
+        deep = torch.where(same, deep.maximum(other), deep)
+        shallow = torch.where(same, shallow.minimum(other), shallow)
+    slope = torch.where(deep.isinf(), 0.0, deep - shallow)
+    return inside & (z <= deep + slope + tolerance)
 
 
 @torch.no_grad()

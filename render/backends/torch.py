@@ -120,8 +120,9 @@ def _boxes(ndc: Tensor, faces: Tensor, hw: tuple[int, int]) -> _Boxes:
     last = (size / 2 - half * low[:2] - 0.5 + BOX_MARGIN_PX).floor().clamp(min=-1).minimum(size - 1)
     extent = (last - first + 1).clamp(min=0)
     a, b, c = corners.unbind(1)
-    live = (_edge(c, a, b).abs() > EPSILON) & (low[2] >= EPSILON) & (extent[0] * extent[1] > 0)
-    live &= torch.isfinite(corners.sum((0, 1)))
+    area = _edge(c, a, b).abs()
+    live = (area > EPSILON) & (low[2] >= EPSILON) & (extent[0] * extent[1] > 0)
+    live &= torch.isfinite(area) & torch.isfinite(high[2])
     face = live.nonzero()[:, 0]
     left, top, columns, lines = torch.cat([first, extent]).index_select(1, face).long()
     return _Boxes(corners.reshape(9, -1).index_select(1, face), face, left, top, columns, columns * lines)

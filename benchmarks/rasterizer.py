@@ -1,0 +1,90 @@
+"""Time of the rasteriser on a head-sized mesh: `python -m benchmarks.rasterizer [--help]`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from render.camera import perspective_camera
+from render.interpolate import interpolate
+from render.rasterize import available_backends, rasterize
+
+RADII_MM = (75.0, 110.0, 95.0)
+DISTANCE_MM = 1000.0
+
+
+def head_sized_mesh(lines: int = 186, columns: int = 200) -> tuple[Tensor, Tensor]:
+    """An open ellipsoid of 2 * (lines - 1) * columns triangles, 1 m before the camera: verts_cam (1, V, 3), faces."""
+    polar = torch.linspace(0.01, math.pi - 0.01, lines)[:, None]
+    around = (torch.arange(columns) * (2 * math.pi / columns))[None]
+    unit = torch.stack([polar.sin() * around.cos(), polar.cos().expand(-1, columns), polar.sin() * around.sin()], -1)
+    verts = unit.reshape(1, -1, 3) * torch.tensor(RADII_MM) + torch.tensor([0.0, 0.0, DISTANCE_MM])
+    row = torch.arange(lines * columns).view(lines, columns)
+    a, b = row[:-1], row[1:]
+    c, d = a.roll(-1, 1), b.roll(-1, 1)
+    faces = [torch.stack(corner, -1).reshape(-1, 3) for corner in ((a, b, c), (c, b, d))]
+    return verts, torch.cat(faces)
+
+
+def milliseconds(action: Callable[[], object], repeats: int) -> float:
+    """Median time of an action after one that warms up."""
+    action()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times)
+
+
+def measure(backend: str, side_px: int, repeats: int) -> tuple[float, float, Tensor]:
+    """Median ms forward, forward and backward (with a colour image), and the faces found."""
+    verts, faces = head_sized_mesh()
+    camera = perspective_camera(1015.0 * side_px / 224, (side_px / 2, side_px / 2), (side_px, side_px))
+    colour = torch.rand(verts.shape[1], 3, generator=torch.Generator().manual_seed(0))
+    screen = camera.project(verts)
+
+    def forward(points: Tensor = screen) -> object:
+        return rasterize(points, faces, camera.hw, perspective_correct=True, backend=backend)
+
+    def both() -> None:
+        points, rgb = screen.clone().requires_grad_(), colour.clone().requires_grad_()
+        fragments = rasterize(points, faces, camera.hw, perspective_correct=True, backend=backend)
+        interpolate(rgb, faces, fragments).square().sum().backward()
+
+    found = rasterize(screen, faces, camera.hw, perspective_correct=True, backend=backend).pix_to_face
+    return milliseconds(forward, repeats), milliseconds(both, repeats), found
+
+
+def main() -> None:
+    """Measure every backend that is installed and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=224, help="side of the image in pixels")
+    parser.add_argument("--repeats", type=int, default=20, help="timed runs of the torch backend (PyTorch3D: 2)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    faces = len(head_sized_mesh()[1])
+    print(f"{faces} triangles, {arguments.size} x {arguments.size} px, {arguments.threads} threads, median ms")
+    results = {}
+    for backend in available_backends():
+        repeats = arguments.repeats if backend == "torch" else 2
+        results[backend] = measure(backend, arguments.size, repeats)
+        print(f"{backend:10s} forward {results[backend][0]:9.1f}   forward and backward {results[backend][1]:9.1f}")
+    if "pytorch3d" not in results:
+        print("pytorch3d  not installed")
+        return
+    ours, theirs = results["torch"], results["pytorch3d"]
+    differ = int((ours[2] != theirs[2]).sum())
+    print(f"ratio      forward {theirs[0] / ours[0]:8.0f}x   forward and backward {theirs[1] / ours[1]:8.0f}x")
+    print(f"pixels whose face differs: {differ} of {ours[2].numel()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+import pytest
+import torch
+
+from render.color import linear_from_srgb, srgb_from_linear
+
+
+def test_round_trip():
+    values = torch.linspace(-0.1, 1.2, 1001)
+    torch.testing.assert_close(srgb_from_linear(linear_from_srgb(values)), values, atol=1e-5, rtol=0)
+    torch.testing.assert_close(linear_from_srgb(srgb_from_linear(values)), values, atol=1e-5, rtol=0)
+
+
+def test_known_values():
+    encoded = torch.tensor([0.0, 0.04045, 0.5, 1.0])
+    expected = torch.tensor([0.0, 0.0031308, 0.2140411, 1.0])
+    torch.testing.assert_close(linear_from_srgb(encoded), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("convert", [srgb_from_linear, linear_from_srgb])
+def test_gradients(convert):
+    values = torch.tensor([-0.5, 0.0, 0.001, 0.2, 1.0, 1.5], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(convert, values)
+    convert(values).sum().backward()
+    assert torch.isfinite(values.grad).all()
+    assert (values.grad > 0).all()

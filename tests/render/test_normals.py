@@ -1,0 +1,47 @@
+import torch
+
+from render.normals import face_normals, vertex_normals
+from render.rotation import rotation_from_axis_angle
+from tests.render.meshes import sphere
+
+
+def test_sphere_normals_are_its_points():
+    verts, faces = sphere(48, 80)
+    assert (vertex_normals(verts[None], faces)[0] * verts).sum(-1).min() > 0.999
+    centres = verts[faces].mean(1)
+    assert (face_normals(verts[None], faces)[0] * centres).sum(-1).min() > 0.99
+
+
+def test_counter_clockwise_points_out():
+    triangle = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]])
+    assert face_normals(triangle, torch.tensor([[0, 1, 2]]))[0, 0].tolist() == [0, 0, 1]
+
+
+def test_weights_are_areas():
+    verts = torch.tensor([[[0.0, 0, 0], [3, 0, 0], [0, 1, 0], [0, 0, 1]]])
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])  # areas 3/2 along z and 1/2 along x
+    expected = torch.tensor([1.0, 0, 3]) / 10**0.5
+    torch.testing.assert_close(vertex_normals(verts, faces)[0, 0], expected)
+
+
+def test_turn_with_the_mesh_and_ignore_scale_and_place():
+    verts, faces = sphere()
+    verts = verts + 0.05 * torch.randn(verts.shape, generator=torch.Generator().manual_seed(0))
+    rotation = rotation_from_axis_angle(torch.tensor([[0.3, -1.0, 0.4]]))[0]
+    moved = 70 * verts @ rotation.T + torch.tensor([1.0, 2, 1000])
+    expected = vertex_normals(verts[None], faces) @ rotation.T
+    torch.testing.assert_close(vertex_normals(moved[None], faces), expected, atol=2e-3, rtol=0)
+
+
+def test_lonely_vertex_and_flat_face_have_no_normal_and_no_nan():
+    verts = torch.tensor([[[0.0, 0, 0], [1, 1, 1], [2, 2, 2], [5, 5, 5]]], requires_grad=True)
+    normals = vertex_normals(verts, torch.tensor([[0, 1, 2]]))
+    assert (normals == 0).all()
+    normals.sum().backward()
+    assert torch.isfinite(verts.grad).all()
+
+
+def test_gradcheck():
+    verts, faces = sphere(4, 5)
+    verts = (verts + 0.1 * torch.randn(verts.shape, generator=torch.Generator().manual_seed(0))).double()
+    assert torch.autograd.gradcheck(lambda v: vertex_normals(v, faces), verts[None].requires_grad_())

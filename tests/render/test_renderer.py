@@ -1,0 +1,44 @@
+import torch
+
+from render.camera import perspective_camera
+from render.renderer import render_mesh
+from tests.render.meshes import in_camera, sphere
+
+CAMERA = perspective_camera(200.0, (32.0, 32.0), (64, 64))
+
+
+def test_a_sphere_is_a_disc_over_its_background():
+    verts, faces = sphere(48, 80)
+    cam = in_camera(verts, 100.0, (0.0, 0.0, 1000.0))
+    rendered = render_mesh(cam, faces, torch.ones(len(verts), 3), CAMERA, background=0.25)
+    radius_px = 200.0 * 100 / (1000**2 - 100**2) ** 0.5
+    assert abs(rendered.mask.sum().item() / (torch.pi * radius_px**2) - 1) < 0.02
+    assert torch.equal(rendered.mask, rendered.fragments.mask)
+    torch.testing.assert_close(rendered.image[~rendered.mask], torch.full_like(rendered.image[~rendered.mask], 0.25))
+    torch.testing.assert_close(rendered.image[rendered.mask], torch.ones_like(rendered.image[rendered.mask]))
+
+
+def test_hidden_surface_is_removed():
+    verts, faces = sphere()
+    near, far = in_camera(verts, 50.0, (0.0, 0.0, 500.0)), in_camera(verts, 200.0, (0.0, 0.0, 1000.0))
+    colour = torch.cat([torch.zeros(len(verts), 1), torch.ones(len(verts), 1)])
+    both = render_mesh(torch.cat([far, near], 1), torch.cat([faces, faces + len(verts)]), colour, CAMERA)
+    assert both.image[0, 32, 32, 0] > 0.999
+
+
+def test_moving_the_mesh_towards_a_picture_lowers_the_loss():
+    verts, faces = sphere()
+    colour = verts * 0.5 + 0.5
+    target = render_mesh(in_camera(verts, 100.0, (0.0, 0.0, 1000.0)), faces, colour, CAMERA).image
+    offset = torch.tensor([6.0, -4.0, 0.0], requires_grad=True)
+    optimizer = torch.optim.Adam([offset], lr=0.5)
+    losses = []
+    for _ in range(40):
+        rendered = render_mesh(in_camera(verts, 100.0, (0.0, 0.0, 1000.0)) + offset, faces, colour, CAMERA)
+        loss = (rendered.image - target)[rendered.mask].square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.05 * losses[0]
+    assert offset.detach()[:2].abs().max() < 1.0
