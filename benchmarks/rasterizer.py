@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,19 +33,27 @@ def head_sized_mesh(lines: int = 186, columns: int = 200) -> tuple[Tensor, Tenso
     return verts, torch.cat(faces)
 
 
-def milliseconds(action: Callable[[], object], repeats: int) -> float:
-    """Median time of an action after one that warms up."""
+def milliseconds(action: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median and least time of an action after one that warms up."""
     action()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         action()
         times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
+    return statistics.median(times), min(times)
 
 
-def measure(backend: str, side_px: int, repeats: int) -> tuple[float, float, Tensor]:
-    """Median ms forward, forward and backward (with a colour image), and the faces found."""
+class Measured(NamedTuple):
+    """Median and least ms, forward alone and forward and backward (with a colour image), and the faces found."""
+
+    forward: tuple[float, float]
+    both: tuple[float, float]
+    pix_to_face: Tensor
+
+
+def measure(backend: str, side_px: int, repeats: int) -> Measured:
+    """Time one backend on the head-sized mesh."""
     verts, faces = head_sized_mesh()
     camera = perspective_camera(1015.0 * side_px / 224, (side_px / 2, side_px / 2), (side_px, side_px))
     colour = torch.rand(verts.shape[1], 3, generator=torch.Generator().manual_seed(0))
@@ -59,7 +68,7 @@ def measure(backend: str, side_px: int, repeats: int) -> tuple[float, float, Ten
         interpolate(rgb, faces, fragments).square().sum().backward()
 
     found = rasterize(screen, faces, camera.hw, perspective_correct=True, backend=backend).pix_to_face
-    return milliseconds(forward, repeats), milliseconds(both, repeats), found
+    return Measured(milliseconds(forward, repeats), milliseconds(both, repeats), found)
 
 
 def main() -> None:
@@ -71,19 +80,21 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     faces = len(head_sized_mesh()[1])
-    print(f"{faces} triangles, {arguments.size} x {arguments.size} px, {arguments.threads} threads, median ms")
+    print(f"{faces} triangles, {arguments.size} x {arguments.size} px, {arguments.threads} threads, ms: median (least)")
     results = {}
     for backend in available_backends():
-        repeats = arguments.repeats if backend == "torch" else 2
-        results[backend] = measure(backend, arguments.size, repeats)
-        print(f"{backend:10s} forward {results[backend][0]:9.1f}   forward and backward {results[backend][1]:9.1f}")
+        result = measure(backend, arguments.size, arguments.repeats if backend == "torch" else 2)
+        results[backend] = result
+        times = [f"{median:9.1f} ({least:.1f})" for median, least in (result.forward, result.both)]
+        print(f"{backend:10s} forward {times[0]}   forward and backward {times[1]}")
     if "pytorch3d" not in results:
         print("pytorch3d  not installed")
         return
     ours, theirs = results["torch"], results["pytorch3d"]
-    differ = int((ours[2] != theirs[2]).sum())
-    print(f"ratio      forward {theirs[0] / ours[0]:8.0f}x   forward and backward {theirs[1] / ours[1]:8.0f}x")
-    print(f"pixels whose face differs: {differ} of {ours[2].numel()}")
+    ratios = [slow[0] / fast[0] for slow, fast in ((theirs.forward, ours.forward), (theirs.both, ours.both))]
+    print(f"ratio      forward {ratios[0]:8.0f}x   forward and backward {ratios[1]:8.0f}x")
+    differ = int((ours.pix_to_face != theirs.pix_to_face).sum())
+    print(f"pixels whose face differs: {differ} of {ours.pix_to_face.numel()}")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def lighting_from_deep3d_gamma(gamma: Tensor) -> Tensor:
     """
     check_shape("gamma", gamma, "B 27")
     initial = gamma.new_tensor([DEEP3D_INITIAL_LIGHT] + [0.0] * 8)[:, None]
-    return (gamma.view(-1, 3, 9).mT + initial) * gamma.new_tensor(DEEP3D_FACTORS)[:, None]
+    return (gamma.reshape(-1, 3, 9).mT + initial) * gamma.new_tensor(DEEP3D_FACTORS)[:, None]
 
 
 def lighting_from_deca(light: Tensor) -> Tensor:

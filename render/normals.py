@@ -27,14 +27,23 @@ def vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:
     Returns:
         (B, V, 3); 0 at a vertex without faces.
     """
+    corners = _corner_rows(verts, faces)
     area = _doubled_areas(verts, faces)
-    row = faces.long().T.reshape(-1)
-    total = torch.zeros_like(verts).index_add(1, row, area.repeat(1, 3, 1))
-    return normalize(total, dim=-1, eps=1e-20)
+    three = area[:, None].expand(-1, 3, -1, -1).reshape(-1, 3)
+    total = verts.new_zeros(verts.shape[0] * verts.shape[1], 3).index_add(0, corners, three)
+    return normalize(total.view(verts.shape), dim=-1, eps=1e-20)
+
+
+def _corner_rows(verts: Tensor, faces: Tensor) -> Tensor:
+    """Rows (B * 3 * F,) of the corners in `verts` taken as (B * V, 3): all first corners, all second, all third."""
+    check_shape("verts", verts, "B V 3")
+    check_shape("faces", faces, "F 3")
+    start = torch.arange(len(verts), device=verts.device)[:, None] * verts.shape[1]
+    return (faces.long().T.reshape(1, -1) + start).view(-1)
 
 
 def _doubled_areas(verts: Tensor, faces: Tensor) -> Tensor:
-    check_shape("verts", verts, "B V 3")
-    check_shape("faces", faces, "F 3")
-    a, b, c = (verts.index_select(1, corner) for corner in faces.long().unbind(1))
+    """Normals (B, F, 3) as long as twice the faces' areas."""
+    corners = verts.reshape(-1, 3).index_select(0, _corner_rows(verts, faces))
+    a, b, c = corners.view(len(verts), 3, -1, 3).unbind(1)
     return torch.linalg.cross(b - a, c - a)

@@ -1,4 +1,4 @@
-"""Syntax trees hold the house: imports run render <- coarse <- refine <- gcnface, some libraries stay in their place."""
+"""Syntax trees hold the house: render <- coarse <- refine <- gcnface; some libraries stay in their place."""
 
 import ast
 from pathlib import Path

@@ -127,7 +127,7 @@ def test_no_faces_is_background():
 def test_pieces_give_the_same(monkeypatch):
     screen, faces = random_triangles(40, HW, 7)
     whole = rasterize(screen, faces, HW)
-    monkeypatch.setattr(torch_backend, "PAIRS_AT_ONCE", 100)
+    monkeypatch.setattr(torch_backend, "PAIRS_AT_ONCE_CPU", 100)
     assert torch.equal(rasterize(screen, faces, HW).pix_to_face, whole.pix_to_face)
 
 
