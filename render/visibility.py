@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from render.rasterize import rasterize
+from render.backends.torch import nearest_depth
 from render.shapes import check_shape
 
 DEFAULT_TOLERANCE = 0.01
@@ -28,10 +28,11 @@ def depth_buffer(
         supersample: depth samples a pixel, each way.
         perspective_correct: as in `rasterize`.
     """
+    check_shape("verts_screen", verts_screen, "B V 3")
+    check_shape("faces", faces, "F 3")
     finer = verts_screen.detach() * verts_screen.new_tensor([supersample, supersample, 1.0])
     size = (hw[0] * supersample, hw[1] * supersample)
-    fragments = rasterize(finer, faces, size, perspective_correct=perspective_correct)
-    return torch.where(fragments.mask, fragments.depth, torch.inf)
+    return nearest_depth(finer, faces.long(), size, perspective_correct=perspective_correct)
 
 
 @torch.no_grad()

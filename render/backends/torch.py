@@ -85,7 +85,6 @@ def _edge(point: Tensor, start: Tensor, end: Tensor) -> Tensor:
     return (point[0] - start[0]) * (end[1] - start[1]) - (point[1] - start[1]) * (end[0] - start[0])
 
 
-@torch.no_grad()
 def nearest_faces(
     verts_ndc: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool = False, closed: bool = False
 ) -> Tensor:
@@ -98,16 +97,35 @@ def nearest_faces(
         perspective_correct: whether depth runs as in space or linearly on the screen.
         closed: a centre exactly on an edge counts as inside (PyTorch3D and the default leave it out).
     """
-    home = verts_ndc.device
-    if home.type == "mps":  # no int64 scatter_reduce there
+    keys = _nearest_keys(verts_ndc, faces, hw, perspective_correct, closed)
+    return torch.where(keys == _NONE, -1, keys & 0xFFFFFFFF).to(verts_ndc.device)
+
+
+def nearest_depth(
+    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool = False
+) -> Tensor:
+    """(B, H, W) float32 depth of the nearest face, infinite where none; arguments of `rasterize_fragments`, no grad.
+
+    It is what `rasterize_fragments` finds on the way, at half the cost.
+    """
+    keys = _nearest_keys(ndc_from_screen(verts_screen, hw), faces, hw, perspective_correct, False)
+    depth = (keys >> 32).int().view(torch.float32)
+    return torch.where(keys == _NONE, torch.inf, depth).to(verts_screen.device)
+
+
+@torch.no_grad()
+def _nearest_keys(
+    verts_ndc: Tensor, faces: Tensor, hw: tuple[int, int], perspective_correct: bool, closed: bool
+) -> Tensor:
+    """(B, H, W) int64 smallest (bits of the depth, face) at every pixel."""
+    if verts_ndc.device.type == "mps":  # no int64 scatter_reduce there
         verts_ndc, faces = verts_ndc.cpu(), faces.cpu()
-    buffer = torch.full((len(verts_ndc), hw[0] * hw[1]), _NONE, dtype=torch.int64, device=verts_ndc.device)
-    for pixels, ndc in zip(buffer, verts_ndc.detach().float(), strict=True):
+    keys = torch.full((len(verts_ndc), hw[0] * hw[1]), _NONE, dtype=torch.int64, device=verts_ndc.device)
+    for row, ndc in zip(keys, verts_ndc.detach().float(), strict=True):
         for boxes in _chunks(_boxes(ndc, faces, hw)):
             pixel, key = _hits(boxes, hw, perspective_correct, closed)
-            pixels.scatter_reduce_(0, pixel, key, "amin")
-    face = torch.where(buffer == _NONE, -1, buffer & 0xFFFFFFFF)
-    return face.view(-1, *hw).to(home)
+            row.scatter_reduce_(0, pixel, key, "amin")
+    return keys.view(-1, *hw)
 
 
 def _boxes(ndc: Tensor, faces: Tensor, hw: tuple[int, int]) -> _Boxes:

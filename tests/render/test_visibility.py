@@ -3,8 +3,9 @@ import torch
 
 from render.camera import perspective_camera, scaled_orthographic_camera
 from render.normals import vertex_normals
+from render.rasterize import rasterize
 from render.visibility import depth_buffer, point_visibility, vertex_visibility
-from tests.render.meshes import in_camera, sphere
+from tests.render.meshes import in_camera, random_triangles, sphere
 
 HW = (224, 224)
 CAMERA = perspective_camera(1015.0, (112.0, 112.0), HW)
@@ -46,6 +47,14 @@ def test_one_sphere_behind_another():
     assert blocked[sure & (facing > 0)].sum() > 1000
     naive = facing > 0  # what a normal alone would say
     assert (naive != truth)[sure].float().mean() > 0.05
+
+
+def test_depth_buffer_is_the_rasterised_depth():
+    screen, faces = random_triangles(40, (20, 28), 0)
+    fragments = rasterize(screen, faces, (20, 28), perspective_correct=True)
+    depth = depth_buffer(screen, faces, (20, 28))
+    assert torch.equal(depth.isfinite(), fragments.mask)
+    torch.testing.assert_close(depth[fragments.mask], fragments.depth[fragments.mask])
 
 
 def test_outside_the_frame_is_not_seen():
