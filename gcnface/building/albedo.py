@@ -8,18 +8,21 @@ and from the present basis, and takes principal components of the result.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse import linalg
 
 from coarse.coefficients import Coefficients
 from coarse.decomposition import DecompositionSettings, decompose
 from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera
-from gcnface.training.faces import PreparedFaces
 from gcnface.observation import observe_vertices
+from gcnface.training.faces import PreparedFaces
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +32,7 @@ class AlbedoLearning:
     """Settings of `learn_albedo`."""
 
     components: int = 60
-    rounds: int = 3
+    rounds: int = 2
     imputations: int = 3
     """Times the missing colours are filled from the present basis within a round."""
     minimum_seen: int = 40
@@ -48,20 +51,25 @@ class _Samples:
 
 
 def learn_albedo(
-    model: FaceModel, faces: PreparedFaces, coefficients: Coefficients, settings: AlbedoLearning = AlbedoLearning()
+    model: FaceModel,
+    faces: PreparedFaces,
+    rows: NDArray[np.int64],
+    fits: Coefficients,
+    settings: AlbedoLearning = AlbedoLearning(),
 ) -> FaceModel:
     """A copy of `model` with an albedo mean and basis learned from `faces`.
 
     Args:
         model: the face model; its present albedo mean starts the estimate of the light.
-        faces: the photographs, row by row the faces of `coefficients`.
-        coefficients: fitted shape and pose of each row.
+        faces: prepared faces.
+        rows: (N,) which of them.
+        fits: fitted shape and pose of those rows.
         settings: number of components and rounds.
     """
     smooth = _surface_extension(model)
     learned = replace(model, albedo_basis=np.zeros((len(model.mean), 3, 0), np.float32))
     for round_index in range(settings.rounds):
-        samples = _unshade_all(learned, faces, coefficients, settings)
+        samples = _unshade_all(learned, faces, rows, fits, settings)
         mean, basis = _robust_pca(learned, samples, settings)
         seen = samples.weight.sum(0, dtype=np.float64) >= settings.minimum_seen
         _log.info("round %d: %d of %d vertices learned", round_index + 1, seen.sum(), len(seen))
@@ -73,16 +81,18 @@ def learn_albedo(
     return learned
 
 
-def _unshade_all(model: FaceModel, faces: PreparedFaces, fits: Coefficients, settings: AlbedoLearning) -> _Samples:
+def _unshade_all(
+    model: FaceModel, faces: PreparedFaces, rows: NDArray[np.int64], fits: Coefficients, settings: AlbedoLearning
+) -> _Samples:
     """Albedo of every vertex of every face as its photo shows it, mirrored where only the mirror was seen."""
     network = MorphableModel(model)
-    count = len(faces)
+    count = len(rows)
     samples = _Samples(
         np.zeros((count, len(model.mean), 3), np.float16), np.zeros((count, len(model.mean)), np.float16)
     )
     mirror = torch.from_numpy(model.mirror.astype(np.int64))
-    for row in range(count):
-        fit = replace(fits[row : row + 1], albedo=torch.zeros(1, network.albedo_count))
+    for index, row in enumerate(rows):
+        fit = replace(fits[index : index + 1], albedo=torch.zeros(1, network.albedo_count))
         face = network(fit)
         crop, classes = faces.crop(row), faces.parsing(row)
         with torch.no_grad():
@@ -93,8 +103,8 @@ def _unshade_all(model: FaceModel, faces: PreparedFaces, fits: Coefficients, set
         own = seen.confidence[0]
         take = own < 0.5 * own[mirror]
         filled = torch.where(take[:, None], albedo[mirror], albedo)
-        samples.colours[row] = filled.numpy()
-        samples.weight[row] = torch.where(take, 0.5 * own[mirror], own).numpy()
+        samples.colours[index] = filled.numpy()
+        samples.weight[index] = torch.where(take, 0.5 * own[mirror], own).numpy()
     return samples
 
 
@@ -126,7 +136,10 @@ def _robust_pca(model: FaceModel, samples: _Samples, settings: AlbedoLearning) -
     return mean.numpy(), basis.reshape(vertices, 3, -1).numpy()
 
 
-def _surface_extension(model: FaceModel):  # noqa: ANN202 - a closure over a factorised system
+Extension = Callable[[NDArray, NDArray[np.bool_]], NDArray]
+
+
+def _surface_extension(model: FaceModel) -> Extension:
     """A function that replaces values of unseen vertices by the harmonic extension of the seen ones, per piece of mesh."""
     faces, count = model.faces.astype(np.int64), len(model.mean)
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
@@ -140,7 +153,7 @@ def _surface_extension(model: FaceModel):  # noqa: ANN202 - a closure over a fac
         pin = sparse.diags(np.where(seen, 1e3, 1e-6))
         fallback = np.median(flat[seen], axis=0)
         target = np.where(seen[:, None], flat, fallback)
-        solve = sparse.linalg.factorized((laplacian + pin).tocsc())
+        solve = linalg.factorized((laplacian + pin).tocsc())
         columns = [solve(pin @ target[:, k]) for k in range(target.shape[1])]
         return np.stack(columns, axis=1).reshape(values.shape)
 

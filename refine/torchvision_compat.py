@@ -1,0 +1,114 @@
+"""Let ``import torchvision`` succeed where its compiled library does not load.
+
+The torchvision wheel of PyPI is built for CUDA. Beside a CPU-only torch its library ``_C`` cannot load, and the import
+ends with "operator torchvision::nms does not exist"; whatever imports torchvision (facenet-pytorch, torchmetrics and
+through it lightning) ends the same way. Two operators in plain torch, defined before the first import, cure it;
+``torchvision.ops.nms`` and ``batched_nms`` then use them. Other compiled operators (``roi_align``) stay absent.
+"""
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+_BLOCK = 1024
+_library: torch.library.Library | None = None
+
+
+def ensure_torchvision() -> None:
+    """Make torchvision importable; call it before the first import of torchvision or of anything that imports it.
+
+    Does nothing where torchvision's compiled library loads or torchvision is not installed, nor on a second call.
+    Otherwise it defines ``torchvision::nms`` and ``torchvision::qnms``, imports torchvision (about a second) and lifts
+    the check by which ``torchvision.ops.nms`` refuses to run without the compiled library.
+    """
+    if _library is not None or _load_compiled_library():
+        return
+    if not has_nms_operator():
+        _define_operators()
+    boxes = importlib.import_module("torchvision.ops.boxes")
+    boxes._assert_has_ops = _accept  # type: ignore[attr-defined]
+
+
+def has_nms_operator() -> bool:
+    """Whether the operator ``torchvision::nms`` is registered with torch."""
+    return hasattr(torch.ops.torchvision, "nms")
+
+
+def greedy_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Non-maximum suppression in plain torch, equal to torchvision's operator.
+
+    Boxes are taken in blocks of falling score. Within a block the rule "a box stays when no staying box above it
+    overlaps it" is applied to all boxes at once until nothing changes, which ends in the greedy answer.
+
+    Args:
+        boxes: (N, 4) x0, y0, x1, y1.
+        scores: (N,).
+        iou_threshold: a box goes when its IoU with a kept, better box is larger than this.
+
+    Returns:
+        (M,) int64 indices of the kept boxes, by falling score.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    ranked = boxes[order].float()
+    kept_parts: list[Tensor] = []
+    kept_boxes = ranked[:0]
+    for start in range(0, len(order), _BLOCK):
+        block = ranked[start : start + _BLOCK]
+        free = ~(_iou(kept_boxes, block) > iou_threshold).any(0)
+        beats = (_iou(block, block) > iou_threshold).triu(1)
+        keep = free
+        while True:
+            settled = free & ~(beats & keep[:, None]).any(0)
+            if torch.equal(settled, keep):
+                break
+            keep = settled
+        kept_parts.append(order[start : start + _BLOCK][keep])
+        kept_boxes = torch.cat([kept_boxes, block[keep]])
+    return torch.cat(kept_parts) if kept_parts else order
+
+
+def _iou(first: Tensor, second: Tensor) -> Tensor:
+    """(N, M) intersection over union of boxes (N, 4) and (M, 4)."""
+    low = torch.maximum(first[:, None, :2], second[None, :, :2])
+    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
+    common = (high - low).clamp(min=0).prod(-1)
+    area_first = (first[:, 2:] - first[:, :2]).prod(-1)
+    area_second = (second[:, 2:] - second[:, :2]).prod(-1)
+    return common / (area_first[:, None] + area_second[None] - common)
+
+
+def _quantized_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """`greedy_nms` of quantised boxes and scores: both are dequantised first."""
+    return greedy_nms(boxes.dequantize(), scores.dequantize(), iou_threshold)
+
+
+def _accept() -> None:
+    """Stands in for torchvision's check: the one operator that ``torchvision.ops.boxes`` needs exists."""
+
+
+def _load_compiled_library() -> bool:
+    """Whether torchvision's own library loads and brings the operator; true as well where torchvision is absent."""
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return True
+    folder = Path(spec.origin).parent
+    for path in (*folder.glob("_C*.so"), *folder.glob("_C*.pyd")):
+        try:
+            torch.ops.load_library(str(path))
+        except (ImportError, OSError):
+            continue
+        if has_nms_operator():
+            return True
+    return False
+
+
+def _define_operators() -> None:
+    """Register both operators; the library object must live as long as they are to exist."""
+    global _library
+    _library = torch.library.Library("torchvision", "DEF")
+    for name, function in (("nms", greedy_nms), ("qnms", _quantized_nms)):
+        _library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _library.impl(name, function, "CompositeExplicitAutograd")
