@@ -1,1 +1,65 @@
-"""From one photograph to a textured 3D face mesh."""
+"""From one photograph to a textured 3D face mesh.
+
+    import gcnface
+
+    result = gcnface.reconstruct("photo.jpg")
+    result.mesh.save("face.glb")
+
+Names are imported when they are first used, so that ``import gcnface`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gcnface.version import __version__
+
+if TYPE_CHECKING:
+    from gcnface.api import load, reconstruct
+    from gcnface.errors import GcnfaceError, NoFaceError, OutputError, PhotoError
+    from gcnface.io.images import read_photo
+    from gcnface.mesh import TexturedMesh
+    from gcnface.pipeline import Reconstructor
+    from gcnface.reconstruction import Reconstruction
+
+_HOME = {
+    "GcnfaceError": "gcnface.errors",
+    "NoFaceError": "gcnface.errors",
+    "OutputError": "gcnface.errors",
+    "PhotoError": "gcnface.errors",
+    "Reconstruction": "gcnface.reconstruction",
+    "Reconstructor": "gcnface.pipeline",
+    "TexturedMesh": "gcnface.mesh",
+    "load": "gcnface.api",
+    "read_photo": "gcnface.io.images",
+    "reconstruct": "gcnface.api",
+}
+
+__all__ = [
+    "GcnfaceError",
+    "NoFaceError",
+    "OutputError",
+    "PhotoError",
+    "Reconstruction",
+    "Reconstructor",
+    "TexturedMesh",
+    "__version__",
+    "load",
+    "read_photo",
+    "reconstruct",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'gcnface' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, imported or not."""
+    return sorted(__all__)

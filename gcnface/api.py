@@ -1,0 +1,174 @@
+"""The Python interface: one call from a photo to a textured mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, overload
+
+import numpy as np
+
+from gcnface.errors import NoFaceError
+
+if TYPE_CHECKING:
+    from gcnface.pipeline import Reconstructor
+    from gcnface.reconstruction import Reconstruction
+
+
+class ReconstructsPhotos(Protocol):
+    """What this module and the command line need of `gcnface.pipeline.Reconstructor`."""
+
+    def __call__(self, photo: np.ndarray, *, on_stage: Callable[[str], None] | None = None) -> list[Reconstruction]:
+        """The faces of one photo, largest first; none where there is no face."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How photos are reconstructed; equal options share loaded networks.
+
+    Attributes:
+        all_faces: every face of a photo instead of the largest.
+        device: "cpu", "cuda", "cuda:1", "mps": where the networks run.
+        fit: adjust the coefficients to each photo by rendering, after the regression.
+        adapt: steps of refinement on the photo itself; 0 is the one forward pass.
+        texture_size: side of the texture in px.
+    """
+
+    all_faces: bool = False
+    device: str = "cpu"
+    fit: bool = True
+    adapt: int = 0
+    texture_size: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.adapt < 0:
+            raise ValueError(f"adapt is {self.adapt}; expected a number of steps, 0 or more")
+        if not 64 <= self.texture_size <= 8192:
+            raise ValueError(f"texture_size is {self.texture_size}; expected 64 to 8192 px")
+
+
+@overload
+def reconstruct(
+    photo: str | Path | np.ndarray,
+    *,
+    all_faces: Literal[False] = False,
+    device: str = "cpu",
+    fit: bool = True,
+    adapt: int = 0,
+    texture_size: int = 1024,
+) -> Reconstruction: ...
+
+
+@overload
+def reconstruct(
+    photo: str | Path | np.ndarray,
+    *,
+    all_faces: Literal[True],
+    device: str = "cpu",
+    fit: bool = True,
+    adapt: int = 0,
+    texture_size: int = 1024,
+) -> list[Reconstruction]: ...
+
+
+def reconstruct(
+    photo: str | Path | np.ndarray,
+    *,
+    all_faces: bool = False,
+    device: str = "cpu",
+    fit: bool = True,
+    adapt: int = 0,
+    texture_size: int = 1024,
+) -> Reconstruction | list[Reconstruction]:
+    """Reconstruct the largest face of a photo, or all its faces.
+
+    The networks are loaded on the first call and kept for further calls with the same options.
+
+    Args:
+        photo: path of an image file, or (H, W, 3) sRGB: floats in [0, 1] or uint8.
+        all_faces: return a list of all faces, the largest first.
+        device: "cpu", "cuda", "mps": where the networks run.
+        fit: adjust the coefficients to the photo by rendering, after the regression.
+        adapt: steps of refinement on the photo itself; 0 is the one forward pass.
+        texture_size: side of the texture in px.
+
+    Raises:
+        PhotoError: the file cannot be read as an image.
+        NoFaceError: no face is found in it.
+        ValueError: the array has another shape or type, or an option is out of its range.
+    """
+    options = Options(all_faces, device, fit, adapt, texture_size)
+    if isinstance(photo, np.ndarray):
+        pixels, name = _as_float(photo), Path("array")
+    else:
+        from gcnface.io.images import read_photo
+
+        name = Path(photo)
+        pixels = read_photo(name)
+    faces = faces_of(load_reconstructor(options), pixels, name)
+    return faces if all_faces else faces[0]
+
+
+def load(path: str | Path) -> Reconstruction:
+    """Read a NAME.npz back; all but the photo is as it was written.
+
+    Raises:
+        GcnfaceError: the file is missing or is not one that `Reconstruction.save` wrote.
+    """
+    from gcnface.io.npz import read_npz
+
+    return read_npz(Path(path))
+
+
+@lru_cache(maxsize=2)
+def load_reconstructor(options: Options) -> Reconstructor:
+    """The pipeline with its networks; the two used last are kept."""
+    from gcnface.pipeline import Reconstructor
+
+    return Reconstructor(
+        options.device,
+        fit=options.fit,
+        adapt=options.adapt,
+        texture_size=options.texture_size,
+        all_faces=options.all_faces,
+    )
+
+
+def faces_of(
+    reconstructor: ReconstructsPhotos,
+    photo: np.ndarray,
+    name: Path,
+    on_stage: Callable[[str], None] | None = None,
+) -> list[Reconstruction]:
+    """Run the pipeline and note the photo's name in the provenance.
+
+    Args:
+        reconstructor: the pipeline.
+        photo: (H, W, 3) float32 sRGB in [0, 1].
+        name: of the photo, for messages and provenance.
+        on_stage: called with the name of each stage as it begins.
+
+    Raises:
+        NoFaceError: there is no face.
+    """
+    faces = reconstructor(photo, on_stage=on_stage)
+    if not faces:
+        raise NoFaceError(name, "shows no face that can be found", "try a larger or more frontal picture of the face")
+    size = {"photo": name.name, "photo_hw": list(photo.shape[:2])}
+    return [replace(face, provenance={**size, **face.provenance}) for face in faces]
+
+
+def _as_float(photo: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 in [0, 1] of an array that a user gave."""
+    if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+        raise ValueError(f"photo has shape {photo.shape}; expected (H, W, 3) RGB")
+    if photo.dtype == np.uint8:
+        return photo.astype(np.float32) / 255
+    if not np.issubdtype(photo.dtype, np.floating):
+        raise ValueError(f"photo has type {photo.dtype}; expected uint8, or floats in [0, 1]")
+    if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 1):
+        raise ValueError("photo has values outside [0, 1]; expected sRGB in [0, 1], or uint8")
+    return photo.astype(np.float32)

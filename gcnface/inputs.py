@@ -1,0 +1,113 @@
+"""From what the user typed to a list of photos, and from photos to names of results."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gcnface.errors import GcnfaceError, PhotoError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+"""What is taken from a folder. A file that is named itself is tried whatever its suffix."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was found.
+
+    Attributes:
+        photos: in the order given, each once.
+        errors: one for every argument that leads nowhere.
+    """
+
+    photos: tuple[Path, ...]
+    errors: tuple[GcnfaceError, ...]
+
+
+def collect_photos(arguments: Sequence[str]) -> Inputs:
+    """Resolve files, folders (their own photos, not those of their subfolders) and glob patterns (``**`` included)."""
+    photos: dict[Path, Path] = {}
+    errors: list[GcnfaceError] = []
+    for argument in arguments:
+        try:
+            for path in _expand(argument):
+                photos.setdefault(_resolved(path), path)
+        except GcnfaceError as error:
+            errors.append(error)
+    return Inputs(tuple(photos.values()), tuple(errors))
+
+
+def _expand(argument: str) -> list[Path]:
+    """The files that one argument means; raises PhotoError when there is none."""
+    path = Path(argument)
+    try:
+        if path.is_dir():
+            return _photos_in(path)
+        if path.exists() or not glob.has_magic(argument):
+            return [path]
+    except OSError as error:
+        raise PhotoError(path, f"cannot be looked at ({error.strerror})", "check the path") from error
+    matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]
+    files = [match for match in matches if match.is_file()]
+    if not files:
+        raise PhotoError(path, "matches no file", "check the pattern")
+    return files
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    """Files of a folder whose suffix is one of `PHOTO_SUFFIXES`, by name; hidden ones are left out."""
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not found:
+        raise PhotoError(folder, "holds no photo", f"name a folder with {', '.join(sorted(PHOTO_SUFFIXES))} files")
+    return found
+
+
+def _resolved(path: Path) -> Path:
+    """The real path, or the path itself where that cannot be found out (a loop of links, for one)."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.absolute()
+
+
+@dataclass
+class ResultNames:
+    """Hands out names under which results do not overwrite each other, nor any of the photos.
+
+    Attributes:
+        folder: where the results go.
+        photos: never overwritten.
+    """
+
+    folder: Path
+    photos: Iterable[Path]
+    _taken: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._protected = {_resolved(path) for path in self.photos}
+
+    def claim(self, wanted: str) -> str:
+        """``wanted``, or the first of wanted_2, wanted_3, ... that is free."""
+        wanted = "".join(letter if letter.isprintable() else "_" for letter in wanted) or "photo"
+        name, count = wanted, 1
+        while not self._is_free(name):
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.update(self._stems(name))
+        return name
+
+    def _is_free(self, name: str) -> bool:
+        """Whether no earlier result and no photo has a file that a result of this name would write."""
+        pictures = (_resolved(self.folder / f"{stem}.png") for stem in (name, f"{name}_overlay"))
+        return self._taken.isdisjoint(self._stems(name)) and self._protected.isdisjoint(pictures)
+
+    @staticmethod
+    def _stems(name: str) -> tuple[str, str]:
+        """Stems of a result's files, as file systems that ignore case see them."""
+        return name.casefold(), f"{name}_overlay".casefold()

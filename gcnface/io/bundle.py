@@ -1,0 +1,64 @@
+"""All files of one reconstruction, written together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gcnface.io.atomic import staged
+from gcnface.io.meshes import refuse_foreign_texture, write_mesh
+from gcnface.io.npz import write_npz
+from gcnface.io.overlay import write_overlay
+from gcnface.io.summary import write_summary
+from gcnface.mesh import MESH_FORMATS
+from gcnface.reconstruction import FORMATS, Reconstruction
+
+_FILES = {"obj": ("{}.obj", "{}.mtl", "{}.png"), "overlay": ("{}_overlay.png",)}
+
+
+def file_names(name: str, formats: Sequence[str] = FORMATS) -> list[str]:
+    """Names of the files that these formats make."""
+    return [pattern.format(name) for kind in formats for pattern in _FILES.get(kind, ("{}." + kind,))]
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise ValueError unless each is one of `FORMATS`."""
+    unknown = [kind for kind in formats if kind not in FORMATS]
+    if unknown:
+        raise ValueError(f"unknown format {', '.join(unknown)}; expected some of {', '.join(FORMATS)}")
+
+
+def save_reconstruction(reconstruction: Reconstruction, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
+    """Write the formats; see `Reconstruction.save`."""
+    check_formats(formats)
+    names = file_names(name, formats)
+    begin = time.perf_counter()
+    with staged(folder) as stage:
+        if "obj" in formats:
+            refuse_foreign_texture(folder, name)
+        for kind in sorted(formats, key="json".__eq__):  # the summary last: it tells how long the others took
+            path = stage / file_names(name, [kind])[0]
+            if kind in MESH_FORMATS:
+                _write_mesh(reconstruction, path, kind, name)
+            elif kind == "overlay":
+                write_overlay(reconstruction, path)
+            elif kind == "npz":
+                write_npz(reconstruction, path)
+            else:
+                timings = {**reconstruction.timings, "write": time.perf_counter() - begin}
+                write_summary(replace(reconstruction, timings=timings), path, name=name, files=names)
+    return [folder / file for file in names]
+
+
+def _write_mesh(reconstruction: Reconstruction, path: Path, kind: str, name: str) -> None:
+    """One mesh format, with the photo's light and the record's provenance."""
+    write_mesh(
+        reconstruction.mesh,
+        path,
+        kind,
+        name=name,
+        lighting=reconstruction.lighting,
+        provenance=reconstruction.provenance,
+    )

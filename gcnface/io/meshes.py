@@ -1,0 +1,61 @@
+"""A mesh into the format that its file's suffix names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gcnface.errors import OutputError
+from gcnface.io.atomic import staged
+from gcnface.io.gltf import write_glb
+from gcnface.io.html import write_html
+from gcnface.io.obj import write_obj
+from gcnface.io.ply import write_ply
+from gcnface.mesh import MESH_FORMATS, TexturedMesh
+
+
+def save_mesh(mesh: TexturedMesh, path: Path) -> Path:
+    """Write the mesh; see `TexturedMesh.save`."""
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in MESH_FORMATS:
+        known = ", ".join(f".{name}" for name in MESH_FORMATS)
+        raise ValueError(f"{path}: a mesh cannot be saved as {path.suffix or 'a file without suffix'}; use {known}")
+    with staged(path.parent) as stage:
+        if kind == "obj":
+            refuse_foreign_texture(path.parent, path.stem)
+        write_mesh(mesh, stage / path.name, kind, name=path.stem)
+    return path
+
+
+def write_mesh(
+    mesh: TexturedMesh,
+    path: Path,
+    kind: str,
+    *,
+    name: str,
+    lighting: np.ndarray | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one of `MESH_FORMATS`; light and provenance go where the format has a place for them."""
+    if kind == "glb":
+        write_glb(mesh, path, name=name, provenance=provenance)
+    elif kind == "obj":
+        write_obj(mesh, path, name=name)
+    elif kind == "ply":
+        write_ply(mesh, path)
+    else:
+        write_html(mesh, path, name=name, lighting=lighting, provenance=provenance)
+
+
+def refuse_foreign_texture(folder: Path, name: str) -> None:
+    """Keep NAME.obj's texture from replacing a picture that is not its own: the user's photo may be NAME.png.
+
+    Raises:
+        OutputError: NAME.png is there without the NAME.mtl of an earlier NAME.obj.
+    """
+    texture = folder / f"{name}.png"
+    if texture.exists() and not texture.with_suffix(".mtl").exists():
+        raise OutputError(texture, "is in the way of the texture of an .obj", "choose another folder or name")

@@ -1,0 +1,145 @@
+"""The textured mesh: what a reconstruction hands to the rest of the world."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from render.shapes import check_shape
+
+ARRAY_FIELDS = (
+    "vertices",
+    "faces",
+    "vertex_rgb",
+    "uv",
+    "uv_faces",
+    "texture",
+    "normals",
+    "landmarks68",
+    "landmarks468",
+)
+MESH_FORMATS = ("glb", "obj", "ply", "html")
+_PNG_LEVEL = 3  # half the time of zlib's default for a file a tenth larger
+
+
+@dataclass(frozen=True, eq=False)
+class TexturedMesh:
+    """A face with a colour for every vertex and a UV texture, both without light (albedo).
+
+    Attributes:
+        vertices: (V, 3) mm, model space: x to the viewer's right, y up, z out of the face, origin between the ears.
+        faces: (F, 3) indices of vertices, counter-clockwise seen from outside.
+        vertex_rgb: (V, 3) sRGB in [0, 1].
+        uv: (N, 2), u right and v up in [0, 1]; a vertex on a seam has several.
+        uv_faces: (F, 3) indices of uv, corner by corner beside ``faces``.
+        texture: (T, T, 3) sRGB in [0, 1], row 0 is v = 1; kept at the 8 bits a channel that every file format stores.
+        normals: (V, 3) unit.
+        landmarks68: (68, 3) mm, model space, on the surface.
+        landmarks468: (468, 3) mm likewise.
+
+    Raises:
+        ShapeError: an array has another shape.
+        ValueError: a face names a vertex or a uv that does not exist.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    vertex_rgb: np.ndarray
+    uv: np.ndarray
+    uv_faces: np.ndarray
+    texture: np.ndarray
+    normals: np.ndarray
+    landmarks68: np.ndarray
+    landmarks468: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ARRAY_FIELDS:
+            kind = np.int32 if name.endswith("faces") else np.float32
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=kind))
+        count = check_shape("vertices", self.vertices, "V 3")["V"]
+        triangles = check_shape("faces", self.faces, "F 3")["F"]
+        check_shape("vertex_rgb", self.vertex_rgb, "V 3", V=count)
+        corners = check_shape("uv", self.uv, "N 2")["N"]
+        check_shape("uv_faces", self.uv_faces, "F 3", F=triangles)
+        size = check_shape("texture", self.texture, "T W 3")["T"]
+        check_shape("texture", self.texture, "T T 3", T=size)
+        check_shape("normals", self.normals, "V 3", V=count)
+        check_shape("landmarks68", self.landmarks68, "L 3", L=68)
+        check_shape("landmarks468", self.landmarks468, "L 3", L=468)
+        _check_indices("faces", self.faces, count)
+        _check_indices("uv_faces", self.uv_faces, corners)
+        object.__setattr__(self, "texture", self.texture_8bit.astype(np.float32) / 255)
+
+    @cached_property
+    def texture_8bit(self) -> np.ndarray:
+        """(T, T, 3) uint8 sRGB."""
+        return np.rint(np.clip(self.texture, 0, 1) * 255).astype(np.uint8)
+
+    @cached_property
+    def texture_png(self) -> bytes:
+        """The texture as a PNG file; encoded once, whatever number of formats holds it."""
+        from PIL import Image
+
+        data = io.BytesIO()
+        Image.fromarray(self.texture_8bit).save(data, "PNG", compress_level=_PNG_LEVEL)
+        return data.getvalue()
+
+    @cached_property
+    def split(self) -> SplitMesh:
+        """The same surface with vertices doubled along UV seams, one index a corner, as graphics cards want it."""
+        return split_at_seams(self.faces, self.uv_faces)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the mesh in the format that the suffix names: .glb, .obj (with .mtl and .png), .ply or .html.
+
+        The file appears whole or not at all. GLB is in metres, OBJ and PLY are in millimetres.
+
+        Returns:
+            The path written.
+
+        Raises:
+            ValueError: the suffix is none of these.
+            OutputError: the folder cannot be written to.
+        """
+        from gcnface.io.meshes import save_mesh
+
+        return save_mesh(self, Path(path))
+
+
+@dataclass(frozen=True, eq=False)
+class SplitMesh:
+    """Corners of a mesh whose vertices were doubled along UV seams.
+
+    Attributes:
+        vertex: (N,) index of the mesh's vertex.
+        uv: (N,) index of the mesh's uv.
+        faces: (F, 3) indices of the N corners.
+    """
+
+    vertex: np.ndarray
+    uv: np.ndarray
+    faces: np.ndarray
+
+
+def split_at_seams(faces: np.ndarray, uv_faces: np.ndarray) -> SplitMesh:
+    """One corner for each pair of vertex and uv that some face uses; both arguments (F, 3)."""
+    pairs = faces.astype(np.int64) * (int(uv_faces.max(initial=0)) + 1) + uv_faces
+    unique, first, inverse = np.unique(pairs.ravel(), return_index=True, return_inverse=True)
+    return SplitMesh(
+        vertex=faces.ravel()[first],
+        uv=uv_faces.ravel()[first],
+        faces=inverse.reshape(faces.shape).astype(np.uint32),
+    )
+
+
+def _check_indices(name: str, indices: np.ndarray, count: int) -> None:
+    """Raise ValueError unless all indices lie in [0, count)."""
+    if indices.size and not (indices.min() >= 0 and indices.max() < count):
+        raise ValueError(
+            f"{name} must hold indices in [0, {count}), found {indices.min()} to {indices.max()}: "
+            "pass the faces that belong to these vertices"
+        )
