@@ -33,6 +33,7 @@ class ResNetConfig:
 
 LIGHT = ResNetConfig()
 RESNET50 = ResNetConfig(depths=(3, 4, 6, 3), width=64, bottleneck=True)
+BACKBONES = {"light": LIGHT, "resnet50": RESNET50}
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:

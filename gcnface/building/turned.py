@@ -41,6 +41,8 @@ class Turning:
     yaw_rad: tuple[float, float] = (0.3, 1.35)
     pitch_rad: float = 0.25
     roll_rad: float = 0.15
+    count: int = 4000
+    """At most so many copies."""
     seed: int = 0
 
 
@@ -91,9 +93,9 @@ def complete_colours(model: FaceModel, network: MorphableModel, fit: Coefficient
 
 
 def turn_faces(model: FaceModel, faces: PreparedFaces, output: Path, settings: Turning = Turning()) -> None:
-    """Write one turned copy of every training face to `output`: canvases.npy and landmarks.npy."""
+    """Write one turned copy of each of `count` training faces to `output`: canvases.npy and landmarks.npy."""
     rng = np.random.default_rng(settings.seed)
-    rows = np.nonzero(~faces.validation)[0]
+    rows = rng.permutation(np.nonzero(~faces.validation)[0])[: settings.count]
     network = MorphableModel(model)
     fits = fit_landmarks(network, faces.crop_landmarks()[rows])
     output.mkdir(parents=True, exist_ok=True)
@@ -119,10 +121,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True, help="folder of annotated photographs")
     parser.add_argument("--cache", type=Path, required=True, help="cache of prepared faces")
+    parser.add_argument("--count", type=int, default=Turning.count, help="at most so many copies")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    turn_faces(load_face_model(), prepare_faces(args.faces, args.cache), args.output)
+    faces = prepare_faces(args.faces, args.cache)
+    turn_faces(load_face_model(), faces, args.output, Turning(count=args.count))
 
 
 if __name__ == "__main__":

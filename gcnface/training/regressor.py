@@ -20,7 +20,7 @@ from coarse.face_model import load_face_model  # noqa: E402
 from coarse.fitting import render_crop  # noqa: E402
 from coarse.losses import CoarseLossWeights  # noqa: E402
 from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
-from coarse.regressor import CoefficientRegressor  # noqa: E402
+from coarse.regressor import BACKBONES, CoefficientRegressor  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
 from gcnface.training.faces import prepare_faces  # noqa: E402
 from gcnface.training.runs import RunSettings, save_weights, train  # noqa: E402
@@ -33,10 +33,14 @@ class RegressorTraining:
 
     faces: Path = Path("../shared/faces")
     """Folder of annotated photographs."""
+    cache: Path = Path("runs/faces")
+    """Cache of prepared faces."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/regressor")))
     """Where and how long to train."""
     turned: Path | None = None
     """Cache of turned copies (`python -m gcnface.building.turned`); None trains on the photographs alone."""
+    backbone: str = "light"
+    """"light" (ships) or "resnet50" (as published)."""
     batch_size: int = 32
     """Crops a step."""
     learning_rate: float = 1e-3
@@ -45,6 +49,8 @@ class RegressorTraining:
     """Of AdamW."""
     rendered: int = 4
     """Crops of each batch that are also drawn, for the photometric and the identity loss."""
+    drawn_from_epoch: int = 0
+    """First epoch in which crops are drawn; before it the landmarks alone find the pose, which is much quicker."""
     landmark_distance: float = 1.0
     """Weight of the mean distance over face size, which the squared distance alone does not sharpen."""
     weights: CoarseLossWeights = field(default_factory=CoarseLossWeights)
@@ -53,6 +59,8 @@ class RegressorTraining:
     def __post_init__(self) -> None:
         if not 0 <= self.rendered <= self.batch_size:
             raise ValueError(f"rendered is {self.rendered}; it must lie between 0 and batch_size {self.batch_size}")
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone is {self.backbone!r}; it must be one of {sorted(BACKBONES)}")
 
 
 class RegressorModule(lightning.LightningModule):
@@ -64,7 +72,7 @@ class RegressorModule(lightning.LightningModule):
         model = load_face_model()
         self.model = MorphableModel(model)
         self.drawn = MorphableModel(model, level=1)
-        self.network = CoefficientRegressor(self.model.layout)
+        self.network = CoefficientRegressor(self.model.layout, BACKBONES[settings.backbone])
         self.facenet = load_facenet() if settings.rendered else None
         region = torch.from_numpy(model.region.astype(int))[self.drawn.vertex_index]
         self.register_buffer("skin", region == 0, persistent=False)
@@ -74,7 +82,7 @@ class RegressorModule(lightning.LightningModule):
         raw = self.network(batch.image.contiguous(memory_format=torch.channels_last))
         with torch.autocast(raw.device.type, enabled=False):
             terms = self._landmark_terms(raw.float(), batch)
-        if self.settings.rendered:
+        if self.settings.rendered and self.current_epoch >= self.settings.drawn_from_epoch:
             terms |= self._rendered_terms(raw.float(), batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
         total = torch.stack(list(terms.values())).sum()
@@ -141,7 +149,7 @@ class RegressorModule(lightning.LightningModule):
 
 def train_regressor(settings: RegressorTraining) -> Path:
     """Train and write the weights; returns their path."""
-    rows = prepare_faces(settings.faces, settings.run.output / "faces")
+    rows = prepare_faces(settings.faces, settings.cache)
     learn = CropDataset(rows, rows.validation == 0, augment=True, turned=settings.turned)
     check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
     module = RegressorModule(settings)
