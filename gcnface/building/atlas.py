@@ -12,6 +12,10 @@ from gcnface.building.geometry import adjacency
 # The face chart's rectangle: the full width and the upper CHART_HEIGHT of the square, inside a margin for filtering.
 CHART_HEIGHT = 0.725
 MARGIN = 0.004
+# Texel density beside 1 for scalp, ears and neck. Eyes are looked at; the inside of the mouth and the back of the
+# eyeballs are hardly ever seen.
+EYE_FRONT_DENSITY, EYE_BACK_DENSITY, MOUTH_DENSITY = 2.2, 0.5, 0.6
+EYE_FRONT_ANGLE_RAD = 1.4
 
 
 @dataclass(frozen=True)
@@ -27,43 +31,98 @@ class Atlas:
     faces: np.ndarray
 
 
-def build_atlas(vertices: np.ndarray, faces: np.ndarray, chart_uv: np.ndarray, chart_faces: np.ndarray) -> Atlas:
+@dataclass(frozen=True)
+class AtlasParts:
+    """Faces that are laid out each in their own way; what is in none is scalp, ears and neck.
+
+    Attributes:
+        chart: (Fc,) faces of the face chart.
+        eyeballs: faces of the eyeballs.
+        mouth: faces of the mouth cavity.
+    """
+
+    chart: np.ndarray
+    eyeballs: np.ndarray
+    mouth: np.ndarray
+
+
+def build_atlas(vertices: np.ndarray, faces: np.ndarray, chart_uv: np.ndarray, parts: AtlasParts) -> Atlas:
     """Lay out the atlas.
 
     Args:
         vertices: (V, 3) mm.
         faces: (F, 3).
         chart_uv: (V, 2) the face chart on the unit square, NaN outside.
-        chart_faces: (Fc,) faces in the chart.
+        parts: which faces are what.
     """
-    rest = np.setdiff1d(np.arange(len(faces)), chart_faces)
-    rest_uv, rest_faces = _parametrise(vertices, faces[rest])
-    packed = _pack_shelves(rest_uv, rest_faces, height=1.0 - CHART_HEIGHT - MARGIN)
-    members = np.unique(faces[chart_faces])
+    rest = np.setdiff1d(np.arange(len(faces)), np.concatenate([parts.chart, parts.eyeballs, parts.mouth]))
+    pieces = [_parametrise(vertices, faces, rest, 1.0), _parametrise(vertices, faces, parts.mouth, MOUTH_DENSITY)]
+    pieces += _eye_charts(vertices, faces, parts.eyeballs)
+    packed, packed_faces, owner = _joined(pieces)
+    packed = _pack_shelves(packed, packed_faces, height=1.0 - CHART_HEIGHT - MARGIN)
+    members = np.unique(faces[parts.chart])
     local = np.full(len(vertices), -1)
     local[members] = np.arange(len(members))
     scale = np.array([1.0 - 2 * MARGIN, CHART_HEIGHT - 2 * MARGIN])
     upper = chart_uv[members] * scale + [MARGIN, 1.0 - CHART_HEIGHT + MARGIN]
     uv_faces = np.zeros(faces.shape, np.int32)
-    uv_faces[chart_faces] = local[faces[chart_faces]]
-    uv_faces[rest] = rest_faces + len(members)
+    uv_faces[parts.chart] = local[faces[parts.chart]]
+    uv_faces[owner] = packed_faces + len(members)
     return Atlas(np.concatenate([upper, packed]).astype(np.float32), uv_faces)
 
 
-def _parametrise(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut faces into charts with little distortion (xatlas): uv (N, 2) in mm and faces (F, 3) into it."""
+@dataclass(frozen=True)
+class _Piece:
+    """Charts of some faces: uv (N, 2) in texels of the common scale, faces (f, 3) into it, owner (f,) mesh faces."""
+
+    uv: np.ndarray
+    faces: np.ndarray
+    owner: np.ndarray
+
+
+def _joined(pieces: list[_Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    start = np.cumsum([0] + [len(piece.uv) for piece in pieces])
+    uv = np.concatenate([piece.uv for piece in pieces])
+    faces = np.concatenate([piece.faces + first for piece, first in zip(pieces, start, strict=False)])
+    return uv, faces, np.concatenate([piece.owner for piece in pieces])
+
+
+def _parametrise(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray, density: float) -> _Piece:
+    """Cut faces into charts with little distortion (xatlas), in mm times `density`."""
     import xatlas
 
-    used, flat = np.unique(faces, return_inverse=True)
+    used, flat = np.unique(faces[chosen], return_inverse=True)
     atlas = xatlas.Atlas()
     atlas.add_mesh(vertices[used].astype(np.float32), flat.reshape(-1, 3).astype(np.uint32))
     options = xatlas.ChartOptions()
     options.max_iterations = 4
-    options.max_cost = 8.0
+    options.max_cost = 16.0
+    options.normal_deviation_weight = 1.0
     atlas.generate(chart_options=options)
-    mapping, uv_faces, uv = atlas[0]
+    _, uv_faces, uv = atlas[0]
     uv = uv * [atlas.width, atlas.height] / max(atlas.texels_per_unit, 1e-9)
-    return uv, uv_faces.astype(np.int64).reshape(-1, 3)
+    return _Piece(uv * density, uv_faces.astype(np.int64).reshape(-1, 3), chosen)
+
+
+def _eye_charts(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray) -> list[_Piece]:
+    """Front and back of each eyeball as discs: angle from the optical axis kept as radius (azimuthal equidistant)."""
+    pieces = []
+    middle = vertices[faces[chosen]].mean(1)
+    for side in (-1.0, 1.0):
+        eye = chosen[middle[:, 0] * side > 0]
+        members = np.unique(faces[eye])
+        centre = 0.5 * (vertices[members].min(0) + vertices[members].max(0))
+        arm = vertices - centre
+        angle = np.arccos(np.clip(arm[:, 2] / np.linalg.norm(arm, axis=1), -1.0, 1.0))
+        radius = np.linalg.norm(arm[members], axis=1).mean()
+        front = angle[faces[eye]].mean(1) < EYE_FRONT_ANGLE_RAD
+        for part, reach, sign in ((eye[front], angle, 1.0), (eye[~front], np.pi - angle, -1.0)):
+            flat = arm[:, :2] * [sign, 1.0]
+            uv = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9) * reach[:, None] * radius
+            density = EYE_FRONT_DENSITY if sign > 0 else EYE_BACK_DENSITY
+            used, corners = np.unique(faces[part], return_inverse=True)
+            pieces.append(_Piece(uv[used] * density, corners.reshape(-1, 3), part))
+    return pieces
 
 
 def _pack_shelves(uv: np.ndarray, faces: np.ndarray, height: float) -> np.ndarray:
@@ -72,7 +131,8 @@ def _pack_shelves(uv: np.ndarray, faces: np.ndarray, height: float) -> np.ndarra
     corner = np.array([uv[label == k].min(0) for k in range(label.max() + 1)])
     size = np.array([uv[label == k].max(0) for k in range(label.max() + 1)]) - corner
     local, turned = uv - corner[label], size[:, 1] > size[:, 0]
-    local = np.where(turned[label, None], local[:, ::-1] * [1, -1] + np.stack([0 * label, size[label, 0]], -1), local)
+    upright = np.stack([local[:, 1], size[label, 0] - local[:, 0]], axis=-1)
+    local = np.where(turned[label, None], upright, local)
     size = np.where(turned[:, None], size[:, ::-1], size)
     low, high = 0.0, 1.0 / size[:, 0].max()
     for _ in range(40):
@@ -87,10 +147,14 @@ def _pack_shelves(uv: np.ndarray, faces: np.ndarray, height: float) -> np.ndarra
 def _shelves(size: np.ndarray, height: float) -> np.ndarray | None:
     """Corner (K, 2) of each box on shelves filled tallest first, None when they overflow the height."""
     position = np.zeros_like(size)
-    x, y, shelf = MARGIN, MARGIN, 0.0
-    for k in np.argsort(-size[:, 1]):
-        if x + size[k, 0] + MARGIN > 1.0:
-            x, y, shelf = MARGIN, y + shelf + MARGIN, 0.0
-        position[k] = x, y
-        x, shelf = x + size[k, 0] + MARGIN, max(shelf, size[k, 1])
-    return position if y + shelf + MARGIN <= height and x <= 1.0 else None
+    shelves: list[list[float]] = []
+    top = MARGIN
+    for k in np.argsort(-size[:, 1], kind="stable"):
+        shelf = next((s for s in shelves if s[0] + size[k, 0] + MARGIN <= 1.0 and size[k, 1] <= s[2]), None)
+        if shelf is None:
+            shelf = [MARGIN, top, size[k, 1]]
+            shelves.append(shelf)
+            top += size[k, 1] + MARGIN
+        position[k] = shelf[0], shelf[1]
+        shelf[0] += size[k, 0] + MARGIN
+    return position if top <= height and (position[:, 0] + size[:, 0]).max() <= 1.0 else None

@@ -16,8 +16,10 @@ from gcnface.building.makehuman import BaseMesh, MakeHumanData
 
 MM_PER_DM = 100.0
 # The neck is cut by the plane y = NECK_HEIGHT_DM + NECK_SLOPE * z (decimetres).
-NECK_HEIGHT_DM = 5.83
-NECK_SLOPE = 0.08
+NECK_HEIGHT_DM = 5.80
+NECK_SLOPE = -0.3
+# Skin with y below the first and z above the second (decimetres) is the underside of the jaw.
+UNDER_JAW_DM = (6.5, 0.3)
 PARTS = ("face", "ears", "scalp", "neck", "mouth_interior", "eyeballs")
 
 
@@ -67,6 +69,23 @@ def head_cage(data: MakeHumanData) -> HeadCage:
     )
 
 
+def restore_eyeballs(cage: HeadCage, values: np.ndarray, factor: float) -> np.ndarray:
+    """Scale each eyeball of the cage about its own centre, which makes up for what subdivision shrinks.
+
+    Args:
+        cage: the head cage.
+        values: (..., Vc, 3) positions or offsets: the map is linear.
+        factor: radius wanted over radius on the cage.
+    """
+    eyes = np.unique(cage.quads[cage.part == PARTS.index("eyeballs")])
+    restored = values.copy()
+    for side in (1.0, -1.0):
+        eye = eyes[cage.vertices[eyes, 0] * side > 0]
+        centre = values[..., eye, :].mean(-2, keepdims=True)
+        restored[..., eye, :] = centre + factor * (values[..., eye, :] - centre)
+    return restored
+
+
 def mirror_quads(quads: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     """Index of each face's mirror image among `quads` (Q, n), given the vertices' `mirror` table.
 
@@ -88,6 +107,8 @@ def _parts(base: BaseMesh, masks: dict[str, np.ndarray]) -> np.ndarray:
     part[mouth] = PARTS.index("mouth_interior")
     face = head & ~masks["ears"] & (masks["face"] | masks["lips"] | masks["eyelids"])
     part[head & masks["ears"]] = PARTS.index("ears")
+    under_jaw = head & ~masks["ears"] & _below_jaw(base)
+    face = _close(base.quads, face | under_jaw, head & ~masks["ears"])
     part[_largest_component(base.quads, face)] = PARTS.index("face")
     part[np.isin(base.groups, ("helper-l-eye", "helper-r-eye"))] = PARTS.index("eyeballs")
     part[_neck(base, body)] = PARTS.index("neck")
@@ -116,9 +137,29 @@ def _island_joined_to(base: BaseMesh, head: np.ndarray, others: np.ndarray) -> i
 
 
 def _neck(base: BaseMesh, body: np.ndarray) -> np.ndarray:
-    """Quads of the neck: the body's skin wholly above a plane that falls towards the nape."""
+    """Quads of the neck: the body's skin wholly above a plane that rises towards the nape.
+
+    The plane is the one whose cut runs most nearly along one ring of quads.
+    """
     corners = base.vertices[base.quads]
     return body & (corners[:, :, 1] - NECK_SLOPE * corners[:, :, 2] > NECK_HEIGHT_DM).all(1)
+
+
+def _below_jaw(base: BaseMesh) -> np.ndarray:
+    """Quads in front of the neck and below the mouth: the jaw's underside down to the neck's seam."""
+    centre = base.vertices[base.quads].mean(1)
+    return (centre[:, 1] < UNDER_JAW_DM[0]) & (centre[:, 2] > UNDER_JAW_DM[1])
+
+
+def _close(quads: np.ndarray, chosen: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Fill notches: add allowed quads whose four corners all lie on chosen quads, until nothing changes."""
+    while True:
+        touched = np.zeros(quads.max() + 1, dtype=bool)
+        touched[quads[chosen]] = True
+        grown = chosen | (allowed & touched[quads].all(1))
+        if (grown == chosen).all():
+            return chosen
+        chosen = grown
 
 
 def _largest_component(quads: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from coarse.face_model import CageShape, FaceModel, save_face_model
-from gcnface.building.atlas import build_atlas
-from gcnface.building.cage import PARTS, HeadCage, head_cage
+from gcnface.building.atlas import AtlasParts, build_atlas
+from gcnface.building.cage import PARTS, HeadCage, head_cage, restore_eyeballs
 from gcnface.building.chart import chart_faces, tutte_chart
 from gcnface.building.expression import expression_units
-from gcnface.building.geometry import face_areas, vertex_areas
+from gcnface.building.features import find_features
+from gcnface.building.geometry import face_areas, vertex_areas, vertex_normals
 from gcnface.building.head_mesh import HeadMesh, extend_pyramid, head_mesh
 from gcnface.building.identity import IdentityBasis, align_similarity, fit_identity
-from gcnface.building.landmarks import place_landmarks, read_canonical
+from gcnface.building.landmarks import HeadSurface, place_landmarks, read_canonical
 from gcnface.building.makehuman import open_makehuman
 from gcnface.building.phenotypes import SamplingConfig, draw_people, load_targets
 from gcnface.building.regions import default_albedo, vertex_parts, vertex_regions
@@ -31,6 +32,10 @@ NAME = "gcnface head 1"
 LICENCE = "CC0-1.0 (built from MakeHuman's CC0 base mesh and targets)"
 PUPIL_DISTANCE_MM = 63.0
 COARSE_COUNTS = (970, 243)
+# Two Catmull-Clark steps shrink MakeHuman's eyeball by this much.
+EYEBALL_FACTOR = 1.07
+# Landmarks lie on skin whose normal has at least this z: not behind the lids, nor in the mouth.
+MIN_LANDMARK_FACING = -0.3
 log = logging.getLogger(__name__)
 
 
@@ -64,12 +69,18 @@ def build_face_model(config: BuildConfig) -> FaceModel:
     scale = identity.basis.dtype.type(identity_scale(cage, identity.mean))
     origin = ear_origin(cage, identity.mean)
     shape = CageShape(
-        mean=((identity.mean - origin) * scale).astype(np.float32),
-        identity=(identity.basis * scale).astype(np.float16).astype(np.float32),
-        expression=(units * scale).astype(np.float16).astype(np.float32),
+        mean=restore_eyeballs(cage, (identity.mean - origin) * scale, EYEBALL_FACTOR).astype(np.float32),
+        identity=_halved(cage, identity.basis * scale),
+        expression=_halved(cage, units * scale),
         stages=mesh.stages,
     )
     return assemble(cage, mesh, shape, names, config.canonical)
+
+
+def _halved(cage: HeadCage, basis: np.ndarray) -> np.ndarray:
+    """Basis (Vc, 3, N) with its eyeballs restored, rounded to what float16 in the file will hold."""
+    restored = restore_eyeballs(cage, np.moveaxis(basis, -1, 0), EYEBALL_FACTOR)
+    return np.moveaxis(restored, 0, -1).astype(np.float16).astype(np.float32)
 
 
 def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str, ...], canonical: Path) -> FaceModel:
@@ -78,12 +89,17 @@ def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str,
     mean = 0.5 * (mean + mean[mesh.mirror] * np.array([-1.0, 1.0, 1.0], np.float32))
     chart = chart_faces(mesh.faces, np.flatnonzero(cage.part[mesh.face_quad] == PARTS.index("face")))
     chart_uv = tutte_chart(mean, mesh.faces[chart], mesh.mirror)
-    atlas = build_atlas(mean, mesh.faces, chart_uv, chart)
+    quad_part = cage.part[mesh.face_quad]
+    eyeballs, mouth = (np.flatnonzero(quad_part == PARTS.index(name)) for name in ("eyeballs", "mouth_interior"))
+    atlas = build_atlas(mean, mesh.faces, chart_uv, AtlasParts(chart, eyeballs, mouth))
     parts = vertex_parts(cage, mesh.faces, mesh.face_quad, len(mean))
-    allowed = np.isin(np.arange(len(mesh.faces)), chart)
-    marks = place_landmarks(
-        read_canonical(canonical), mean, mesh.faces, allowed, eye_centres(mean, parts.part["eyeballs"])
-    )
+    normals = vertex_normals(mean, mesh.faces)
+    expression = shape.expand(shape.expression)
+    features = find_features(mean, normals, parts, expression[..., names.index("jawOpen")])
+    outward = normals[mesh.faces].mean(1)[:, 2] > MIN_LANDMARK_FACING
+    allowed = np.isin(np.arange(len(mesh.faces)), chart) & outward
+    head = HeadSurface(mean, mesh.faces, mesh.mirror, allowed)
+    marks = place_landmarks(read_canonical(canonical), features, head)
     levels = extend_pyramid(mesh.levels, shape.mean[mesh.cage_order], COARSE_COUNTS)
     return FaceModel(
         name=NAME,
@@ -93,7 +109,7 @@ def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str,
         region=vertex_regions(mean, parts),
         mean=mean,
         identity_basis=shape.expand(shape.identity),
-        expression_basis=shape.expand(shape.expression),
+        expression_basis=expression,
         expression_names=names,
         albedo_mean=default_albedo(mean, parts),
         albedo_basis=np.zeros((len(mean), 3, 0), np.float32),

@@ -98,6 +98,20 @@ def closest_points(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, 
     return SurfacePoints(face, bary)
 
 
+def mirrored_points(points: SurfacePoints, faces: np.ndarray, mirror: np.ndarray) -> SurfacePoints:
+    """The mirror images of points on a symmetric mesh, exact: mirrored face, corners matched."""
+    count = len(mirror)
+
+    def key(corners: np.ndarray) -> np.ndarray:
+        return np.sort(corners, axis=1) @ np.array([count * count, count, 1], dtype=np.int64)
+
+    order = np.argsort(key(faces))
+    wanted = mirror[faces[points.face]].astype(np.int64)
+    face = order[np.searchsorted(key(faces), key(wanted), sorter=order)]
+    place = (faces[face][:, :, None] == wanted[:, None, :]).argmax(2)
+    return SurfacePoints(face, np.take_along_axis(points.bary, place, axis=1))
+
+
 def closest_barycentric(point: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """(F, 3) barycentric coordinates of the point of each triangle (F, 3, 3) closest to `point` (3,)."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]

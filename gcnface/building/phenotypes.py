@@ -29,6 +29,25 @@ HEAD_SHAPES = (
     "diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular"
 )  # fmt: skip
 
+# How strongly local changes are drawn beside 1; the first prefix that fits counts. Whole-head motions are removed by
+# the alignment anyway, and the head-shape targets in full are caricatures.
+LOCAL_STRENGTH = (
+    ("head/head-trans", 0.0),
+    ("head/head-scale", 0.45),
+    ("head/head-angle", 0.25),
+    ("head/head-fat", 1.3),
+    ("head/", 0.5),
+    ("forehead/forehead-nubian", 0.25),
+    ("forehead/", 0.6),
+    ("ears/", 0.6),
+    ("chin/", 0.7),
+    ("neck/measure", 0.2),
+    ("neck/neck-scale-vert", 0.2),
+    ("neck/neck-double", 1.2),
+    ("neck/", 0.5),
+    ("asym/", 0.3),
+)
+
 
 @dataclass(frozen=True)
 class ShapeTargets:
@@ -62,7 +81,7 @@ class SamplingConfig:
     count: int = 4000
     seed: int = 0
     local_rate: float = 0.5
-    local_spread: float = 0.35
+    local_spread: float = 0.3
     asymmetry: float = 0.08
 
 
@@ -105,7 +124,7 @@ def draw_properties(rng: np.random.Generator, count: int) -> dict[str, np.ndarra
     values = {name: race[:, i] for i, name in enumerate(RACES)}
     values |= {"gender": np.clip(rng.beta(0.6, 0.6, count), 0.0, 1.0), "age": age}
     values |= {name: np.clip(rng.normal(0.5, 0.2, count), 0.0, 1.0) for name in ("muscle", "weight")}
-    values |= {name: np.clip(rng.normal(0.5, 0.15, count), 0.0, 1.0) for name in ("height", "proportions")}
+    values |= {name: np.clip(rng.normal(0.5, 0.1, count), 0.0, 1.0) for name in ("height", "proportions")}
     return values
 
 
@@ -151,9 +170,9 @@ def _local_weights(names: tuple[str, ...], rng: np.random.Generator, config: Sam
     weights = np.zeros((config.count, len(names)))
     for k in range(0, len(names), 2):
         value = shared.setdefault(_sideless(names[k + 1]), _sparse_normal(rng, config))
-        scale = 0.3 if names[k + 1].startswith("asym/") else 1.0
+        scale = next((strength for prefix, strength in LOCAL_STRENGTH if names[k + 1].startswith(prefix)), 1.0)
         noise = config.asymmetry * rng.normal(size=config.count) if _is_sided(names[k + 1]) else 0.0
-        signed = np.clip(value * scale + noise, -1.0, 1.0)
+        signed = np.clip(scale * (value + noise), -1.0, 1.0)
         weights[:, k], weights[:, k + 1] = np.maximum(-signed, 0.0), np.maximum(signed, 0.0)
     return weights
 
