@@ -254,14 +254,18 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> FaceModel:
 
 
 def _cage(arrays: dict[str, np.ndarray]) -> CageShape:
-    stages = []
+    stages: list[csr_matrix] = []
     while f"stage{len(stages)}_indptr" in arrays:
         key = f"stage{len(stages)}_"
         indptr = arrays[key + "indptr"]
         parts = (arrays[key + "weights"], arrays[key + "indices"].astype(np.int32), indptr)
         stages.append(csr_matrix(parts, shape=(len(indptr) - 1, int(arrays[key + "columns"]))))
-    bases = (arrays["cage_" + name].astype(np.float32) for name in ("identity", "expression"))
-    return CageShape(arrays["cage_mean"].astype(np.float32), *bases, tuple(stages))
+    return CageShape(
+        mean=arrays["cage_mean"].astype(np.float32),
+        identity=arrays["cage_identity"].astype(np.float32),
+        expression=arrays["cage_expression"].astype(np.float32),
+        stages=tuple(stages),
+    )
 
 
 def _symmetric(mean: np.ndarray, mirror: np.ndarray) -> np.ndarray:

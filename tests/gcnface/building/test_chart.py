@@ -1,0 +1,63 @@
+"""The face chart: a symmetric Tutte embedding."""
+
+import numpy as np
+import pytest
+
+from gcnface.building.chart import chart_faces, conformal_weights, tutte_chart
+from gcnface.building.geometry import boundary_loops, face_areas
+from gcnface.building.subdivision import triangulate
+from tests.gcnface.building.test_subdivision import grid
+
+
+def bowl(columns=16, rows=12):
+    vertices, quads, mirror = grid(columns, rows)
+    faces = triangulate(quads, vertices, mirror).faces
+    x, y = vertices[:, 0], vertices[:, 1]
+    return np.stack([60 * x, 80 * y, 50 * np.cos(x) * np.cos(y)], -1), faces, mirror
+
+
+def with_holes(vertices, faces):
+    """Two eyes and a mouth cut out."""
+    middle = vertices[faces].mean(1)
+    eyes = (np.abs(np.abs(middle[:, 0]) - 30) < 8) & (np.abs(middle[:, 1] - 20) < 8)
+    mouth = (np.abs(middle[:, 0]) < 16) & (np.abs(middle[:, 1] + 40) < 8)
+    return faces[~(eyes | mouth)]
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_embedding_is_free_of_folds_and_mirrored(holes):
+    vertices, faces, mirror = bowl()
+    if holes:
+        faces = with_holes(vertices, faces)
+    faces = faces[chart_faces(faces, np.arange(len(faces)))]
+    uv = tutte_chart(vertices, faces, mirror)
+    used = np.unique(faces)
+    assert face_areas(uv, faces).min() > 0
+    np.testing.assert_allclose(uv[mirror][used], uv[used] * [-1, 1] + [1, 0], atol=1e-12)
+    np.testing.assert_allclose(uv[used].min(0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(uv[used].max(0), 1.0, atol=1e-12)
+
+
+def test_axes_of_the_chart():
+    vertices, faces, mirror = bowl()
+    faces = faces[chart_faces(faces, np.arange(len(faces)))]
+    uv = tutte_chart(vertices, faces, mirror)
+    used = np.unique(faces)
+    assert np.corrcoef(uv[used, 0], vertices[used, 0])[0, 1] > 0.9
+    assert np.corrcoef(uv[used, 1], vertices[used, 1])[0, 1] > 0.9
+
+
+def test_faces_with_all_corners_on_the_rim_are_dropped():
+    vertices, faces, _ = bowl(4, 4)
+    kept = faces[chart_faces(faces, np.arange(len(faces)))]
+    assert not np.isin(kept, boundary_loops(kept)[0]).all(1).any()
+    assert len(kept) < len(faces)
+
+
+def test_weights_of_an_equilateral_triangle():
+    height = np.sqrt(3) / 2
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [0.5, height, 0]])
+    weights = conformal_weights(vertices, np.array([[0, 1, 2]])).toarray()
+    # Half the cotangent of 60 degrees on each edge.
+    np.testing.assert_allclose(weights[0, 1], 0.5 / np.sqrt(3))
+    np.testing.assert_allclose(weights, weights.T)
