@@ -16,7 +16,7 @@ from coarse.fitting import PhotoFitting, fit_photo
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
-from gcnface.observation import face_mask, observe_vertices, shrunk
+from gcnface.observation import face_mask, observe_vertices
 
 OnStage = Callable[[str], None]
 
@@ -83,6 +83,6 @@ class CoarseStage:
         """Replace albedo and light by those that explain the crop's colours on the skin."""
         coefficients = self.morphable.layout.decode(raw)
         face = self.morphable(coefficients)
-        seen = observe_vertices(self.model, face, image, shrunk(classes), crop_camera())
+        seen = observe_vertices(self.model, face, image, classes, crop_camera())
         found = decompose(self.coarser, seen.colours(self.coarser.vertex_index))
         return self.morphable.layout.encode(replace(coefficients, albedo=found.albedo, lighting=found.lighting))

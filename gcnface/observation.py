@@ -40,6 +40,11 @@ _RECESSED = ("eyeballs", "mouth_interior")
 FACE_CLASSES = ("skin", "brows", "eyes", "nose", "lips", "mouth_interior")
 """Classes inside which photometric losses and figures count: the face without glasses, hair and ears."""
 
+_LIT_CLASSES = ("skin", "nose")
+
+EDGE_PX = 2
+"""Distance kept from the border of what a region may show; hair and glasses bleed that far into skin."""
+
 MINIMUM_SHADING = 0.08
 """Light below this is not divided out: noise would be multiplied."""
 
@@ -75,27 +80,28 @@ class VertexObservation:
 
 
 @lru_cache(maxsize=2)
-def _region_table() -> Tensor:
-    table = torch.zeros(len(REGIONS), len(PARSING_CLASSES))
-    for i, region in enumerate(REGIONS):
-        for name in ALLOWED_CLASSES[region]:
-            table[i, PARSING_CLASSES.index(name)] = 1
-    return table
+def _allowed_table() -> Tensor:
+    """(R + 1, 10): classes each region may show, and last those the light is estimated from."""
+    rows = [ALLOWED_CLASSES[region] for region in REGIONS] + [_LIT_CLASSES]
+    return torch.tensor([[float(name in row) for name in PARSING_CLASSES] for row in rows])
 
 
-def allowed_probability(region: Tensor, classes: Tensor) -> Tensor:
-    """(..., N) probability that points of `region` (N,) show a class they may show; classes (..., N, 10)."""
-    return (classes * _region_table()[region.long()]).sum(-1)
+def allowed_maps(classes: Tensor, edge_px: int = EDGE_PX) -> Tensor:
+    """Where each region may take its colour from: (B, R + 1, H, W) in [0, 1], the last for the light.
+
+    The minimum over a small window keeps off the borders to what may not be taken, where a pixel mixes both.
+
+    Args:
+        classes: (B, 10, H, W) class probabilities of a crop.
+        edge_px: how far to keep off, crop px.
+    """
+    allowed = torch.einsum("rc,bchw->brhw", _allowed_table().to(classes), classes)
+    return -torch.nn.functional.max_pool2d(-allowed, 2 * edge_px + 1, stride=1, padding=edge_px)
 
 
 def face_mask(classes: Tensor) -> Tensor:
     """(B, H, W) probability of `FACE_CLASSES` in class maps (B, 10, H, W)."""
     return classes[:, [PARSING_CLASSES.index(name) for name in FACE_CLASSES]].sum(1)
-
-
-def shrunk(classes: Tensor, px: int = 1) -> Tensor:
-    """Class probabilities lowered near the borders between what may be mixed up: the minimum over a small window."""
-    return -torch.nn.functional.max_pool2d(-classes, 2 * px + 1, stride=1, padding=px)
 
 
 def grazing_weight(cosine: Tensor) -> Tensor:
@@ -129,14 +135,13 @@ def observe_vertices(
     visible = vertex_visibility(screen, faces, camera.hw)
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     scale = screen.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
-    shown = sample_image(classes, screen[..., :2] * scale)
+    allowed = sample_image(allowed_maps(classes), screen[..., :2] * scale)
+    sure = ((allowed - 0.5) / 0.4).clamp(0, 1)
     cosine = view_cosine(face.verts_cam, face.normals_view)
     recessed = torch.isin(region, torch.tensor([REGIONS.index(name) for name in _RECESSED]))
     facing = visible * torch.where(recessed, torch.ones_like(cosine), grazing_weight(cosine))
-    allowed = allowed_probability(region, shown)
-    confidence = facing * ((allowed - 0.5) / 0.4).clamp(0, 1)
+    confidence = facing * sure.gather(2, region.expand(len(sure), -1)[..., None])[..., 0]
     on_face = (region == REGIONS.index("face")) | (region == REGIONS.index("eyes_nose_mouth"))
-    skin_classes = [PARSING_CLASSES.index(name) for name in ("skin", "nose")]
-    skin = facing * on_face * ((shown[..., skin_classes].sum(-1) - 0.5) / 0.4).clamp(0, 1)
+    skin = facing * on_face * sure[..., -1]
     on_face = on_face | (region == REGIONS.index("eyeballs"))
     return VertexObservation(linear, visible, confidence, skin, confidence * on_face, face.normals_view)

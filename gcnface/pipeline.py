@@ -19,7 +19,7 @@ from gcnface.alignment import FaceCrop, align_face
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
 from gcnface.detection import FaceDetector
 from gcnface.mesh import TexturedMesh
-from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices, shrunk
+from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
 from gcnface.parsing import load_parser
 from gcnface.reconstruction import Reconstruction
 from gcnface.texture import SurfaceColours, bake_texture
@@ -109,7 +109,7 @@ class Reconstructor:
 
     def refined_face(self, coarse: CoarseFace, image: Tensor, classes: Tensor) -> RefinedFace:
         """One forward pass of the mesh network over what the crop shows."""
-        seen = observe_vertices(self.model, coarse, image, shrunk(classes), crop_camera())
+        seen = observe_vertices(self.model, coarse, image, classes, crop_camera())
         shading = coarse.shading.clamp(min=MINIMUM_SHADING)
         albedo = self.refiner(
             coarse.albedo, seen.linear / shading, seen.confidence[..., None], embed_crop224(self.facenet, image)

@@ -119,7 +119,8 @@ class CropDataset(Dataset[Crop]):
             canvas, points = self.faces.canvases[row], self.faces.landmarks[row, :, :2]
             skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
         else:
-            canvas, points = (array[index - len(self.rows)] for array in self.turned)
+            canvas, landmarks = (array[index - len(self.rows)] for array in self.turned)
+            points = landmarks[:, :2]
             skin = np.zeros(canvas.shape[:2], np.uint8)
         if not self.augment:
             cut = slice(CANVAS_MARGIN_PX, -CANVAS_MARGIN_PX)

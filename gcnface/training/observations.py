@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from coarse.face_model import FaceModel
 from coarse.morphable import crop_camera
 from gcnface.coarse_stage import CoarseStage
-from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices, shrunk
+from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices
 from gcnface.parsing import FaceParser
 from gcnface.training.faces import PreparedFaces
 from refine.facenet import FaceNet, embed_crop224
@@ -90,7 +90,7 @@ def _observe(
     classes = parser.parse(image)
     coarse = stage(image, classes)
     with torch.no_grad():
-        seen = observe_vertices(stage.model, coarse, image, shrunk(classes), crop_camera())
+        seen = observe_vertices(stage.model, coarse, image, classes, crop_camera())
         arrays["raw"][row] = stage.morphable.layout.encode(coarse.coefficients)[0]
         arrays["projected"][row] = (seen.linear / coarse.shading.clamp(min=MINIMUM_SHADING))[0].clamp(0, 8)
         arrays["confidence"][row] = (seen.confidence[0] * 255).round()
