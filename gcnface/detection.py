@@ -1,0 +1,141 @@
+"""Find faces: MTCNN of facenet-pytorch (its weights lie inside the package), on a photo of bounded size."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gcnface.compat import ensure_torchvision
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face in a photo.
+
+    Attributes:
+        box: (4,) float32 x0, y0, x1, y1 in photo px.
+        score: confidence in [0, 1].
+        points5: (5, 2) float32 photo px: image-left eye, image-right eye, nose tip, image-left and image-right mouth
+            corner ("image-left" as the face itself sees it upright).
+    """
+
+    box: NDArray[np.float32]
+    score: float
+    points5: NDArray[np.float32]
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square px of the photo."""
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+@dataclass(frozen=True)
+class SearchPass:
+    """One look at the photo.
+
+    Attributes:
+        side_px: the photo is scaled so that its longer side is at most this.
+        face_px: faces from this size up, in the scaled photo, are sought.
+        enlarge: how much a photo smaller than `side_px` may be enlarged.
+        border: margin added on every side, as a fraction of the longer side (for faces that fill the frame).
+        quarter_turns: the photo is turned by this many times 90 degrees before (for photos that lie on their side).
+    """
+
+    side_px: int
+    face_px: int
+    enlarge: float = 1.0
+    border: float = 0.0
+    quarter_turns: int = 0
+
+
+FIRST_PASS = SearchPass(side_px=640, face_px=48)
+THOROUGH_PASS = SearchPass(side_px=1600, face_px=24, enlarge=2.0)
+RETRY_PASSES = (
+    SearchPass(side_px=1280, face_px=24, enlarge=2.0),
+    SearchPass(side_px=640, face_px=40, border=0.3, enlarge=4.0),
+    SearchPass(side_px=2560, face_px=20, enlarge=3.0),
+    SearchPass(side_px=640, face_px=48, quarter_turns=1),
+    SearchPass(side_px=640, face_px=48, quarter_turns=3),
+    SearchPass(side_px=640, face_px=48, quarter_turns=2),
+)
+
+
+class FaceDetector:
+    """MTCNN (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multi-task Cascaded Networks").
+
+    The photo is scaled down first, since time grows with its pixels; when nothing is found, finer, padded and turned
+    looks follow. Networks are loaded at the first photo.
+    """
+
+    def __init__(self, min_score: float = 0.9, device: str = "cpu") -> None:
+        self.min_score = min_score
+        self.device = device
+
+    def detect(self, photo: NDArray[np.float32], *, thorough: bool = False) -> list[Detection]:
+        """Faces in a photo, the largest first; an empty list when there is none.
+
+        Args:
+            photo: (H, W, 3) float32 sRGB in [0, 1].
+            thorough: look for small faces even when a large one is found (for photos of groups).
+
+        Raises:
+            ValueError: the photo has another shape.
+        """
+        if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+            raise ValueError(f"a photo (H, W, 3) is expected, found shape {photo.shape}")
+        for search in (THOROUGH_PASS if thorough else FIRST_PASS, *RETRY_PASSES):
+            found = self._search(photo, search)
+            if found:
+                return sorted(found, key=lambda detection: -detection.area)
+        return []
+
+    def _search(self, photo: NDArray[np.float32], search: SearchPass) -> list[Detection]:
+        image, photo_from_image = _prepared(photo, search)
+        if min(image.shape[:2]) < 12:
+            return []
+        self._mtcnn.min_face_size = search.face_px
+        boxes, scores, points = self._mtcnn.detect(image, landmarks=True)
+        if boxes is None:
+            return []
+        found = []
+        for box, score, points5 in zip(boxes, scores, points, strict=True):
+            if float(score) >= self.min_score:
+                corners = _apply(photo_from_image, np.asarray(box.tolist()).reshape(2, 2))
+                rectangle = np.concatenate([corners.min(0), corners.max(0)])
+                found.append(Detection(rectangle, float(score), _apply(photo_from_image, np.asarray(points5.tolist()))))
+        return found
+
+    @cached_property
+    def _mtcnn(self) -> Any:  # noqa: ANN401
+        ensure_torchvision()
+        from facenet_pytorch import MTCNN
+
+        return MTCNN(keep_all=True, device=self.device)
+
+
+def _prepared(photo: NDArray[np.float32], search: SearchPass) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The 8-bit image a pass looks at, and photo_from_image (3, 3)."""
+    height, width = photo.shape[:2]
+    longer = max(height, width) * (1 + 2 * search.border)
+    scale = min(search.side_px / longer, search.enlarge)
+    hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    image = photo if hw == (height, width) else cv2.resize(photo, hw[::-1], interpolation=method)
+    matrix = np.diag([width / hw[1], height / hw[0], 1.0])
+    image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    if search.border:
+        pad = round(search.border * max(hw))
+        image = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        matrix = matrix @ np.array([[1, 0, -pad], [0, 1, -pad], [0, 0, 1.0]])
+    for _ in range(search.quarter_turns):
+        matrix = matrix @ np.array([[0, -1.0, image.shape[1]], [1, 0, 0], [0, 0, 1]])
+        image = np.rot90(image)
+    return np.ascontiguousarray(image), matrix
+
+
+def _apply(matrix: NDArray[np.float64], points: NDArray) -> NDArray[np.float32]:
+    """Points (N, 2) through a (3, 3) affine map."""
+    return (points @ matrix[:2, :2].T + matrix[:2, 2]).astype(np.float32)
