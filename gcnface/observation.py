@@ -15,6 +15,7 @@ from torch import Tensor
 
 from coarse.decomposition import ObservedColours
 from coarse.face_model import REGIONS, FaceModel
+from coarse.morphable import VIEW_FROM_CAM
 from coarse.records import CoarseFace
 from gcnface.parsing import PARSING_CLASSES
 from render.camera import Camera
@@ -114,7 +115,7 @@ def grazing_weight(cosine: Tensor) -> Tensor:
 def view_cosine(verts_cam: Tensor, normals_view: Tensor) -> Tensor:
     """(B, V) cosine between the normals (viewing axes) and the direction to the camera."""
     towards = -verts_cam / verts_cam.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    return (towards * torch.tensor([1.0, -1.0, -1.0]) * normals_view).sum(-1)
+    return (towards * towards.new_tensor(VIEW_FROM_CAM) * normals_view).sum(-1)
 
 
 def observe_vertices(
@@ -130,15 +131,15 @@ def observe_vertices(
         camera: the crop's camera.
     """
     screen = camera.project(face.verts_cam)
-    faces = torch.from_numpy(model.faces.astype(np.int64))
-    region = torch.from_numpy(model.region.astype(np.int64))
+    faces = torch.from_numpy(model.faces.astype(np.int64)).to(screen.device)
+    region = torch.from_numpy(model.region.astype(np.int64)).to(screen.device)
     visible = vertex_visibility(screen, faces, camera.hw)
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     scale = screen.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
     allowed = sample_image(allowed_maps(classes), screen[..., :2] * scale)
     sure = ((allowed - 0.5) / 0.4).clamp(0, 1)
     cosine = view_cosine(face.verts_cam, face.normals_view)
-    recessed = torch.isin(region, torch.tensor([REGIONS.index(name) for name in _RECESSED]))
+    recessed = torch.isin(region, region.new_tensor([REGIONS.index(name) for name in _RECESSED]))
     facing = visible * torch.where(recessed, torch.ones_like(cosine), grazing_weight(cosine))
     confidence = facing * sure.gather(2, region.expand(len(sure), -1)[..., None])[..., 0]
     on_face = (region == REGIONS.index("face")) | (region == REGIONS.index("eyes_nose_mouth"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
 from coarse.fitting import PhotoFitting
-from coarse.morphable import crop_camera, layout_of
+from coarse.morphable import MorphableModel, crop_camera, layout_of
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
-from gcnface.alignment import FaceCrop, align_face
+from gcnface.alignment import CROP_SIDE_PX, FaceCrop, align_face, warp_image
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
 from gcnface.detection import FaceDetector
 from gcnface.mesh import TexturedMesh
@@ -24,7 +24,7 @@ from gcnface.parsing import load_parser
 from gcnface.reconstruction import Reconstruction
 from gcnface.texture import SurfaceColours, bake_texture
 from gcnface.version import __version__
-from refine.adaptation import AdaptationTarget, adapt
+from refine.adaptation import AdaptationTarget, RefinerInputs, adapt
 from refine.facenet import embed_crop224, load_facenet
 from refine.network import load_refiner
 from render.camera import Camera
@@ -49,6 +49,19 @@ class RefinedFace:
     observation: VertexObservation
     albedo: Tensor
     shading: Tensor
+
+
+Record = TypeVar("Record")
+
+
+def on_cpu(record: Record) -> Record:
+    """A copy of a record, and of the records in it, with every tensor on the CPU."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]
+    moved = {
+        name: value.cpu() if isinstance(value, Tensor) else on_cpu(value) if is_dataclass(value) else value
+        for name, value in values.items()
+    }
+    return replace(record, **moved)  # type: ignore[type-var]
 
 
 class Reconstructor:
@@ -78,6 +91,7 @@ class Reconstructor:
         self.parser = load_parser().to(self.device)
         fitting = PhotoFitting() if fit else None
         self.coarse = CoarseStage(self.model, load_regressor(layout_of(self.model)), fitting, self.device)
+        self._model_on_cpu = self.coarse.morphable if self.device.type == "cpu" else MorphableModel(self.model)
         self.facenet = load_facenet().to(self.device)
         self.refiner = load_refiner(self.model).to(self.device)
 
@@ -101,32 +115,28 @@ class Reconstructor:
             classes = classes * crop.inside.to(classes)
         coarse = self.coarse(image, classes, watch)
         with watch.stage("refine"), torch.no_grad():
-            refined = self.refined_face(coarse, image, classes)
+            inputs, seen = self._evidence(coarse, self._sharp(photo, crop), image, classes)
+            albedo = self.refiner(*inputs)
         if self.adapt:
             with watch.stage("adapt"):
-                refined = self._adapted(refined, image, classes)
-        return self._assemble(photo, crop, refined, watch)
-
-    def refined_face(self, coarse: CoarseFace, image: Tensor, classes: Tensor) -> RefinedFace:
-        """One forward pass of the mesh network over what the crop shows."""
-        seen = observe_vertices(self.model, coarse, image, classes, crop_camera())
+                target = AdaptationTarget(image, face_mask(classes), crop_camera())
+                albedo = adapt(self.refiner, inputs, coarse, target, self.facenet, steps=self.adapt)
         shading = coarse.shading.clamp(min=MINIMUM_SHADING)
-        albedo = self.refiner(
-            coarse.albedo, seen.linear / shading, seen.confidence[..., None], embed_crop224(self.facenet, image)
-        )
-        return RefinedFace(coarse, seen, albedo[0], shading[0])
+        return self._assemble(photo, crop, on_cpu(RefinedFace(coarse, seen, albedo[0], shading[0])), watch)
 
-    def _adapted(self, refined: RefinedFace, image: Tensor, classes: Tensor) -> RefinedFace:
-        target = AdaptationTarget(image, face_mask(classes), crop_camera())
-        coarse, seen = refined.coarse, refined.observation
-        inputs = (
-            coarse.albedo,
-            seen.linear / refined.shading,
-            seen.confidence[..., None],
-            embed_crop224(self.facenet, image),
-        )
-        albedo = adapt(self.refiner, inputs, coarse, target, self.facenet, steps=self.adapt)
-        return replace(refined, albedo=albedo[0])
+    def _sharp(self, photo: NDArray[np.float32], crop: FaceCrop) -> Tensor:
+        """(1, 3, 448, 448): the crop at twice its resolution, since the features' vertices lie half a pixel apart."""
+        double = np.diag([2.0, 2.0, 1.0]) @ crop.crop_from_photo
+        sharp = warp_image(photo, double, (2 * CROP_SIDE_PX, 2 * CROP_SIDE_PX))
+        return torch.from_numpy(np.ascontiguousarray(sharp.transpose(2, 0, 1)))[None].to(self.device)
+
+    def _evidence(
+        self, coarse: CoarseFace, sharp: Tensor, image: Tensor, classes: Tensor
+    ) -> tuple[RefinerInputs, VertexObservation]:
+        """What the refiner is told, and what the photo showed at the vertices."""
+        seen = observe_vertices(self.model, coarse, sharp, classes, crop_camera(1, sharp.shape[-1]))
+        delit = seen.linear / coarse.shading.clamp(min=MINIMUM_SHADING)
+        return (coarse.albedo, delit, seen.confidence[..., None], embed_crop224(self.facenet, image)), seen
 
     def _assemble(
         self, photo: NDArray[np.float32], crop: FaceCrop, refined: RefinedFace, watch: Stopwatch
@@ -164,7 +174,7 @@ class Reconstructor:
 
     def _landmarks_px(self, coarse: CoarseFace, camera: Camera) -> NDArray[np.float32]:
         """(468, 3): x and y in photo px; z in photo px too, relative to the model's origin."""
-        points = self.coarse.morphable.landmarks_cam(coarse.coefficients)
+        points = self._model_on_cpu.landmarks_cam(coarse.coefficients)
         screen = camera.project(points)[0]
         origin_mm = coarse.coefficients.translation[0, 2]
         scale = camera.px_from_cam[0, :2, :2].det().abs().sqrt() / origin_mm
@@ -173,7 +183,7 @@ class Reconstructor:
 
     def _mesh(self, coarse: CoarseFace, refined: RefinedFace, texture: NDArray[np.float32]) -> TexturedMesh:
         c = coarse.coefficients
-        landmarks468 = self.coarse.morphable.landmarks468(c.identity, c.expression)[0].numpy()
+        landmarks468 = self._model_on_cpu.landmarks468(c.identity, c.expression)[0].numpy()
         return TexturedMesh(
             vertices=coarse.verts[0].numpy(),
             faces=self.model.faces,
@@ -181,7 +191,7 @@ class Reconstructor:
             uv=self.model.uv,
             uv_faces=self.model.uv_faces,
             texture=texture,
-            normals=vertex_normals(coarse.verts, self.coarse.morphable.faces)[0].numpy(),
+            normals=vertex_normals(coarse.verts, self._model_on_cpu.faces)[0].numpy(),
             landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
             landmarks468=landmarks468,
         )

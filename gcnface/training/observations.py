@@ -58,13 +58,23 @@ class RefinerSample:
         return RefinerSample(*(torch.stack([getattr(s, name) for s in samples]) for name in fields))
 
 
+@dataclass(frozen=True)
+class Observer:
+    """What looks at a photograph: coarse stage, parser and FaceNet."""
+
+    stage: CoarseStage
+    parser: FaceParser
+    facenet: FaceNet
+
+
 def prepare_observations(
-    faces: PreparedFaces, stage: CoarseStage, parser: FaceParser, facenet: FaceNet, cache: Path
+    faces: PreparedFaces, rows: NDArray[np.int64], observer: Observer, cache: Path
 ) -> dict[str, NDArray]:
-    """Run the coarse stage over every prepared face, once; later calls map the arrays."""
+    """Run the coarse stage over the chosen faces, once; later calls map the arrays, whose rows follow `rows`."""
     if not (cache / "complete").exists():
         cache.mkdir(parents=True, exist_ok=True)
-        count, vertices = len(faces), len(stage.model.mean)
+        stage = observer.stage
+        count, vertices = len(rows), len(stage.model.mean)
         shapes: dict[str, tuple[tuple[int, ...], type]] = {
             "raw": ((count, stage.morphable.layout.total), np.float32),
             "projected": ((count, vertices, 3), np.float16),
@@ -76,26 +86,25 @@ def prepare_observations(
             name: np.lib.format.open_memmap(cache / f"{name}.npy", "w+", kind, shape)
             for name, (shape, kind) in shapes.items()
         }
-        for row in range(count):
-            _observe(row, faces.crop(row), stage, parser, facenet, arrays)
-            if row % 500 == 499:
-                _log.info("observed %d of %d faces", row + 1, count)
+        for index, row in enumerate(rows):
+            _observe(index, faces.crop(row), observer, arrays)
+            if index % 200 == 199:
+                _log.info("observed %d of %d faces", index + 1, count)
         (cache / "complete").touch()
     return {name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
 
 
-def _observe(
-    row: int, image: Tensor, stage: CoarseStage, parser: FaceParser, facenet: FaceNet, arrays: dict[str, NDArray]
-) -> None:
-    classes = parser.parse(image)
+def _observe(index: int, image: Tensor, observer: Observer, arrays: dict[str, NDArray]) -> None:
+    stage = observer.stage
+    classes = observer.parser.parse(image)
     coarse = stage(image, classes)
     with torch.no_grad():
         seen = observe_vertices(stage.model, coarse, image, classes, crop_camera())
-        arrays["raw"][row] = stage.morphable.layout.encode(coarse.coefficients)[0]
-        arrays["projected"][row] = (seen.linear / coarse.shading.clamp(min=MINIMUM_SHADING))[0].clamp(0, 8)
-        arrays["confidence"][row] = (seen.confidence[0] * 255).round()
-        arrays["embedding"][row] = embed_crop224(facenet, image)[0]
-        arrays["mask"][row] = (face_mask(classes)[0] * 255).round()
+        arrays["raw"][index] = stage.morphable.layout.encode(coarse.coefficients)[0]
+        arrays["projected"][index] = (seen.linear / coarse.shading.clamp(min=MINIMUM_SHADING))[0].clamp(0, 8)
+        arrays["confidence"][index] = (seen.confidence[0] * 255).round()
+        arrays["embedding"][index] = embed_crop224(observer.facenet, image)[0]
+        arrays["mask"][index] = (face_mask(classes)[0] * 255).round()
 
 
 class ObservationDataset(Dataset[RefinerSample]):
@@ -103,29 +112,40 @@ class ObservationDataset(Dataset[RefinerSample]):
 
     Hidden are, at random: one side of a random plane through the head (as if it were turned away), and balls on the
     surface (as if something covered it).
+
+    Args:
+        faces: prepared faces.
+        rows: (M,) which faces the arrays hold.
+        arrays: see `prepare_observations`.
+        chosen: (M,) bool, which of them to give out.
+        model: the face model.
     """
 
     def __init__(
-        self, faces: PreparedFaces, arrays: dict[str, NDArray], rows: NDArray, model: FaceModel, *, hide: bool
+        self,
+        faces: PreparedFaces,
+        rows: NDArray[np.int64],
+        arrays: dict[str, NDArray],
+        chosen: NDArray[np.bool_],
+        model: FaceModel,
     ) -> None:
-        self.faces, self.arrays, self.rows, self.hide = faces, arrays, np.nonzero(rows)[0], hide
+        self.faces, self.rows, self.arrays, self.chosen = faces, rows, arrays, np.nonzero(chosen)[0]
         self.points = torch.from_numpy(model.mean)
         self.spots = torch.nonzero(torch.from_numpy(model.region.astype(np.int64)) <= 1)[:, 0]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.chosen)
 
     def __getitem__(self, index: int) -> RefinerSample:
-        row = self.rows[index]
+        row = self.chosen[index]
         confidence = torch.from_numpy(self.arrays["confidence"][row].astype(np.float32) / 255)[:, None]
-        keep = self._keep() if self.hide else torch.ones_like(confidence)
         return RefinerSample(
             raw=torch.from_numpy(self.arrays["raw"][row].copy()),
             projected=torch.from_numpy(self.arrays["projected"][row].astype(np.float32)),
             confidence=confidence,
-            shown=confidence * keep,
+            shown=confidence * self._keep(),
             embedding=torch.from_numpy(self.arrays["embedding"][row].copy()),
-            image=self.faces.crop(row)[0],
+            image=self.faces.crop(self.rows[row])[0],
             mask=torch.from_numpy(self.arrays["mask"][row].astype(np.float32) / 255),
         )
 

@@ -11,6 +11,7 @@ from gcnface.compat import ensure_torchvision
 ensure_torchvision()
 
 import lightning  # noqa: E402
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
@@ -23,10 +24,15 @@ from gcnface.coarse_stage import CoarseStage  # noqa: E402
 from gcnface.observation import MINIMUM_SHADING  # noqa: E402
 from gcnface.parsing import load_parser  # noqa: E402
 from gcnface.training.faces import prepare_faces  # noqa: E402
-from gcnface.training.observations import ObservationDataset, RefinerSample, prepare_observations  # noqa: E402
+from gcnface.training.observations import (  # noqa: E402
+    ObservationDataset,
+    Observer,
+    RefinerSample,
+    prepare_observations,
+)
 from gcnface.training.runs import RunSettings, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
-from refine.losses import identity_loss, pixel_loss  # noqa: E402
+from refine.losses import identity_loss, pixel_loss, vertex_loss  # noqa: E402
 from refine.network import TextureRefiner  # noqa: E402
 from render.color import srgb_from_linear  # noqa: E402
 from render.interpolate import interpolate  # noqa: E402
@@ -43,6 +49,8 @@ class RefinerTraining:
     """Cache of prepared faces."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/refiner"), precision="32-true"))
     """Where and how long to train."""
+    drawn_faces: int = 1000
+    """Drawn faces to learn from, beside all photographs."""
     batch_size: int = 2
     """Faces a step."""
     learning_rate: float = 2e-3
@@ -105,13 +113,13 @@ class RefinerModule(lightning.LightningModule):
     def _vertex_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
         s = self.settings
         shading = face.shading.clamp(min=MINIMUM_SHADING)
-        distance = _colour_distance(albedo * shading, batch.projected * shading)
-        shown, hidden = batch.shown[..., 0], (batch.confidence - batch.shown)[..., 0]
-        unseen = 1 - batch.confidence[..., 0]
+        refined, photo = _encoded(albedo * shading), _encoded(batch.projected * shading)
+        shown, hidden = batch.shown, batch.confidence - batch.shown
+        unseen = 1 - batch.confidence
         return {
-            "vertex": s.vertex * _weighted_mean(distance, shown),
-            "hidden": s.hidden * _weighted_mean(distance, hidden),
-            "coarse": s.coarse * _weighted_mean(_colour_distance(albedo, face.albedo), unseen),
+            "vertex": s.vertex * vertex_loss(refined, photo, shown),
+            "hidden": s.hidden * vertex_loss(refined, photo, hidden),
+            "coarse": s.coarse * vertex_loss(_encoded(albedo), _encoded(face.albedo), unseen),
         }
 
     def _drawn_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
@@ -129,25 +137,23 @@ class RefinerModule(lightning.LightningModule):
         }
 
 
-def _colour_distance(a: Tensor, b: Tensor) -> Tensor:
-    """(B, V) distance of linear colours after sRGB encoding."""
-    difference = srgb_from_linear(a.clamp(0, 1)) - srgb_from_linear(b.clamp(0, 1))
-    return (difference.square().sum(-1) + 1e-6).sqrt()
-
-
-def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    return (values * weight).sum() / weight.sum().clamp(min=1.0)
+def _encoded(linear: Tensor) -> Tensor:
+    """Linear colours as the eye compares them: clipped and sRGB encoded."""
+    return srgb_from_linear(linear.clamp(0, 1))
 
 
 def train_refiner(settings: RefinerTraining) -> Path:
     """Train and write the weights; returns their path."""
     torch.set_num_threads(settings.run.threads)
     faces = prepare_faces(settings.faces, settings.cache)
+    drawn = np.nonzero(faces.drawn & ~faces.validation)[0][: settings.drawn_faces]
+    rows = np.concatenate([np.nonzero(~faces.drawn)[0], drawn])
     model = load_face_model()
     stage = CoarseStage(model, load_regressor(layout_of(model)), None)
-    arrays = prepare_observations(faces, stage, load_parser(), load_facenet(), settings.run.output / "observations")
-    learn = ObservationDataset(faces, arrays, ~faces.validation, model, hide=True)
-    check = ObservationDataset(faces, arrays, faces.validation & ~faces.drawn, model, hide=True)
+    observer = Observer(stage, load_parser(), load_facenet())
+    arrays = prepare_observations(faces, rows, observer, settings.run.output / "observations")
+    held_out = faces.validation[rows]
+    learn, check = (ObservationDataset(faces, rows, arrays, part, model) for part in (~held_out, held_out))
     module = RefinerModule(settings, stage)
     loaders = [
         DataLoader(
