@@ -71,8 +71,8 @@ class ChebyshevConv(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the weights anew, set the bias to 0."""
         order, in_channels, _ = self.weight.shape
-        deviation = (2.0 / (order * in_channels)) ** 0.5
-        nn.init.trunc_normal_(self.weight, std=deviation / TRUNCATED_DEVIATION, a=-2 * deviation, b=2 * deviation)
+        deviation = (2.0 / (order * in_channels)) ** 0.5 / TRUNCATED_DEVIATION
+        nn.init.trunc_normal_(self.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 

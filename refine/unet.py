@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from refine.chebyshev import ACTIVATIONS, Activation, ChebyshevConv, ChebyshevResidualBlock
 from refine.layout import concatenate
 from refine.pyramid import MeshPyramid
 from render.shapes import check_shape
+
+RESIDUAL_SCALE = 0.1
+"""Factor of each block's second convolution at the start. With it, and shortcuts that keep the variance, signals keep
+their size through the ten blocks; without it they grow twentyfold and the first steps of Adam overshoot."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,14 @@ class GraphUNet(nn.Module):
 
     def _block(self, in_channels: int, out_channels: int, level: int) -> ChebyshevResidualBlock:
         operator = self.pyramid.laplacian(level)
-        return ChebyshevResidualBlock(
+        block = ChebyshevResidualBlock(
             in_channels, out_channels, self.config.order, operator, activation=self.config.activation
         )
+        with torch.no_grad():
+            block.second.weight.mul_(RESIDUAL_SCALE)
+            if isinstance(block.shortcut, ChebyshevConv):
+                block.shortcut.weight.mul_(0.5**0.5)
+        return block
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""
