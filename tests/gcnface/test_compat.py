@@ -1,0 +1,62 @@
+"""torchvision imports beside any torch, and the operator that stands in for its own gives the same boxes."""
+
+import pytest
+import torch
+
+from gcnface.compat import ensure_torchvision
+from refine.torchvision_compat import greedy_nms, has_nms_operator
+
+
+def boxes_and_scores(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    low = 100 * torch.rand(count, 2, generator=generator)
+    size = 5 + 30 * torch.rand(count, 2, generator=generator)
+    return torch.cat([low, low + size], 1), torch.rand(count, generator=generator)
+
+
+def plain_nms(boxes, scores, threshold):
+    """The definition: best first, whatever overlaps a kept one is dropped."""
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    kept = []
+    for index in scores.argsort(descending=True).tolist():
+        if kept:
+            others = boxes[kept]
+            common = torch.minimum(boxes[index, 2:], others[:, 2:]) - torch.maximum(boxes[index, :2], others[:, :2])
+            common = common.clamp(min=0).prod(1)
+            if ((common / (area[index] + area[kept] - common)) > threshold).any():
+                continue
+        kept.append(index)
+    return torch.tensor(kept)
+
+
+@pytest.mark.parametrize("count", [1, 40, 1500])
+@pytest.mark.parametrize("threshold", [0.3, 0.7])
+def test_equals_the_definition(count, threshold):
+    boxes, scores = boxes_and_scores(count)
+    assert torch.equal(greedy_nms(boxes, scores, threshold), plain_nms(boxes, scores, threshold))
+
+
+def test_a_chain_of_overlaps_keeps_every_other_box():
+    """The middle box goes because of the first, so the third, which only the middle overlaps, stays."""
+    boxes = torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]])
+    assert greedy_nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.3).tolist() == [0, 2]
+
+
+def test_no_boxes():
+    assert greedy_nms(torch.zeros(0, 4), torch.zeros(0), 0.5).shape == (0,)
+
+
+def test_torchvision_imports_and_suppresses():
+    ensure_torchvision()
+    ensure_torchvision()
+    from torchvision.ops import batched_nms, nms
+
+    assert has_nms_operator()
+    boxes, scores = boxes_and_scores(60)
+    assert torch.equal(nms(boxes, scores, 0.4), plain_nms(boxes, scores, 0.4))
+    classes = torch.arange(60) % 2
+    kept = batched_nms(boxes, scores, classes, 0.4)
+    for index in (0, 1):
+        rows = torch.nonzero(classes == index)[:, 0]
+        expected = rows[plain_nms(boxes[rows], scores[rows], 0.4)]
+        assert set(kept[classes[kept] == index].tolist()) == set(expected.tolist())
