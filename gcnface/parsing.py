@@ -130,11 +130,17 @@ def load_parser(path: Path | None = None) -> FaceParser:
     if path is None:
         with as_file(files("gcnface") / "assets" / "parser.safetensors") as shipped:
             return load_parser(shipped)
-    parser = FaceParser()
-    parser.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=True)
+    parser = read_parser(path)
     _fold_norms(parser.eval())
     parser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return parser.requires_grad_(False)
+
+
+def read_parser(path: Path) -> FaceParser:
+    """The network with the weights of a file, as it is trained: norms apart, not frozen; raises as `load_parser`."""
+    parser = FaceParser()
+    parser.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=True)
+    return parser
 
 
 def _fold_norms(module: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from gcnface.compat import ensure_torchvision
-from gcnface.parsing import PARSING_CLASSES, FaceParser
+from gcnface.parsing import PARSING_CLASSES, FaceParser, read_parser
 from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views
 from gcnface.training.parser_data import UNKNOWN, ParserSamples, prepare_samples
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
@@ -32,6 +32,8 @@ class ParserTrainingConfig:
     Attributes:
         faces: annotated folder (see `gcnface.training.parser_data`).
         cache: folder for the crops cut from it.
+        labels: npy file of label maps to learn instead of the folder's own (`gcnface.building.parsing_teacher`).
+        start: weights (``parser.safetensors``) to start from instead of random ones.
         output: folder for checkpoints, logs, the resolved configuration and ``parser.safetensors``.
         steps: optimisation steps.
         batch_size: crops a step.
@@ -47,6 +49,8 @@ class ParserTrainingConfig:
 
     faces: Path = Path("../shared/faces")
     cache: Path = Path("runs/faces")
+    labels: Path | None = None
+    start: Path | None = None
     output: Path = Path("runs/parser")
     steps: int = 1000
     batch_size: int = 20
@@ -151,7 +155,7 @@ class ParserModule(lightning.LightningModule):
     def __init__(self, config: ParserTrainingConfig) -> None:
         super().__init__()
         self.config = config
-        self.parser = FaceParser()
+        self.parser = FaceParser() if config.start is None else read_parser(config.start)
         self.parser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.counts = torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.int64)
 
@@ -200,7 +204,7 @@ def train_parser(config: ParserTrainingConfig) -> Path:
     """
     torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed)
-    samples = prepare_samples(config.faces, config.cache)
+    samples = training_samples(config)
     config.output.mkdir(parents=True, exist_ok=True)
     (config.output / "config.json").write_text(json.dumps(asdict(config), indent=1, default=str) + "\n")
     module = ParserModule(config)
@@ -223,6 +227,21 @@ def train_parser(config: ParserTrainingConfig) -> Path:
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     (config.output / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     return save_weights(module.parser, config.output / "parser.safetensors")
+
+
+def training_samples(config: ParserTrainingConfig) -> ParserSamples:
+    """The cached crops, with the label maps that the configuration names.
+
+    Raises:
+        ValueError: the named label maps are not those of these crops.
+    """
+    samples = prepare_samples(config.faces, config.cache)
+    if config.labels is None:
+        return samples
+    labels = np.load(config.labels, mmap_mode="r")
+    if labels.shape != samples.labels.shape:
+        raise ValueError(f"labels {config.labels}: shape {labels.shape}, expected {samples.labels.shape} as the crops")
+    return replace(samples, labels=labels)
 
 
 def save_weights(parser: FaceParser, path: Path) -> Path:

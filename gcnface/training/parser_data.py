@@ -91,11 +91,16 @@ def annotated_photos(faces: Path) -> Iterator[AnnotatedPhoto]:
                 yield AnnotatedPhoto(faces / kind / name, parsing, points5, identity, kind == "synthetic")
 
 
-def stored_crop(sample: AnnotatedPhoto) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The (288, 288, 3) image and the (288, 288) labels of one photograph."""
+def stored_from_photo(sample: AnnotatedPhoto) -> NDArray[np.float64]:
+    """(3, 3) takes homogenous photo px to px of the cached crop."""
     margin = (STORED_SIDE_PX - CROP_SIDE_PX) / 2
     shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1.0]])
-    matrix = shift @ similarity_from_points(sample.points5, TEMPLATE_POINTS5_PX)
+    return shift @ similarity_from_points(sample.points5, TEMPLATE_POINTS5_PX)
+
+
+def stored_crop(sample: AnnotatedPhoto) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The (288, 288, 3) image and the (288, 288) labels of one photograph."""
+    matrix = stored_from_photo(sample)
     hw = (STORED_SIDE_PX, STORED_SIDE_PX)
     photo = read_photo(sample.photo)
     with Image.open(sample.parsing) as label_map:
