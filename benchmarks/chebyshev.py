@@ -1,0 +1,111 @@
+"""Time of the Chebyshev layer against torch-geometric's ChebConv: `python -m benchmarks.chebyshev [--help]`."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from refine.chebyshev import ChebyshevConv
+from refine.chebyshev_reference import ChebyshevConvReference
+from refine.graph import reverse_cuthill_mckee, scaled_laplacian
+from refine.sparse import SparseOperator
+
+
+class Comparison(NamedTuple):
+    """Milliseconds (median and least) of both layers, and how far their numbers lie apart."""
+
+    fast_forward: tuple[float, float]
+    fast_both: tuple[float, float]
+    plain_forward: tuple[float, float]
+    plain_both: tuple[float, float]
+    value_difference: float
+    gradient_difference: float
+
+
+def closed_grid(vertex_count: int) -> np.ndarray:
+    """Faces of a triangulated torus of about `vertex_count` vertices, numbered by reverse Cuthill-McKee."""
+    side = max(round(vertex_count**0.5), 3)
+    a = np.arange(side * side).reshape(side, side)
+    b, c = np.roll(a, -1, 0), np.roll(a, -1, 1)
+    d = np.roll(b, -1, 1)
+    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([c, b, d], -1).reshape(-1, 3)])
+    return np.argsort(reverse_cuthill_mckee(faces, side * side))[faces]
+
+
+def milliseconds(actions: list[Callable[[], object]], repeats: int) -> list[tuple[float, float]]:
+    """Median and least time of each action; taken in turns, so that a busy moment strikes all alike."""
+    times: list[list[float]] = [[] for _ in actions]
+    for turn in range(repeats + 1):
+        for action, mine in zip(actions, times, strict=True):
+            start = time.perf_counter()
+            action()
+            if turn:
+                mine.append((time.perf_counter() - start) * 1e3)
+    return [(statistics.median(mine), min(mine)) for mine in times]
+
+
+def compare(vertex_count: int = 35_000, channels: int = 32, order: int = 6, repeats: int = 15) -> Comparison:
+    """Time both layers with the same weights on the same mesh."""
+    faces = closed_grid(vertex_count)
+    count = int(faces.max()) + 1
+    operator = SparseOperator(scaled_laplacian(faces, count), symmetric=True)
+    torch.manual_seed(0)
+    fast = ChebyshevConv(channels, channels, order, operator)
+    plain = ChebyshevConvReference(channels, channels, order, operator)
+    plain.load_state_dict(fast.state_dict())
+    x, gradient = torch.randn(1, count, channels, requires_grad=True), torch.randn(1, count, channels)
+
+    def forward(layer: ChebyshevConv) -> Tensor:
+        with torch.no_grad():
+            return layer(x)
+
+    def both(layer: ChebyshevConv) -> list[Tensor]:
+        return list(torch.autograd.grad(layer(x), [x, layer.weight], gradient))
+
+    actions = [lambda: forward(fast), lambda: both(fast), lambda: forward(plain), lambda: both(plain)]
+    times = milliseconds(actions, repeats)
+    apart = [_relative(a, b) for a, b in zip(both(fast), both(plain), strict=True)]
+    return Comparison(times[0], times[1], times[2], times[3], _relative(forward(fast), forward(plain)), max(apart))
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vertices", type=int, default=35_000)
+    parser.add_argument("--channels", type=int, default=32)
+    parser.add_argument("--order", type=int, default=6)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    found = compare(arguments.vertices, arguments.channels, arguments.order, arguments.repeats)
+    print(
+        f"{arguments.vertices} vertices, {arguments.channels} channels, K = {arguments.order}, "
+        f"{arguments.threads} threads; median (least) ms of {arguments.repeats}"
+    )
+    rows = (
+        ("forward", found.fast_forward, found.plain_forward),
+        ("forward + backward", found.fast_both, found.plain_both),
+    )
+    print(f"{'':20}{'ours':>18}{'ChebConv':>18}{'times faster':>14}")
+    for name, mine, theirs in rows:
+        ours, reference = (f"{median:.1f} ({least:.1f})" for median, least in (mine, theirs))
+        print(f"{name:20}{ours:>18}{reference:>18}{theirs[0] / mine[0]:>14.1f}")
+    print(
+        f"largest relative difference: values {found.value_difference:.1e}, gradients {found.gradient_difference:.1e}"
+    )
+
+
+if __name__ == "__main__":
+    main()
