@@ -1,7 +1,7 @@
 """The 3D morphable model as a differentiable module: coefficients in, a posed, coloured face out.
 
-S = mean + identity_basis @ identity + expression_basis @ expression (Blanz and Vetter 1999; the sum of Deng et al. 2019)
-and likewise for the albedo, in linear light.
+S = mean + identity_basis @ identity + expression_basis @ expression (Blanz and Vetter 1999; the sum of Deng et al.
+2019) and likewise for the albedo, in linear light.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class MorphableModel(nn.Module):
 
 
 def layout_of(model: FaceModel) -> CoefficientLayout:
-    """The layout for `model`: a raw zero puts the mid-point between eyes and mouth where the crop's template has it, 1 m away."""
+    """The layout for `model`: raw zero puts the middle of eyes and mouth where the crop's template has it, 1 m away."""
     corners = model.faces[model.landmarks468_face]
     points = np.einsum("lk,lkc->lc", model.landmarks468_bary, model.mean[corners])
     five = np.stack([points[list(index)].mean(0) for index in LANDMARKS5_FROM_468])

@@ -1,8 +1,8 @@
 """The regressor: a residual network from an aligned crop to raw coefficients.
 
-R-Net of Deng et al. 2019 is a ResNet-50 (He et al. 2016) with one linear head a group of coefficients, initialised to zero
-so that training starts from the neutral face. `LIGHT` is the backbone that ships: basic blocks, three quarters of
-ResNet-18's width.
+R-Net of Deng et al. 2019 is a ResNet-50 (He et al. 2016) with one linear head a group of coefficients, initialised to
+zero so that training starts from the neutral face. `LIGHT` is the backbone that ships: basic blocks, three quarters
+of ResNet-18's width.
 """
 
 from __future__ import annotations
@@ -41,6 +41,14 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequent
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
+def _zero_head(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that answers 0 until it has learned."""
+    head = nn.Linear(inputs, outputs)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
 class ResidualBlock(nn.Module):
     """relu(f(x) + shortcut(x)); He et al. 2016, figure 5.
 
@@ -51,10 +59,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, inputs: int, width: int, stride: int, *, bottleneck: bool) -> None:
         super().__init__()
         outputs = 4 * width if bottleneck else width
-        if bottleneck:
-            kernels, channels = (1, 3, 1), (inputs, width, width, outputs)
-        else:
-            kernels, channels = (3, 3), (inputs, width, width)
+        kernels = (1, 3, 1) if bottleneck else (3, 3)
+        channels = [inputs, *[width] * (len(kernels) - 1), outputs]
         strides = [stride if i == len(kernels) - 2 else 1 for i in range(len(kernels))]
         layers: list[nn.Module] = []
         for i, kernel in enumerate(kernels):
@@ -89,10 +95,7 @@ class CoefficientRegressor(nn.Module):
                 inputs = width * expansion
         self.blocks = nn.Sequential(*blocks)
         self.layout = layout
-        self.heads = nn.ModuleDict({name: nn.Linear(inputs, size) for name, size in layout.sizes.items()})
-        for head in self.heads.values():
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        self.heads = nn.ModuleDict({name: _zero_head(inputs, size) for name, size in layout.sizes.items()})
 
     def features(self, crops: Tensor) -> Tensor:
         """(B, 3, H, W) to pooled features (B, F)."""

@@ -1,7 +1,7 @@
 """What a photograph shows at each vertex: its colour, and how far that colour may be believed.
 
-The parser's classes decide what a region of the model may take from the photo: skin takes skin, brows, lips and eyes but
-neither hair nor glasses; the scalp takes hair as well, since that is where hair grows.
+The parser's classes decide what a region of the model may take from the photo: skin takes skin, brows, lips and eyes
+but neither hair nor glasses; the scalp takes hair as well, since that is where hair grows.
 """
 
 from __future__ import annotations

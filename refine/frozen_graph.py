@@ -1,7 +1,7 @@
 """The constants of a frozen TensorFlow graph, read without TensorFlow.
 
-Only what such a file needs of the protocol-buffer wire format: a message is a row of (field number, wire type) keys with
-varint, fixed or length-delimited values. Field numbers are those of TensorFlow's graph.proto, node_def.proto,
+Only what such a file needs of the protocol-buffer wire format: a message is a row of (field number, wire type) keys
+with varint, fixed or length-delimited values. Field numbers are those of TensorFlow's graph.proto, node_def.proto,
 attr_value.proto and tensor.proto.
 """
 
@@ -55,10 +55,10 @@ def _tensor(message: memoryview) -> Tensor | None:
     parts = dict(_fields(message))
     if parts.get(_TENSOR_TYPE) != _DT_FLOAT:
         return None
-    shape = []
+    shape: list[int] = []
     for number, dim in _fields(parts.get(_TENSOR_SHAPE, memoryview(b""))):
         if number == _SHAPE_DIM:
-            shape.append(dict(_fields(dim)).get(_DIM_SIZE, 0))
+            shape.append(int(dict(_fields(dim)).get(_DIM_SIZE, 0)))  # type: ignore[call-overload]
     raw = parts.get(_TENSOR_CONTENT, parts.get(_TENSOR_FLOATS, b""))
     values = np.frombuffer(raw, "<f4")
     if values.size != int(np.prod(shape)):

@@ -1,8 +1,8 @@
 """Learn the albedo basis of the face model from photographs: fit, unshade, complete by mirror, robust PCA, refit.
 
-No open face model has an albedo; here it comes from the photographs of a prepared face folder (training people only). Each
-round estimates every photo's light under the present mean, divides it out, fills what was not seen from the mirrored side
-and from the present basis, and takes principal components of the result.
+No open face model has an albedo; here it comes from the photographs of a prepared face folder (training people only).
+Each round estimates every photo's light under the present mean, divides it out, fills what was not seen from the
+mirrored side and from the present basis, and takes principal components of the result.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ Extension = Callable[[NDArray, NDArray[np.bool_]], NDArray]
 
 
 def _surface_extension(model: FaceModel) -> Extension:
-    """A function that replaces values of unseen vertices by the harmonic extension of the seen ones, per piece of mesh."""
+    """A function that replaces values of unseen vertices by the harmonic extension of the seen ones, piece by piece."""
     faces, count = model.faces.astype(np.int64), len(model.mean)
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     ones = np.ones(len(edges))
@@ -158,4 +158,3 @@ def _surface_extension(model: FaceModel) -> Extension:
         return np.stack(columns, axis=1).reshape(values.shape)
 
     return extend
-

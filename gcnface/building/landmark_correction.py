@@ -1,7 +1,8 @@
-"""Put the 468 landmarks where the photographs show them on the model, instead of where two mean shapes happened to meet.
+"""Put the 468 landmarks where photographs show them on the model, not where two mean shapes happened to meet.
 
-Each round fits the model to all photographs, averages what is left between projected and annotated landmarks, turns that
-into a shift on the model's surface, and projects the shifted points back onto it; left and right are kept mirror images.
+Each round fits the model to all photographs, averages what is left between projected and annotated landmarks, turns
+that into a shift on the model's surface, and projects the shifted points back onto it; left and right are kept mirror
+images.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ def turned_copy(
     return (picture * 255).round().byte().numpy(), landmarks.numpy()
 
 
-def complete_colours(model: FaceModel, network: MorphableModel, fit: Coefficients, crop: Tensor, parsing: Tensor) -> Tensor:
+def complete_colours(
+    model: FaceModel, network: MorphableModel, fit: Coefficients, crop: Tensor, parsing: Tensor
+) -> Tensor:
     """(V, 3) sRGB: the photo's colours where seen, mirrored where the mirror was seen, the model's mean elsewhere."""
     face = network(fit)
     seen = observe_vertices(model, face, crop, parsing, crop_camera())

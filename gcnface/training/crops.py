@@ -32,7 +32,7 @@ def mirror468() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Crop:
-    """One training sample: image (3, 224, 224), landmarks (468, 2) px, skin (224, 224), whether it may be drawn over."""
+    """One sample: image (3, 224, 224), landmarks (468, 2) px, skin (224, 224), whether it may be drawn over."""
 
     image: NDArray[np.float32]
     landmarks: NDArray[np.float32]
@@ -170,7 +170,7 @@ def _random_similarity(rng: np.random.Generator, s: Augmentation, canvas_px: int
     return matrix
 
 
-def _recoloured(image: NDArray[np.uint8], rng: np.random.Generator, s: Augmentation) -> tuple[NDArray, bool]:
+def _recoloured(image: NDArray, rng: np.random.Generator, s: Augmentation) -> tuple[NDArray, bool]:
     """Colour, blur and compression changes; whether colours are still those of a photograph."""
     natural = True
     if rng.random() < s.blur:
@@ -178,7 +178,8 @@ def _recoloured(image: NDArray[np.uint8], rng: np.random.Generator, s: Augmentat
         natural = False
     if rng.random() < s.jpeg:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))]
-        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+        image = np.asarray(decoded)
     colours = image.astype(np.float32) / 255
     if rng.random() < s.grey:
         colours = np.repeat(colours.mean(2, keepdims=True), 3, axis=2)

@@ -1,4 +1,4 @@
-"""Prepared faces with landmarks, for the coarse stage and the refinement: the parser's cache and what the parser ignores."""
+"""Prepared faces with landmarks, for coarse stage and refinement: the parser's cache and what it ignores."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ def prepare_faces(folder: Path, cache: Path) -> PreparedFaces:
             found[drawn, str(name)] = warp_points(points, canvas_from_photo)
     keys = zip(samples.drawn.tolist(), samples.names.tolist(), strict=True)
     landmarks = np.stack([found[key] for key in keys])
-    return PreparedFaces(
-        samples.images, samples.labels, landmarks, samples.names, samples.drawn, samples.validation
-    )
+    return PreparedFaces(samples.images, samples.labels, landmarks, samples.names, samples.drawn, samples.validation)
 
 
 __all__ = ["CANVAS_MARGIN_PX", "CANVAS_PX", "UNKNOWN", "PreparedFaces", "prepare_faces"]

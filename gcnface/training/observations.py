@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def prepare_observations(
     return {name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
 
 
-def _observe(index: int, image: Tensor, observer: Observer, arrays: dict[str, NDArray]) -> None:
+def _observe(index: int, image: Tensor, observer: Observer, arrays: Mapping[str, NDArray]) -> None:
     stage = observer.stage
     classes = observer.parser.parse(image)
     coarse = stage(image, classes)
@@ -162,4 +163,3 @@ class ObservationDataset(Dataset[RefinerSample]):
             radius = 8 + 30 * torch.rand(())
             keep = keep * (((self.points - centre).norm(dim=1) - radius) / 4 + 0.5).clamp(0, 1)
         return keep[:, None]
-

@@ -66,6 +66,8 @@ class RegressorTraining:
 class RegressorModule(lightning.LightningModule):
     """The regressor, its losses and its optimiser."""
 
+    skin: Tensor
+
     def __init__(self, settings: RegressorTraining) -> None:
         super().__init__()
         self.settings = settings
@@ -154,7 +156,9 @@ def train_regressor(settings: RegressorTraining) -> Path:
     check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
     module = RegressorModule(settings)
     loaders = [
-        DataLoader(part, settings.batch_size, shuffle=part is learn, collate_fn=CropBatch.stack, drop_last=part is learn)
+        DataLoader(
+            part, settings.batch_size, shuffle=part is learn, collate_fn=CropBatch.stack, drop_last=part is learn
+        )
         for part in (learn, check)
     ]
     train(module, loaders[0], loaders[1], settings.run, settings)

@@ -60,7 +60,10 @@ def train(
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         logger=CSVLogger(run.output, name="log"),
-        callbacks=[ModelCheckpoint(run.output, save_last=True, save_top_k=0), LearningRateMonitor()],
+        callbacks=[
+            ModelCheckpoint(run.output, filename="latest", save_last=True, save_top_k=1, enable_version_counter=False),
+            LearningRateMonitor(),
+        ],
         enable_progress_bar=True,
     )
     trainer.fit(module, learn, check, ckpt_path=str(last) if run.resume and last.exists() else None)

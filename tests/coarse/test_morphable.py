@@ -74,7 +74,9 @@ def test_normals_turn_with_the_head(model):
     rotation = rotation_from_axis_angle(c.rotation)
     torch.testing.assert_close(turned.normals_view, still.normals_view @ rotation.mT, atol=1e-4, rtol=1e-4)
     distances = torch.cdist(still.verts_cam[:, :50], still.verts_cam[:, 50:100])
-    torch.testing.assert_close(torch.cdist(turned.verts_cam[:, :50], turned.verts_cam[:, 50:100]), distances, atol=0.1, rtol=1e-3)
+    torch.testing.assert_close(
+        torch.cdist(turned.verts_cam[:, :50], turned.verts_cam[:, 50:100]), distances, atol=0.1, rtol=1e-3
+    )
 
 
 def test_camera_turn_is_a_rotation(model):
