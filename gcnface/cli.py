@@ -6,8 +6,10 @@ import argparse
 import re
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -106,10 +108,6 @@ def _refine(options: argparse.Namespace) -> int:
     from gcnface.api import Options
     from gcnface.refine_command import RefineOptions, refine
 
-    if not options.debug:
-        warnings.simplefilter("ignore")
-    _print_any_name()
-    signal.signal(signal.SIGTERM, _terminate)
     request = RefineOptions(
         photos=options.photos,
         output=options.output,
@@ -118,13 +116,15 @@ def _refine(options: argparse.Namespace) -> int:
         quiet=options.quiet,
         debug=options.debug,
     )
-    try:
-        return refine(request)
-    except KeyboardInterrupt:
-        sys.stderr.write("gcnface: interrupted\n")
-        return 130
-    except BrokenPipeError:
-        return 1
+    _print_any_name()
+    with warnings.catch_warnings(), _terminated_by_exception():
+        if not options.debug:
+            warnings.simplefilter("ignore")
+        try:
+            return refine(request)
+        except KeyboardInterrupt:
+            sys.stderr.write("gcnface: interrupted\n")
+            return 130
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -166,9 +166,21 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave by an exception, so that temporary files are removed."""
-    raise SystemExit(128 + number)
+@contextmanager
+def _terminated_by_exception() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit, so that temporary files are removed; in threads, signals cannot be caught."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

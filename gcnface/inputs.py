@@ -45,10 +45,12 @@ def _expand(argument: str) -> list[Path]:
     try:
         if path.is_dir():
             return _photos_in(path)
-        if path.exists() or not glob.has_magic(argument):
+        if path.exists():
             return [path]
     except OSError as error:
         raise PhotoError(path, f"cannot be looked at ({error.strerror})", "check the path") from error
+    if not glob.has_magic(argument):
+        raise PhotoError(path, "no such file", "check the path")
     matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]
     files = [match for match in matches if match.is_file()]
     if not files:

@@ -2,7 +2,8 @@
 
 A viewer multiplies vertex colours with the texture, so one mesh must not carry both. The file has two scenes that
 share positions, normals and indices: "textured" (shown by default) and "vertex_colours". Lengths are metres, y is up,
-the face looks along +z. Specification: Khronos glTF 2.0, sections 3.6 (buffers), 3.7 (meshes), 3.9 (materials), 4 (GLB).
+the face looks along +z. Specification: Khronos glTF 2.0, sections 3.6 (buffers), 3.7 (meshes), 3.9 (materials), 4 (the
+container).
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ _RECORD_KEYS = (
     "texel_source",
 )
 _METADATA = ("timings", "figures", "provenance")
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
 
 
 def write_npz(reconstruction: Reconstruction, path: Path) -> None:
@@ -70,7 +71,7 @@ def read_npz(path: Path) -> Reconstruction:
             return _record({name: archive[name] for name in archive.files})
     except FileNotFoundError as error:
         raise GcnfaceError(f"{path}: no such file; pass the NAME.npz that `gcnface refine` wrote") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise GcnfaceError(
             f"{path}: cannot be read as a reconstruction ({error}); pass the NAME.npz that `gcnface refine` wrote"
         ) from error
@@ -79,13 +80,17 @@ def read_npz(path: Path) -> Reconstruction:
 def _arrays(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     """The file's arrays by key."""
     mesh = reconstruction.mesh
-    metadata = {name: dict(getattr(reconstruction, name)) for name in _METADATA}
+    numbers = {
+        name: {key: float(value) for key, value in getattr(reconstruction, name).items()}
+        for name in ("timings", "figures")
+    }
+    metadata = {"format": FORMAT_VERSION, **numbers, "provenance": dict(reconstruction.provenance)}
     return {
         **{key: getattr(reconstruction, key) for key in _RECORD_KEYS},
         **{key: getattr(mesh, name) for name, key in _MESH_KEYS.items()},
         "texture": mesh.texture_8bit,
         "expression_names": np.array(reconstruction.expression_names, dtype=np.str_),
-        "metadata": np.array(json.dumps({"format": FORMAT_VERSION, **metadata})),
+        "metadata": np.array(json.dumps(metadata)),
     }
 
 

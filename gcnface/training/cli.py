@@ -137,7 +137,7 @@ def _parser(kind: type, name: str) -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(
         prog=f"gcnface train {name}",
         description=f"Train {PARTS[name].summary}. Write KEY=VALUE or --KEY VALUE.",
-        default_env=False,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of what differs from the defaults")
     parser.add_class_arguments(kind, None)

@@ -1,0 +1,93 @@
+"""A small head-like ball with a UV seam, seen through a camera, and the reconstruction made of it."""
+
+import numpy as np
+import torch
+
+from gcnface.mesh import TexturedMesh
+from gcnface.reconstruction import Reconstruction
+from render.lighting import ambient_lighting
+
+RINGS, SECTORS, TEXTURE = 13, 24, 64
+RADIUS_MM, DISTANCE_MM, FOCAL_PX, PHOTO_HW = 90.0, 1000.0, 900.0, (240, 320)
+ARRAYS = (
+    "vertices_cam",
+    "px_from_cam",
+    "vertex_rgb",
+    "vertex_rgb_coarse",
+    "vertex_albedo",
+    "visible",
+    "landmarks68",
+    "landmarks468",
+    "identity",
+    "expression",
+    "albedo",
+    "rotation",
+    "translation",
+    "lighting",
+    "crop_from_photo",
+    "texel_source",
+)
+
+
+def ball() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """vertices, faces, uv, uv_faces; the first and the last meridian share their vertices, not their uv."""
+    ring, sector = np.meshgrid(np.arange(RINGS + 1), np.arange(SECTORS + 1), indexing="ij")
+    theta, phi = np.pi * (0.02 + 0.96 * ring / RINGS), 2 * np.pi * sector / SECTORS - np.pi
+    points = np.stack([np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], -1) * RADIUS_MM
+    points *= (0.8, 1.2, 1.0)
+    uv = np.stack([sector / SECTORS, 1 - ring / RINGS], -1).reshape(-1, 2)
+
+    def corners(width: int) -> np.ndarray:
+        a = (ring[:-1, :-1] * width + sector[:-1, :-1] % width).ravel()
+        b = (ring[:-1, :-1] * width + (sector[:-1, :-1] + 1) % width).ravel()
+        return np.concatenate([np.stack([a, a + width, b], 1), np.stack([b, a + width, b + width], 1)])
+
+    return points[:, :-1].reshape(-1, 3), corners(SECTORS), uv, corners(SECTORS + 1)
+
+
+def make_mesh() -> TexturedMesh:
+    vertices, faces, uv, uv_faces = ball()
+    ys, xs = np.mgrid[:TEXTURE, :TEXTURE] / (TEXTURE - 1)
+    texture = np.stack([0.2 + 0.6 * xs, 0.2 + 0.6 * ys, np.full_like(xs, 0.4)], -1)
+    rng = np.random.default_rng(0)
+    return TexturedMesh(
+        vertices=vertices,
+        faces=faces,
+        vertex_rgb=rng.uniform(0.1, 0.9, vertices.shape),
+        uv=uv,
+        uv_faces=uv_faces,
+        texture=texture,
+        normals=vertices / np.linalg.norm(vertices, axis=1, keepdims=True),
+        landmarks68=vertices[:68],
+        landmarks468=np.resize(vertices, (468, 3)),
+    )
+
+
+def make_reconstruction(photo: bool = True) -> Reconstruction:
+    mesh = make_mesh()
+    rng = np.random.default_rng(1)
+    count = len(mesh.vertices)
+    return Reconstruction(
+        mesh=mesh,
+        vertices_cam=mesh.vertices * (1, -1, -1) + (0, 0, DISTANCE_MM),
+        px_from_cam=np.array([[FOCAL_PX, 0, 160], [0, FOCAL_PX, 120], [0, 0, 1]]),
+        vertex_rgb=mesh.vertex_rgb,
+        vertex_rgb_coarse=np.full((count, 3), (0.1, 0.8, 0.1)),
+        vertex_albedo=mesh.vertex_rgb**2.2,
+        visible=mesh.normals[:, 2] > 0,
+        landmarks68=rng.normal(size=(68, 3)),
+        landmarks468=rng.normal(size=(468, 3)),
+        identity=rng.normal(size=80),
+        expression=np.array([0.1, 0.2, 0.3]),
+        albedo=rng.normal(size=40),
+        rotation=np.zeros(3),
+        translation=np.array([0, 0, DISTANCE_MM]),
+        lighting=ambient_lighting(torch.ones(3))[0].numpy(),
+        crop_from_photo=np.eye(3),
+        texel_source=rng.integers(0, 4, (TEXTURE, TEXTURE)),
+        expression_names=("jawOpen", "smileLeft", "smileRight"),
+        timings={"detect": 0.25, "fit": 1.5},
+        figures={"psnr": 31.5, "broken": float("nan")},
+        provenance={"face_model": "ball", "options": {"fit": True}},
+        photo=np.full((*PHOTO_HW, 3), 0.25, np.float32) if photo else None,
+    )

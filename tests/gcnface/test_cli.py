@@ -1,0 +1,220 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gcnface import cli, refine_command
+from gcnface.api import Options
+from gcnface.errors import GcnfaceError
+from gcnface.refine_command import RefineOptions, refine
+from tests.gcnface.results import make_reconstruction
+
+
+class FakeReconstructor:
+    """Finds as many faces as the photo is hundreds of pixels wide; 666 px are too much for it."""
+
+    made = 0
+
+    def __init__(self, how):
+        self.how = how
+        FakeReconstructor.made += 1
+
+    def __call__(self, photo, *, on_stage=None):
+        width = photo.shape[1]
+        if width == 666:
+            raise RuntimeError("first line\nsecond line")
+        for stage in ("detect", "bake"):
+            on_stage(stage)
+        return [make_reconstruction()] * (width // 100 if self.how.all_faces else min(width // 100, 1))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    FakeReconstructor.made = 0
+    folder = tmp_path / "photos"
+    folder.mkdir()
+
+    def make(name, width=120):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((40, width, 3), 99, np.uint8)).save(folder / name)
+        return str(folder / name)
+
+    return make
+
+
+def run(arguments, output, *, formats=("json",), make=FakeReconstructor, **options):
+    how = Options(all_faces=options.pop("all_faces", False))
+    return refine(RefineOptions(arguments, output, formats, how, **options), make)
+
+
+def test_files_and_one_line_a_face(photos, tmp_path, capsys):
+    assert run([photos("a.png"), photos("b.png")], tmp_path / "out", formats=("glb", "json")) == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.glb", "a.json", "b.glb", "b.json"]
+    out, err = capsys.readouterr()
+    assert [line.split(" -> ")[0][-5:] for line in out.splitlines()] == ["a.png", "b.png"]
+    assert not err
+    assert FakeReconstructor.made == 1
+
+
+def test_quiet(photos, tmp_path, capsys):
+    assert run([photos("a.png")], tmp_path / "out", quiet=True) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_all_faces(photos, tmp_path):
+    assert run([photos("a.png", 350)], tmp_path / "out", all_faces=True) == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.json", "a_face2.json", "a_face3.json"]
+
+
+def test_equal_stems_do_not_overwrite_each_other(photos, tmp_path):
+    assert run([photos("a.png"), photos("sub/a.png"), photos("a.jpg")], tmp_path / "out") == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.json", "a_2.json", "a_3.json"]
+
+
+def test_results_beside_the_photo_leave_the_photo_alone(photos, tmp_path):
+    path = Path(photos("a.png"))
+    before = path.read_bytes()
+    assert run([str(path)], path.parent, formats=("obj",)) == 0
+    assert path.read_bytes() == before
+    assert sorted(os.listdir(path.parent)) == ["a.png", "a_2.mtl", "a_2.obj", "a_2.png"]
+
+
+def test_one_photo_s_failure_is_not_another_s(photos, tmp_path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    wrong = [str(tmp_path / "missing.jpg"), str(broken), photos("nobody.png", 50), photos("bug.png", 666)]
+    assert run([wrong[0], photos("a.png"), *wrong[1:], photos("b.png")], tmp_path / "out") == 1
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.json", "b.json"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    for line, path in zip(lines, wrong, strict=True):
+        assert line.startswith(f"gcnface: {path}: ")
+    assert "RuntimeError: first line second line" in lines[3]
+
+
+def test_debug_shows_the_trace(photos, tmp_path, capsys):
+    assert run([photos("bug.png", 666)], tmp_path / "out", debug=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_nothing_readable_loads_no_network(tmp_path, capsys):
+    def must_not(how):
+        pytest.fail("the networks were loaded")
+
+    assert run([str(tmp_path / "missing.jpg")], tmp_path / "out", make=must_not) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_no_folder(photos, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path / "file", tmp_path / "file" / "out"):
+        assert run([photos("a.png")], target) == 1
+        line = capsys.readouterr().err
+        assert line.startswith(f"gcnface: {target}: cannot be written to")
+        assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [GcnfaceError("weights: missing"), RuntimeError("no CUDA")])
+def test_networks_that_cannot_be_loaded_are_told_once(photos, tmp_path, capsys, error):
+    def fail(how):
+        raise error
+
+    assert run([photos("a.png"), photos("b.png")], tmp_path / "out", make=fail) == 1
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "networks cannot be loaded" in line
+
+
+def test_a_write_that_fails_leaves_nothing(photos, tmp_path, capsys):
+    (tmp_path / "out" / "a.glb").mkdir(parents=True)
+    assert run([photos("a.png"), photos("b.png")], tmp_path / "out", formats=("glb",)) == 1
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.glb", "b.glb"]
+    assert not list((tmp_path / "out" / "a.glb").iterdir())
+
+
+def test_arguments_reach_the_options(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(refine_command, "refine", lambda options: seen.append(options) or 0)
+    words = "refine a.jpg b -o out --formats GLB,npz,glb --all-faces --device cuda:1 --adapt 7 --no-fit"
+    assert cli.main([*words.split(), "--texture-size", "512", "-q", "--debug"]) == 0
+    how = Options(all_faces=True, device="cuda:1", fit=False, adapt=7, texture_size=512)
+    assert seen == [RefineOptions(["a.jpg", "b"], Path("out"), ("glb", "npz"), how, True, True)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "refine",
+        "refine a.jpg",
+        "refine -o out",
+        "refine a.jpg -o out --formats stl",
+        "refine a.jpg -o out --formats ,",
+        "refine a.jpg -o out --device tpu",
+        "refine a.jpg -o out --adapt -1",
+        "refine a.jpg -o out --texture-size 10",
+        "paint a.jpg",
+    ],
+)
+def test_wrong_usage_is_two(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words.split())
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: gcnface")
+
+
+def test_no_command_shows_the_help(capsys):
+    assert cli.main([]) == 2
+    assert "refine" in capsys.readouterr().out
+
+
+def test_interrupt(monkeypatch, capsys):
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(refine_command, "refine", interrupted)
+    assert cli.main(["refine", "a.jpg", "-o", "out"]) == 130
+    assert capsys.readouterr().err == "gcnface: interrupted\n"
+
+
+def python(code, **options):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+def test_help_and_import_load_nothing_heavy():
+    code = (
+        "import sys, gcnface, gcnface.cli\n"
+        "try: gcnface.cli.main(['refine', '-h'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'cv2', 'rich', 'trimesh', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(f'{heavy} imported' if heavy else 0)"
+    )
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+    assert "examples:" in result.stdout
+
+
+def test_termination_leaves_nothing_half_written(tmp_path):
+    code = (
+        "import time\nfrom pathlib import Path\nfrom gcnface import cli, refine_command\n"
+        "from gcnface.io.atomic import staged\n"
+        "def slow(options):\n"
+        "    with staged(options.output) as stage:\n"
+        "        (stage / 'half').write_text('x'); print('ready', flush=True); time.sleep(60)\n"
+        "refine_command.refine = slow\n"
+        f"cli.main(['refine', 'a.jpg', '-o', {str(tmp_path / 'out')!r}])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        begin = time.monotonic()
+        assert process.wait(timeout=30) == 143
+    assert time.monotonic() - begin < 30
+    assert not (tmp_path / "out").exists()

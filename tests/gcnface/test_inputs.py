@@ -1,0 +1,84 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from gcnface.inputs import ResultNames, collect_photos
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.jpg", "sub/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def names(inputs):
+    return [path.name for path in inputs.photos]
+
+
+def test_a_folder_gives_its_photos_without_subfolders(folder):
+    inputs = collect_photos([str(folder)])
+    assert names(inputs) == ["a.PNG", "b.jpg"]
+    assert not inputs.errors
+
+
+def test_patterns(folder):
+    assert names(collect_photos([f"{folder}/*.jpg"])) == ["b.jpg"]
+    assert names(collect_photos([f"{folder}/**/*.jpg"])) == ["b.jpg", "c.jpg"]
+
+
+def test_a_file_with_the_letters_of_a_pattern_is_that_file(folder):
+    (folder / "me[1].jpg").write_bytes(b"")
+    assert names(collect_photos([f"{folder}/me[1].jpg"])) == ["me[1].jpg"]
+
+
+def test_a_named_file_is_tried_whatever_its_suffix(folder):
+    assert names(collect_photos([str(folder / "notes.txt")])) == ["notes.txt"]
+
+
+def test_each_photo_once(folder):
+    (folder / "link.jpg").symlink_to(folder / "b.jpg")
+    inputs = collect_photos([str(folder / "b.jpg"), str(folder), f"{folder}/b*", os.path.relpath(folder / "b.jpg")])
+    assert names(inputs) == ["b.jpg", "a.PNG"]
+
+
+def test_every_argument_that_leads_nowhere_is_named_and_the_others_stay(folder):
+    (folder / "empty").mkdir()
+    wrong = [str(folder / "no.jpg"), f"{folder}/*.gif", str(folder / "empty")]
+    inputs = collect_photos([wrong[0], str(folder / "b.jpg"), *wrong[1:]])
+    assert names(inputs) == ["b.jpg"]
+    texts = [str(error) for error in inputs.errors]
+    assert [text.startswith(path) for text, path in zip(texts, wrong, strict=True)] == [True] * 3
+    assert ["no such file" in texts[0], "matches no file" in texts[1], "holds no photo" in texts[2]] == [True] * 3
+
+
+def test_a_name_too_long_for_the_system_is_an_error_not_a_crash(folder):
+    assert len(collect_photos(["x" * 5000]).errors) == 1
+
+
+def claims(wanted, folder="out", photos=()):
+    registry = ResultNames(Path(folder), photos)
+    return [registry.claim(name) for name in wanted]
+
+
+def test_equal_stems_get_different_names():
+    assert claims(["a", "a", "a", "b"]) == ["a", "a_2", "a_3", "b"]
+    assert claims(["a", "A"]) == ["a", "A_2"]
+    assert claims(["a_2", "a", "a"]) == ["a_2", "a", "a_3"]
+
+
+def test_a_texture_does_not_replace_an_overlay():
+    assert claims(["a", "a_overlay"]) == ["a", "a_overlay_2"]
+    assert claims(["a_overlay", "a"]) == ["a_overlay", "a_2"]
+
+
+def test_photos_are_never_overwritten(tmp_path):
+    photos = [tmp_path / "me.png", tmp_path / "you.jpg", tmp_path / "her_overlay.png"]
+    assert claims(["me", "you", "her"], tmp_path, photos) == ["me_2", "you", "her_2"]
+    assert claims(["me"], tmp_path / "out", photos) == ["me"]
+
+
+def test_names_hold_no_control_characters():
+    assert claims(["a\nb", "c\udcff"]) == ["a_b", "c_"]

@@ -1,0 +1,124 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gcnface import cli
+from gcnface.training import cli as train_cli
+from gcnface.training.cli import PARTS, Part, parse_configuration
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long.
+
+    Attributes:
+        output: folder.
+        epochs: passes over the data.
+    """
+
+    output: Path
+    epochs: int = 20
+
+
+@dataclass(frozen=True)
+class Training:
+    """A configuration.
+
+    Attributes:
+        faces: folder of faces.
+        rate: of learning.
+        widths: of the layers.
+        run: how long.
+    """
+
+    faces: Path = Path("faces")
+    rate: float = 1e-3
+    widths: tuple[int, ...] = (1, 2)
+    run: Run = field(default_factory=lambda: Run(Path("runs/x")))
+
+    def __post_init__(self) -> None:
+        if self.rate <= 0:
+            raise ValueError(f"rate is {self.rate}; expected more than 0")
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_defaults_then_file_then_words(tmp_path):
+    assert parse_configuration(Training, "parser", []) == Training()
+    config = write(tmp_path / "c.yaml", "rate: 0.5\nrun:\n  epochs: 3\n")
+    words = ["--config", config, "run.epochs=7", "widths=[4, 5, 6]", "faces=/a=b"]
+    found = parse_configuration(Training, "parser", words)
+    assert found == Training(Path("/a=b"), 0.5, (4, 5, 6), Run(Path("runs/x"), 7))
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["lr=1"], "lr"),
+        (["rate=fast"], "rate"),
+        (["rate=-1"], "expected more than 0"),
+        (["run.epoch=1"], "run.epoch"),
+        (["--config", "missing.yaml"], "missing.yaml"),
+        (["surplus"], "surplus"),
+    ],
+)
+def test_wrong_words_are_named(words, text, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_configuration(Training, "parser", words)
+    assert caught.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_unknown_keys_of_a_file_are_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        parse_configuration(Training, "parser", ["--config", write(tmp_path / "c.yaml", "run:\n  epoch: 3\n")])
+    assert "epoch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "nose"]])
+def test_wrong_usage_is_two(words, capsys):
+    assert cli.main(words) == 2
+    assert "gcnface train {parser,regressor,refiner}" in "".join(capsys.readouterr())
+
+
+def test_help(capsys):
+    assert cli.main(["train", "-h"]) == 0
+    assert "configs/regressor.yaml" in capsys.readouterr().out
+
+
+def train_probe(settings: Training) -> Path:
+    if settings.rate == 0.25:
+        raise FileNotFoundError("faces/photos.csv: no such file; name the folder with faces=FOLDER")
+    return settings.faces / f"{settings.run.epochs}.safetensors"
+
+
+def test_the_function_gets_its_configuration(monkeypatch, capsys):
+    monkeypatch.setitem(train_cli.PARTS, "probe", Part(__name__, "train_probe", "a probe"))
+    assert cli.main(["train", "probe", "run.epochs=4"]) == 0
+    assert capsys.readouterr().out == "faces/4.safetensors\n"
+    assert cli.main(["train", "probe", "rate=0.25"]) == 1
+    assert capsys.readouterr().err.startswith("gcnface: faces/photos.csv: no such file")
+
+
+def test_missing_packages_name_the_extra(monkeypatch, capsys):
+    monkeypatch.setitem(train_cli.PARTS, "probe", Part("not_installed_anywhere", "train", "a probe"))
+    assert cli.main(["train", "probe"]) == 1
+    assert 'pip install "gcnface[train]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_configuration_is_understood(path):
+    name = path.stem.split("_")[0]
+    assert name in PARTS, f"{path.name} must begin with the name of what it trains"
+    function, configuration = train_cli.resolve(name, ["--config", str(path)])
+    assert isinstance(configuration, train_cli.configuration_type(function))
+
+
+def test_every_part_can_be_trained():
+    assert {path.stem.split("_")[0] for path in CONFIGS} == set(PARTS)
