@@ -113,7 +113,7 @@ class FaceDetector:
 
     def _search(self, photo: NDArray[np.float32], search: SearchPass) -> list[Detection]:
         image, photo_from_image = _prepared(photo, search)
-        if min(image.shape[:2]) < 12:
+        if min(image.shape[:2]) * (12 / search.face_px) < 12:  # MTCNN fails where its image pyramid would be empty
             return []
         self._mtcnn.min_face_size = search.face_px
         boxes, scores, points5s = self._mtcnn.detect(image, landmarks=True)

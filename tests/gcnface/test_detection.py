@@ -1,0 +1,99 @@
+"""Faces are found at any size and turn, and their points stay on the same places of the face."""
+
+import cv2
+import numpy as np
+import pytest
+
+from gcnface.alignment import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
+
+
+def only(found):
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def face(detector, portrait):
+    return only(detector.detect(portrait))
+
+
+def eye_distance(points5):
+    return np.linalg.norm(points5[1] - points5[0])
+
+
+def test_points_look_like_a_face(face):
+    assert face.score > 0.9
+    inside = (face.points5 > face.box[:2]) & (face.points5 < face.box[2:])
+    assert inside.all()
+    left_eye, right_eye, nose, left_mouth, right_mouth = face.points5
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+    misfit = warp_points(face.points5, similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)) - TEMPLATE_POINTS5_PX
+    assert np.linalg.norm(misfit, axis=1).max() < 15
+
+
+def test_glasses_do_not_hide_a_face(detector, glasses_portrait):
+    assert only(detector.detect(glasses_portrait)).score > 0.9
+
+
+def test_area(face):
+    x0, y0, x1, y1 = face.box
+    assert face.area == pytest.approx((x1 - x0) * (y1 - y0), rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_an_enlarged_photo_gives_the_same_points(detector, portrait, face, scale):
+    large = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    found = only(detector.detect(large))
+    error = np.linalg.norm(found.points5 / scale - face.points5, axis=1)
+    assert error.max() < 0.06 * eye_distance(face.points5)
+
+
+def test_face_in_a_photo_of_4000_px(detector, portrait, face):
+    photo = np.full((3000, 4000, 3), 0.4, np.float32)
+    photo[900:1284, 2500:2884] = portrait
+    found = only(detector.detect(photo))
+    error = np.linalg.norm(found.points5 - [2500, 900] - face.points5, axis=1)
+    assert error.max() < 0.15 * eye_distance(face.points5)
+
+
+def test_small_face(detector, portrait):
+    photo = np.full((90, 120, 3), 0.4, np.float32)
+    photo[20:68, 40:88] = cv2.resize(portrait, (48, 48), interpolation=cv2.INTER_AREA)
+    found = only(detector.detect(photo))
+    assert ((found.points5 > [40, 20]) & (found.points5 < [88, 68])).all()
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photo_on_its_side_gives_the_same_points(detector, portrait, face, turns):
+    found = only(detector.detect(np.rot90(portrait, turns)))
+    side = portrait.shape[0]
+    points = found.points5
+    for _ in range(turns):
+        points = np.stack([side - points[:, 1], points[:, 0]], 1)
+    error = np.linalg.norm(points - face.points5, axis=1)
+    assert error.max() < 0.06 * eye_distance(face.points5)
+
+
+def test_nothing_is_found_where_nothing_is(detector):
+    assert detector.detect(np.full((60, 80, 3), 0.5, np.float32)) == []
+
+
+def test_a_photo_of_few_pixels(detector):
+    assert detector.detect(np.full((2, 3, 3), 0.5, np.float32)) == []
+
+
+def test_groups_are_sorted_by_size(detector, portrait, glasses_portrait):
+    small = cv2.resize(glasses_portrait, (192, 192), interpolation=cv2.INTER_AREA)
+    photo = np.full((384, 600, 3), 0.4, np.float32)
+    photo[:, :384], photo[100:292, 396:588] = portrait, small
+    found = detector.detect(photo, thorough=True)
+    assert len(found) == 2
+    assert found[0].area > 2 * found[1].area
+    assert found[0].box[2] < found[1].box[2]
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3)])
+def test_other_shapes_are_refused(detector, shape):
+    with pytest.raises(ValueError, match=r"\(H, W, 3\)"):
+        detector.detect(np.zeros(shape, np.float32))
