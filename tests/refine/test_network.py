@@ -204,6 +204,7 @@ def test_missing_and_foreign_weights_are_named(tmp_path):
 def test_the_shipped_model_fits_and_torch_geometric_stays_unloaded():
     code = (
         "import sys, torch\n"
+        "torch.set_num_threads(1)\n"
         "from coarse.face_model import load_face_model\n"
         "from refine.network import TextureRefiner\n"
         "net = TextureRefiner.from_face_model(load_face_model())\n"
