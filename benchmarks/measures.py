@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from coarse.face_model import LANDMARKS5_FROM_468
+from coarse.morphable import cam_from_model
 from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
 from gcnface.reconstruction import Reconstruction
 from refine.facenet import embed_crop224, load_facenet
@@ -22,7 +24,9 @@ from render.rasterize import rasterize
 FACE_CLASSES19 = (1, 2, 3, 4, 5, 10, 12, 13)
 """Teacher's classes inside which colours are compared: skin, brows, eyes, nose, lips."""
 
-_SFACE_POINTS = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
+_SFACE_POINTS = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
 """Where SFace (and ArcFace) expect the five points in their 112 px input."""
 
 
@@ -34,16 +38,9 @@ class Drawing:
     mask: NDArray[np.bool_]
 
 
-def draw(
-    face: Reconstruction, vertex_rgb: NDArray[np.float32], hw: tuple[int, int], yaw_deg: float = 0.0
-) -> Drawing:
+def draw(face: Reconstruction, vertex_rgb: NDArray[np.float32], hw: tuple[int, int], yaw_deg: float = 0.0) -> Drawing:
     """Draw vertex colours through the face's own camera, the head turned about its vertical axis by `yaw_deg`."""
-    verts = face.vertices_cam
-    if yaw_deg:
-        angle = np.radians(yaw_deg)
-        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
-        centre = face.translation
-        verts = (verts - centre) @ turn.T + centre
+    verts = turned(face.vertices_cam, face, yaw_deg)
     camera = Camera(torch.from_numpy(face.px_from_cam)[None], hw)
     faces = torch.from_numpy(face.faces.astype(np.int64))
     fragments = rasterize(camera.project(torch.from_numpy(verts)[None]), faces, hw)
@@ -111,18 +108,15 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def turned_points5(face: Reconstruction, yaw_deg: float) -> NDArray[np.float64]:
-    """Five points of the turned head, px, from the mesh itself."""
-    from coarse.face_model import LANDMARKS5_FROM_468
+    """Five points of the turned head, px of the photo's frame, from the mesh itself."""
+    rotation = cam_from_model(torch.from_numpy(face.rotation)[None])[0].numpy()
+    points = turned(face.mesh.landmarks468 @ rotation.T + face.translation, face, yaw_deg) @ face.px_from_cam.T
+    xy = points[:, :2] / points[:, 2:]
+    return np.stack([xy[list(index)].mean(0) for index in LANDMARKS5_FROM_468])
 
+
+def turned(points_cam: NDArray[np.float32], face: Reconstruction, yaw_deg: float) -> NDArray[np.float32]:
+    """Points (N, 3) in camera space after the head has turned about its vertical axis."""
     angle = np.radians(yaw_deg)
-    depth_mm = face.translation[2]
-    focal = np.sqrt(abs(np.linalg.det(face.px_from_cam[:2, :2])))
-    origin = face.px_from_cam @ face.translation
-    x = face.landmarks468[:, 0] - origin[0] / origin[2]
-    z = face.landmarks468[:, 2]
-    scale = focal / depth_mm
-    turned_x, turned_z = x * np.cos(angle) + z * np.sin(angle), -x * np.sin(angle) + z * np.cos(angle)
-    near = depth_mm / (depth_mm + turned_z / scale) * (depth_mm + z / scale) / depth_mm
-    y = (face.landmarks468[:, 1] - origin[1] / origin[2]) * near
-    points = np.column_stack([turned_x * near + origin[0] / origin[2], y + origin[1] / origin[2]])
-    return np.stack([points[list(index)].mean(0) for index in LANDMARKS5_FROM_468])
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
+    return (points_cam - face.translation) @ turn.T + face.translation

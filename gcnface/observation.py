@@ -35,21 +35,25 @@ ALLOWED_CLASSES: dict[str, tuple[str, ...]] = {
 }
 """Parsing classes a region of the model may take its colour from; lids and lips lie over what is behind them."""
 
-_RECESSED = ("eyeballs", "mouth_interior")
-"""Regions whose colours count at any angle: what is seen of them is seen through an opening."""
+_ANY_ANGLE = ("eyes_nose_mouth", "eyeballs", "mouth_interior")
+"""Regions whose colours count at any angle: their relief is small, or they are seen through an opening."""
 
 FACE_CLASSES = ("skin", "brows", "eyes", "nose", "lips", "mouth_interior")
 """Classes inside which photometric losses and figures count: the face without glasses, hair and ears."""
 
 _LIT_CLASSES = ("skin", "nose")
 
-EDGE_PX = 2
-"""Distance kept from the border of what a region may show; hair and glasses bleed that far into skin."""
+SURENESS = (0.35, 0.65)
+"""Probability of the allowed classes from which a colour begins to count, and at which it counts in full."""
+
+_BLEEDING = ("hair", "glasses")
+_BLEEDING_EDGE_PX = 1
+"""Classes that reach further into the skin beside them, by shadow and by single hairs, and how far."""
 
 MINIMUM_SHADING = 0.08
 """Light below this is not divided out: noise would be multiplied."""
 
-GRAZING_COSINE = (0.08, 0.35)
+GRAZING_COSINE = (0.02, 0.18)
 """Cosine between normal and line of sight from which a colour begins to count, and at which it counts in full."""
 
 
@@ -87,17 +91,18 @@ def _allowed_table() -> Tensor:
     return torch.tensor([[float(name in row) for name in PARSING_CLASSES] for row in rows])
 
 
-def allowed_maps(classes: Tensor, edge_px: int = EDGE_PX) -> Tensor:
+def allowed_maps(classes: Tensor) -> Tensor:
     """Where each region may take its colour from: (B, R + 1, H, W) in [0, 1], the last for the light.
-
-    The minimum over a small window keeps off the borders to what may not be taken, where a pixel mixes both.
 
     Args:
         classes: (B, 10, H, W) class probabilities of a crop.
-        edge_px: how far to keep off, crop px.
     """
-    allowed = torch.einsum("rc,bchw->brhw", _allowed_table().to(classes), classes)
-    return -torch.nn.functional.max_pool2d(-allowed, 2 * edge_px + 1, stride=1, padding=edge_px)
+    table = _allowed_table().to(classes)
+    bleeding = [PARSING_CLASSES.index(name) for name in _BLEEDING]
+    allowed = torch.einsum("rc,bchw->brhw", table, classes)
+    forbidden = torch.einsum("rc,bchw->brhw", 1 - table[:, bleeding], classes[:, bleeding])
+    spread = torch.nn.functional.max_pool2d(forbidden, 2 * _BLEEDING_EDGE_PX + 1, stride=1, padding=_BLEEDING_EDGE_PX)
+    return torch.minimum(allowed, 1 - spread)
 
 
 def face_mask(classes: Tensor) -> Tensor:
@@ -137,10 +142,11 @@ def observe_vertices(
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     scale = screen.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
     allowed = sample_image(allowed_maps(classes), screen[..., :2] * scale)
-    sure = ((allowed - 0.5) / 0.4).clamp(0, 1)
+    low, high = SURENESS
+    sure = ((allowed - low) / (high - low)).clamp(0, 1)
     cosine = view_cosine(face.verts_cam, face.normals_view)
-    recessed = torch.isin(region, region.new_tensor([REGIONS.index(name) for name in _RECESSED]))
-    facing = visible * torch.where(recessed, torch.ones_like(cosine), grazing_weight(cosine))
+    any_angle = torch.isin(region, region.new_tensor([REGIONS.index(name) for name in _ANY_ANGLE]))
+    facing = visible * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
     confidence = facing * sure.gather(2, region.expand(len(sure), -1)[..., None])[..., 0]
     on_face = (region == REGIONS.index("face")) | (region == REGIONS.index("eyes_nose_mouth"))
     skin = facing * on_face * sure[..., -1]
