@@ -83,12 +83,13 @@ class Batch(NamedTuple):
 
 
 class TrainingBatches(IterableDataset):
-    """Endless random batches of random views of the training people's crops."""
+    """Endless random batches of random views of the training people's crops; those without labels are left out."""
 
     def __init__(self, samples: ParserSamples, config: ParserTrainingConfig) -> None:
         self.samples = samples
         self.config = config
-        self.rows = np.flatnonzero(~samples.validation)
+        middle = samples.labels.shape[1] // 2
+        self.rows = np.flatnonzero(~samples.validation & (samples.labels[:, middle, middle] != UNKNOWN))
         weight = np.where(samples.drawn[self.rows], 1.0, config.photo_weight)
         self.probability = weight / weight.sum()
 

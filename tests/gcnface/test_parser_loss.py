@@ -1,0 +1,59 @@
+"""The parser's loss against its definition, and label maps that take the place of the folder's own."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from gcnface.parsing import FaceParser
+from gcnface.training.parser import (
+    CLASS_WEIGHTS,
+    ParserTrainingConfig,
+    TrainingBatches,
+    parsing_loss,
+    training_samples,
+)
+from gcnface.training.parser_data import UNKNOWN, prepare_samples
+from tests.gcnface.annotated_folder import write_annotated_folder
+
+
+def test_cross_entropy_and_dice_as_defined():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 7, (2, 12, 12), generator=generator)
+    labels[0, 0] = UNKNOWN
+    logits = torch.randn(2, 10, 12, 12, generator=generator)
+    known = labels != UNKNOWN
+    entropy = functional.cross_entropy(logits, labels, torch.tensor(CLASS_WEIGHTS), ignore_index=UNKNOWN)
+    overlaps = []
+    for index in range(7):
+        share, truth = logits.softmax(1)[:, index][known], (labels[known] == index).float()
+        overlaps.append(2 * (share * truth).sum() / (share.sum() + truth.sum()))
+    torch.testing.assert_close(parsing_loss(logits, labels), entropy + 1 - torch.stack(overlaps).mean())
+
+
+def test_one_batch_is_learned_by_heart():
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 64, 64)
+    labels = (images[:, 0] > 0.5).long() + 2 * (torch.arange(64) > 31).long()
+    parser = FaceParser()
+    optimizer = torch.optim.AdamW(parser.parameters(), 3e-3)
+    losses = []
+    for _ in range(60):
+        loss = parsing_loss(parser(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.35 * losses[0]
+
+
+def test_other_labels_are_learned_instead(tmp_path):
+    faces, cache, path = tmp_path / "faces", tmp_path / "cache", tmp_path / "labels.npy"
+    write_annotated_folder(faces)
+    own = prepare_samples(faces, cache)
+    other = np.full(own.labels.shape, UNKNOWN, np.uint8)
+    other[::2] = 3
+    np.save(path, other)
+    config = ParserTrainingConfig(faces=faces, cache=cache, labels=path)
+    samples = training_samples(config)
+    assert (samples.labels[0] == 3).all()
+    assert set(TrainingBatches(samples, config).rows.tolist()) <= set(range(0, len(own), 2))
