@@ -46,14 +46,14 @@ _LIT_CLASSES = ("skin", "nose")
 SURENESS = (0.35, 0.65)
 """Probability of the allowed classes from which a colour begins to count, and at which it counts in full."""
 
-_BLEEDING = ("hair", "glasses")
-_BLEEDING_EDGE_PX = 1
+_BLEEDING = ("hair", "glasses", "ears")
+_BLEEDING_EDGE_PX = 2
 """Classes that reach further into the skin beside them, by shadow and by single hairs, and how far."""
 
 MINIMUM_SHADING = 0.08
 """Light below this is not divided out: noise would be multiplied."""
 
-GRAZING_COSINE = (0.02, 0.18)
+GRAZING_COSINE = (0.06, 0.28)
 """Cosine between normal and line of sight from which a colour begins to count, and at which it counts in full."""
 
 
