@@ -1,0 +1,174 @@
+"""What a region of the model may take from a photo, and what it may not see."""
+
+import numpy as np
+import pytest
+import torch
+
+from coarse.face_model import REGIONS, load_face_model
+from coarse.morphable import MorphableModel, crop_camera
+from gcnface.observation import (
+    FACE_CLASSES,
+    GRAZING_COSINE,
+    face_mask,
+    grazing_weight,
+    observe_vertices,
+    view_cosine,
+)
+from gcnface.parsing import PARSING_CLASSES
+from render.color import linear_from_srgb
+
+SIDE = 224
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_face_model()
+
+
+@pytest.fixture(scope="module")
+def network(model):
+    return MorphableModel(model)
+
+
+@pytest.fixture(scope="module")
+def face(network):
+    with torch.no_grad():
+        return network(network.layout.decode(torch.zeros(1, network.layout.total)))
+
+
+@pytest.fixture(scope="module")
+def region(model):
+    return torch.from_numpy(model.region.astype(np.int64))
+
+
+def all_of(name, side=SIDE):
+    shares = torch.zeros(1, len(PARSING_CLASSES), side, side)
+    shares[:, PARSING_CLASSES.index(name)] = 1
+    return shares
+
+
+def ramp(side=SIDE):
+    x = (torch.arange(side) + 0.5) / side
+    return torch.stack([x.expand(side, side), x[:, None].expand(side, side), torch.full((side, side), 0.3)])[None]
+
+
+def seen_with(model, face, classes):
+    return observe_vertices(model, face, ramp(), classes, crop_camera())
+
+
+@pytest.fixture(scope="module")
+def on_skin(model, face):
+    return seen_with(model, face, all_of("skin"))
+
+
+def inside(region, *names):
+    return torch.isin(region, torch.tensor([REGIONS.index(name) for name in names]))
+
+
+def test_colours_are_the_photo_at_the_vertex(face, on_skin):
+    xy = crop_camera().project(face.verts_cam)[0, :, :2]
+    inner = ((xy > 1) & (xy < SIDE - 1)).all(1)
+    expected = linear_from_srgb(torch.cat([xy / SIDE, torch.full_like(xy[:, :1], 0.3)], 1))
+    torch.testing.assert_close(on_skin.linear[0, inner], expected[inner], atol=1e-4, rtol=0)
+
+
+def test_everything_is_bounded(on_skin):
+    for values in (on_skin.confidence, on_skin.skin, on_skin.face):
+        assert values.min() >= 0
+        assert values.max() <= 1
+    assert on_skin.visible.dtype == torch.bool
+
+
+def test_front_is_seen_and_back_is_not(model, on_skin, region):
+    points = torch.from_numpy(model.mean)
+    front = inside(region, "face") & (points[:, 2] > points[:, 2].max() - 25)
+    back = inside(region, "scalp", "ears", "neck") & (on_skin.normals_view[0, :, 2] < -0.3)
+    assert on_skin.visible[0, front].float().mean() > 0.95
+    assert on_skin.confidence[0, front].mean() > 0.8
+    assert on_skin.visible[0, back].float().mean() < 0.02
+    assert on_skin.confidence[0, back].max() == 0
+
+
+def test_hidden_vertices_carry_no_confidence(on_skin):
+    assert on_skin.confidence[~on_skin.visible].max() == 0
+
+
+def test_vertices_outside_the_frame_are_not_visible(model, face):
+    camera = crop_camera().transformed(torch.tensor([[1.0, 0, -140], [0, 1, 0], [0, 0, 1]]), (SIDE, SIDE))
+    seen = observe_vertices(model, face, ramp(), all_of("skin"), camera)
+    x = camera.project(face.verts_cam)[0, :, 0]
+    assert not seen.visible[0, x < 0].any()
+    assert seen.visible[0, x > 0].any()
+
+
+def test_skin_takes_neither_hair_nor_glasses_but_the_scalp_takes_hair(model, face, region):
+    hair, glasses = (seen_with(model, face, all_of(name)) for name in ("hair", "glasses"))
+    assert hair.confidence[0, inside(region, "face", "eyes_nose_mouth", "ears", "neck", "eyeballs")].max() == 0
+    assert hair.confidence[0, inside(region, "scalp")].max() > 0.9
+    assert glasses.confidence.max() == 0
+    for seen in (hair, glasses):
+        assert seen.skin.max() == 0
+        assert seen.face.max() == 0
+
+
+def test_light_is_estimated_on_skin_of_the_face_alone(model, face, on_skin, region):
+    on_face = inside(region, "face", "eyes_nose_mouth")
+    assert on_skin.skin[0, ~on_face].max() == 0
+    assert on_skin.skin[0, on_face].max() > 0.9
+    for name in ("lips", "brows", "eyes"):
+        assert seen_with(model, face, all_of(name)).skin.max() == 0
+
+
+def test_lips_colour_the_mouth_and_eyes_the_eyeballs(model, face, region):
+    mouth = inside(region, "eyes_nose_mouth")
+    assert seen_with(model, face, all_of("lips")).confidence[0, mouth].max() > 0.9
+    assert seen_with(model, face, all_of("eyes")).confidence[0, inside(region, "eyeballs")].max() > 0.9
+    assert seen_with(model, face, all_of("eyes")).confidence[0, inside(region, "face")].max() == 0
+
+
+@pytest.mark.parametrize(("neighbour", "kept_px"), [("hair", 0.8), ("glasses", 0.8), ("rest", 0.0)])
+def test_distance_is_kept_from_hair_and_glasses(model, face, region, neighbour, kept_px):
+    classes = all_of("skin")
+    classes[..., SIDE // 2 :] = all_of(neighbour)[..., SIDE // 2 :]
+    seen = seen_with(model, face, classes)
+    x = crop_camera().project(face.verts_cam)[0, :, 0]
+    skin = inside(region, "face") & (seen.visible[0])
+    assert seen.confidence[0, skin & (x > SIDE / 2 - kept_px + 0.2)].max() == 0
+    assert seen.confidence[0, skin & (x < SIDE / 2 - kept_px - 0.5) & (x > SIDE / 2 - 20)].mean() > 0.9
+
+
+def test_class_maps_may_be_coarser_than_the_picture(model, face, on_skin):
+    coarser = seen_with(model, face, all_of("skin", SIDE // 2))
+    torch.testing.assert_close(coarser.confidence, on_skin.confidence)
+
+
+def test_a_finer_picture_of_the_same_crop_shows_the_same(model, face, on_skin):
+    finer = observe_vertices(model, face, ramp(2 * SIDE), all_of("skin"), crop_camera(side_px=2 * SIDE))
+    torch.testing.assert_close(finer.linear, on_skin.linear, atol=0.02, rtol=0)
+    assert (finer.visible == on_skin.visible).float().mean() > 0.97
+
+
+def test_grazing_sight_counts_less_and_less():
+    cosine = torch.linspace(-1, 1, 101)
+    weight, (low, high) = grazing_weight(cosine), GRAZING_COSINE
+    assert weight[cosine <= low].max() == 0
+    assert weight[cosine >= high].min() == 1
+    assert (weight.diff() >= 0).all()
+    assert float(grazing_weight(torch.tensor((low + high) / 2))) == pytest.approx(0.5)
+
+
+def test_cosine_of_a_surface_that_faces_the_camera():
+    place = torch.tensor([[[0.0, 0, 1000], [0, 0, 1000], [300, 0, 400]]])
+    normal = torch.tensor([[[0.0, 0, 1], [1, 0, 0], [-0.6, 0, 0.8]]])
+    torch.testing.assert_close(view_cosine(place, normal), torch.tensor([[1.0, 0, 1]]))
+
+
+def test_mask_is_the_face_without_glasses_hair_and_ears():
+    for name in PARSING_CLASSES:
+        assert face_mask(all_of(name, 4)).mean() == float(name in FACE_CLASSES)
+
+
+def test_colours_of_a_selection(on_skin):
+    rows = torch.tensor([5, 3])
+    torch.testing.assert_close(on_skin.colours(rows).linear, on_skin.linear[:, [5, 3]])
+    torch.testing.assert_close(on_skin.colours().skin, on_skin.skin)
