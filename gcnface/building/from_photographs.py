@@ -1,6 +1,6 @@
 """Second half of the face model's build: what is learned from photographs, landmark places and the albedo.
 
-python -m gcnface.building.from_photographs geometry.npz --faces FOLDER --cache runs/faces -o coarse/assets/face_model.npz
+python -m gcnface.building.from_photographs geometry.npz --faces FOLDER --cache CACHE -o OUT.npz
 """
 
 from __future__ import annotations

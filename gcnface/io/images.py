@@ -74,14 +74,14 @@ def _upright_rgb(image: Image.Image) -> NDArray[np.float32]:
     if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB"), np.float32) / 255
+    return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
 
 
 def _wide_grey(image: Image.Image) -> NDArray[np.float32]:
     """Grey of more than 8 bits: 16 bits are scaled as such, floats and 32 bits by what they hold."""
     values = np.asarray(image, np.float32)
     if image.mode in _SIXTEEN_BITS:
-        return values / 65535
+        return values / np.float32(65535)
     largest = float(values.max(initial=0.0))
     scale = 65535 if largest > 255 else 255 if largest > 1 else 1
     return np.clip(values / scale, 0, 1)

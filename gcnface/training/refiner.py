@@ -10,7 +10,6 @@ from gcnface.compat import ensure_torchvision
 
 ensure_torchvision()
 
-import lightning  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
@@ -30,7 +29,7 @@ from gcnface.training.observations import (  # noqa: E402
     RefinerSample,
     prepare_observations,
 )
-from gcnface.training.runs import RunSettings, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 from refine.losses import identity_loss, pixel_loss, vertex_loss  # noqa: E402
 from refine.network import TextureRefiner  # noqa: E402
@@ -73,7 +72,7 @@ class RefinerTraining:
             raise ValueError(f"drawn_every is {self.drawn_every}; it must be 1 or more")
 
 
-class RefinerModule(lightning.LightningModule):
+class RefinerModule(TrainingModule):
     """The refiner, its losses and its optimiser."""
 
     def __init__(self, settings: RefinerTraining, stage: CoarseStage) -> None:

@@ -10,7 +10,6 @@ from gcnface.compat import ensure_torchvision
 
 ensure_torchvision()
 
-import lightning  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
@@ -23,7 +22,7 @@ from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
 from coarse.regressor import BACKBONES, CoefficientRegressor  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
 from gcnface.training.faces import prepare_faces  # noqa: E402
-from gcnface.training.runs import RunSettings, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 
 
@@ -63,7 +62,7 @@ class RegressorTraining:
             raise ValueError(f"backbone is {self.backbone!r}; it must be one of {sorted(BACKBONES)}")
 
 
-class RegressorModule(lightning.LightningModule):
+class RegressorModule(TrainingModule):
     """The regressor, its losses and its optimiser."""
 
     skin: Tensor
@@ -104,15 +103,6 @@ class RegressorModule(lightning.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps, pct_start=0.15)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """FaceNet is frozen and resolved anew; it has no place in a checkpoint."""
-        state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("facenet.")}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give FaceNet back so that the strict loading finds it."""
-        checkpoint["state_dict"] |= {k: v for k, v in self.state_dict().items() if k.startswith("facenet.")}
 
     def _project(self, raw: Tensor) -> Tensor:
         coefficients = self.model.layout.decode(raw)

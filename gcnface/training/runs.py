@@ -42,6 +42,21 @@ class RunSettings:
     """Of every random number."""
 
 
+class TrainingModule(lightning.LightningModule):
+    """A module whose frozen FaceNet stays out of its checkpoints: it is resolved anew wherever training goes on."""
+
+    _FROZEN = "facenet."
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave FaceNet out."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(self._FROZEN)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give FaceNet back so that the strict loading finds it."""
+        checkpoint["state_dict"] |= {k: v for k, v in self.state_dict().items() if k.startswith(self._FROZEN)}
+
+
 def train(
     module: lightning.LightningModule, learn: DataLoader, check: DataLoader, run: RunSettings, settings: Any
 ) -> None:
