@@ -30,10 +30,10 @@ ALLOWED_CLASSES: dict[str, tuple[str, ...]] = {
     "ears": ("skin", "ears"),
     "neck": ("skin",),
     "scalp": ("skin", "hair", "ears"),
-    "eyeballs": ("eyes", "skin"),
+    "eyeballs": ("eyes", "skin", "glasses"),
     "mouth_interior": ("mouth_interior", "lips", "skin"),
 }
-"""Parsing classes a region of the model may take its colour from; lids and lips lie over what is behind them."""
+"""Parsing classes a region of the model may take its colour from; lids, lenses and lips lie over what is behind."""
 
 _ANY_ANGLE = ("eyes_nose_mouth", "eyeballs", "mouth_interior")
 """Regions whose colours count at any angle: their relief is small, or they are seen through an opening."""
@@ -47,7 +47,7 @@ SURENESS = (0.35, 0.65)
 """Probability of the allowed classes from which a colour begins to count, and at which it counts in full."""
 
 _BLEEDING = ("hair", "glasses", "ears")
-_BLEEDING_EDGE_PX = 2
+_BLEEDING_EDGE_PX = 1
 """Classes that reach further into the skin beside them, by shadow and by single hairs, and how far."""
 
 MINIMUM_SHADING = 0.08
