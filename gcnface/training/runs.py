@@ -43,9 +43,13 @@ class RunSettings:
 
 
 class TrainingModule(lightning.LightningModule):
-    """A module whose frozen FaceNet stays out of its checkpoints: it is resolved anew wherever training goes on."""
+    """A module whose frozen FaceNet stays out of its checkpoints: it is resolved anew wherever training goes on.
+
+    A run that goes on for another number of epochs has its one-cycle schedule stretched to them.
+    """
 
     _FROZEN = "facenet."
+    _LENGTH_OF_SCHEDULE = ("total_steps", "_schedule_phases")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave FaceNet out."""
@@ -53,8 +57,11 @@ class TrainingModule(lightning.LightningModule):
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(self._FROZEN)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give FaceNet back so that the strict loading finds it."""
+        """Give FaceNet back so that the strict loading finds it, and keep this run's own length of the schedule."""
         checkpoint["state_dict"] |= {k: v for k, v in self.state_dict().items() if k.startswith(self._FROZEN)}
+        for schedule in checkpoint["lr_schedulers"]:
+            for key in self._LENGTH_OF_SCHEDULE:
+                schedule.pop(key, None)
 
 
 def train(

@@ -1,0 +1,143 @@
+"""Trainings on a tiny made-up folder: steps are taken, runs resume, a batch can be learned by heart, files come out."""
+
+import importlib.util
+import json
+import logging
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+if importlib.util.find_spec("lightning") is None:
+    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
+
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.morphable import crop_camera, layout_of  # noqa: E402
+from coarse.regressor import load_regressor  # noqa: E402
+from gcnface.parsing import PARSING_CLASSES, load_parser  # noqa: E402
+from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
+from gcnface.training.faces import prepare_faces  # noqa: E402
+from gcnface.training.parser import (  # noqa: E402
+    ParserTrainingConfig,
+    TrainingBatches,
+    ValidationBatches,
+    parsing_loss,
+    train_parser,
+    training_samples,
+)
+from gcnface.training.parser_data import UNKNOWN  # noqa: E402
+from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor  # noqa: E402
+from gcnface.training.runs import RunSettings, plain  # noqa: E402
+from tests.gcnface.annotated_folder import write_annotated_folder  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_annotated_folder(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def regressor_settings(folder, cache, output, **run):
+    settings = RunSettings(output=output, precision="32-true", threads=1, **run)
+    return RegressorTraining(faces=folder, cache=cache, run=settings, rendered=0, batch_size=4)
+
+
+def test_regressor_run_resumes_where_it_stopped(folder, cache, tmp_path):
+    settings = regressor_settings(folder, cache, tmp_path / "run", epochs=1)
+    weights = train_regressor(settings)
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 1
+    further = regressor_settings(folder, cache, tmp_path / "run", epochs=3)
+    assert train_regressor(further) == weights
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 3
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["lr_schedulers"][0]["total_steps"] == 3
+    load_regressor(layout_of(load_face_model()), weights)
+    resolved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert resolved["run"]["epochs"] == 3
+    assert resolved["weights"]["landmarks"] == settings.weights.landmarks
+
+
+def test_regressor_learns_a_batch_by_heart(folder, cache, tmp_path):
+    torch.manual_seed(0)
+    faces = prepare_faces(folder, cache)
+    dataset = CropDataset(faces, faces.validation, augment=False)
+    module = RegressorModule(regressor_settings(folder, cache, tmp_path))
+    posed = module.model.layout.decode(0.5 * torch.randn(2, module.model.layout.total))
+    points = crop_camera(2).project(module.model.landmarks_cam(posed))[..., :2]
+    batch = replace(CropBatch.stack([dataset[0], dataset[1]]), landmarks=points)
+    optimiser = torch.optim.Adam(module.network.parameters(), 1e-3)
+    losses = []
+    for step in range(20):
+        loss = module.training_step(batch, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize(("name", "value"), [("rendered", 40), ("backbone", "huge")])
+def test_regressor_settings_are_checked(name, value):
+    with pytest.raises(ValueError, match=name):
+        RegressorTraining(**{name: value})
+
+
+def test_settings_become_plain_values():
+    settings = plain(RegressorTraining())
+    assert settings["run"]["output"] == "runs/regressor"
+    assert yaml.safe_load(yaml.safe_dump(settings)) == settings
+
+
+def parser_settings(folder, cache, **changes):
+    return ParserTrainingConfig(faces=folder, cache=cache, threads=1, batch_size=4, **changes)
+
+
+def test_parser_run_writes_weights_that_load(folder, cache, tmp_path):
+    settings = parser_settings(folder, cache, output=tmp_path / "run", steps=2)
+    parser = load_parser(train_parser(settings))
+    assert parser.parse(torch.rand(1, 3, 224, 224)).shape == (1, len(PARSING_CLASSES), 224, 224)
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert 0 <= figures["mean_iou"] <= 1
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 2
+
+
+def test_parser_batches_hold_training_people_only(folder, cache):
+    samples = training_samples(parser_settings(folder, cache))
+    training, validation = (
+        kind(samples, parser_settings(folder, cache)) for kind in (TrainingBatches, ValidationBatches)
+    )
+    assert not samples.validation[training.rows].any()
+    assert samples.validation[validation.rows].all()
+    first, again = next(iter(training)), next(iter(training))
+    assert torch.equal(first.images, again.images)
+    assert sum(len(batch.images) for batch in validation) == samples.validation.sum()
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("batch_size", 1)])
+def test_parser_settings_are_checked(name, value):
+    with pytest.raises(ValueError, match=name):
+        ParserTrainingConfig(**{name: value})
+
+
+def test_unknown_pixels_carry_no_gradient():
+    labels = torch.randint(0, 10, (1, 8, 8), generator=torch.Generator().manual_seed(0))
+    labels[:, :4] = UNKNOWN
+    logits = torch.randn(1, 10, 8, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    parsing_loss(logits, labels).backward()
+    assert logits.grad[:, :, :4].abs().max() == 0
+    assert logits.grad[:, :, 4:].abs().min() > 0
