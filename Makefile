@@ -1,36 +1,43 @@
-# make demo: refine examples/portrait.jpg;  make test: linters and tests. Both build .venv first, once.
+# make demo    refine examples/portrait.jpg and say where the result is
+# make test    ruff, mypy and the tests
+# make lint    ruff and mypy
+# make clean   remove what the others made
+#
+# PYTHON=python3.12 make demo    with another interpreter (3.10 or newer)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint clean
 
-demo: $(INSTALLED)
-	$(BIN)/gcnface refine examples/portrait.jpg -o out
-	@echo "The result is in out/: open out/portrait.html in a browser, out/portrait.glb in a 3D program."
+demo: $(STAMP)
+	$(BIN)/gcnface refine examples/portrait.jpg --output out/demo
+	@echo
+	@echo "The face is in out/demo: open out/demo/portrait.html in a browser,"
+	@echo "out/demo/portrait_overlay.png as a picture, out/demo/portrait.glb in a 3D program."
 
 test: lint
 	$(BIN)/python -m pytest
 
-lint: $(INSTALLED)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+lint: $(STAMP)
+	$(BIN)/ruff check
 	$(BIN)/mypy
 
-format: $(INSTALLED)
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+# torch goes first and pinned: asked for by another package it could come as a newer build of several gigabytes.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "gcnface needs Python 3.10 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[dev]'
+	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) out build *.egg-info
-
-$(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-		|| { echo "gcnface needs Python 3.10 or newer; name one: make PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) torch
-	$(PIP) -e ".[dev]"
-	@touch $@
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
