@@ -96,8 +96,8 @@ def render_crop(
 class PhotoFitting:
     """Settings of `fit_photo`."""
 
-    steps: int = 40
-    learning_rate: float = 0.03
+    steps: int = 25
+    learning_rate: float = 0.04
     side_px: int = 112
     """Side of the rendered comparison; half the crop is enough to place features."""
     anchor: float = 1.0

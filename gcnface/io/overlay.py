@@ -14,7 +14,6 @@ from torch import Tensor
 from gcnface.reconstruction import Reconstruction
 from render.camera import Camera
 from render.color import linear_from_srgb, srgb_from_linear
-from render.fragments import Fragments
 from render.interpolate import interpolate
 from render.lighting import shade
 from render.normals import vertex_normals
@@ -85,19 +84,15 @@ def overlay_image(reconstruction: Reconstruction) -> np.ndarray:
     verts = torch.from_numpy(reconstruction.vertices_cam)[None]
     camera = Camera(torch.from_numpy(reconstruction.px_from_cam)[None], panel.hw)
     in_place = camera.transformed(panel.panel_from_photo, panel.hw)
-    shading = _shading(reconstruction, verts)
-    drawn = _seen(reconstruction, verts, in_place)
-    coarse = interpolate(torch.from_numpy(reconstruction.vertex_rgb_coarse), drawn.faces, drawn.fragments)
-    pictures = [
-        photo,
-        _composite(coarse, drawn.fragments, photo),
-        _composite(_lit_texture(reconstruction, drawn, shading), drawn.fragments, photo),
-    ]
+    painter = _Painter(reconstruction, _shading(reconstruction, verts))
+    head = painter.draw(verts, in_place)
+    pictures = [photo, head.over(head.coarse, photo), head.over(head.refined, photo)]
     plain = torch.tensor(BACKGROUND).expand_as(photo)
     for angle_rad in (TURN_RAD, -TURN_RAD):
         turned = _turn(verts, torch.from_numpy(reconstruction.rotation), angle_rad)
-        drawn = _seen(reconstruction, turned, in_place.transformed(_centring(in_place, turned, panel.hw), panel.hw))
-        pictures.append(_composite(_lit_texture(reconstruction, drawn, shading), drawn.fragments, plain))
+        centred = in_place.transformed(_centring(in_place, turned, panel.hw), panel.hw)
+        head = painter.draw(turned, centred)
+        pictures.append(head.over(head.refined, plain))
     gap = torch.ones(panel.hw[0], _GAP_PX, 3)
     row = [part for picture in pictures for part in (picture, gap)][:-1]
     return torch.cat(row, dim=1).clamp(0, 1).numpy()
@@ -153,35 +148,52 @@ def _centring(camera: Camera, verts: Tensor, hw: tuple[int, int]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """Faces (F, 3) and where they are seen, at more pixels than the picture has, for smooth outlines."""
+class _Drawing:
+    """A drawn head.
 
-    faces: Tensor
-    fragments: Fragments
+    Attributes:
+        coarse: (h, w, 3) sRGB in its coarse vertex colours.
+        refined: (h, w, 3) sRGB in its lit texture.
+        cover: (h, w, 1) how much of a pixel it covers.
+    """
 
+    coarse: Tensor
+    refined: Tensor
+    cover: Tensor
 
-def _seen(reconstruction: Reconstruction, verts: Tensor, camera: Camera) -> _Drawn:
-    """Find what every pixel of the supersampled picture shows."""
-    height, width = camera.hw
-    scale = torch.diag(torch.tensor([_SUPERSAMPLE, _SUPERSAMPLE, 1.0]))
-    fine = camera.transformed(scale, (height * _SUPERSAMPLE, width * _SUPERSAMPLE))
-    faces = torch.from_numpy(reconstruction.faces)
-    return _Drawn(faces, rasterize(fine.project(verts), faces, fine.hw, perspective_correct=True))
-
-
-def _lit_texture(reconstruction: Reconstruction, drawn: _Drawn, shading: Tensor) -> Tensor:
-    """(1, H, W, 3) sRGB: the texture under the shading of the vertices."""
-    mesh = reconstruction.mesh
-    uv = interpolate(torch.from_numpy(mesh.uv), torch.from_numpy(mesh.uv_faces), drawn.fragments)
-    xy = torch.stack([uv[..., 0], 1 - uv[..., 1]], -1).view(1, -1, 2) * len(mesh.texture)
-    texture = torch.from_numpy(mesh.texture).permute(2, 0, 1)[None]
-    albedo = linear_from_srgb(sample_image(texture, xy)).view(*uv.shape[:3], 3)
-    return srgb_from_linear((albedo * interpolate(shading, drawn.faces, drawn.fragments)).clamp(0, 1))
+    def over(self, rgb: Tensor, behind: Tensor) -> Tensor:
+        """(h, w, 3): one of the two over a picture."""
+        return self.cover * rgb + (1 - self.cover) * behind
 
 
-def _composite(rgb: Tensor, fragments: Fragments, behind: Tensor) -> Tensor:
-    """(h, w, 3): the supersampled drawing (1, H, W, 3), averaged down, over ``behind``."""
-    cover = fragments.mask[..., None].to(rgb)
-    both = torch.cat([rgb * cover, cover], -1).permute(0, 3, 1, 2)
-    small = torch.nn.functional.avg_pool2d(both, _SUPERSAMPLE)[0].permute(1, 2, 0)
-    return small[..., :3] + (1 - small[..., 3:]) * behind
+class _Painter:
+    """Draws the head in coarse vertex colours and in the lit texture, at several samples a pixel.
+
+    Args:
+        reconstruction: whose head it is.
+        shading: (1, V, 3).
+    """
+
+    def __init__(self, reconstruction: Reconstruction, shading: Tensor) -> None:
+        mesh = reconstruction.mesh
+        uv = torch.from_numpy(mesh.uv)[mesh.split.uv]
+        xy_px = torch.stack([uv[:, 0], 1 - uv[:, 1]], 1) * len(mesh.texture)
+        coarse = linear_from_srgb(torch.from_numpy(reconstruction.vertex_rgb_coarse))
+        self.vertex = torch.from_numpy(mesh.split.vertex).long()
+        self.faces = torch.from_numpy(mesh.split.faces.astype(np.int64))
+        self.attributes = torch.cat([xy_px, shading[0, self.vertex], coarse[self.vertex]], 1)
+        self.texture = linear_from_srgb(torch.from_numpy(mesh.texture)).permute(2, 0, 1)[None]
+
+    def draw(self, verts: Tensor, camera: Camera) -> _Drawing:
+        """The head (1, V, 3) through a camera."""
+        hw = (camera.hw[0] * _SUPERSAMPLE, camera.hw[1] * _SUPERSAMPLE)
+        fine = camera.transformed(torch.diag(torch.tensor([_SUPERSAMPLE, _SUPERSAMPLE, 1.0])), hw)
+        fragments = rasterize(fine.project(verts[:, self.vertex]), self.faces, hw, perspective_correct=True)
+        xy_px, shading, coarse = interpolate(self.attributes, self.faces, fragments).split([2, 3, 3], -1)
+        albedo = sample_image(self.texture, xy_px.reshape(1, -1, 2)).view_as(shading)
+        samples = torch.cat([coarse, albedo * shading, fragments.mask[..., None].to(albedo)], -1)
+        mean = torch.nn.functional.avg_pool2d(samples.permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)
+        coarse, refined, cover = mean.split([3, 3, 1], -1)
+        full = cover.clamp(min=1 / _SUPERSAMPLE**2)
+        coarse, refined = (srgb_from_linear((rgb / full).clamp(0, 1)) for rgb in (coarse, refined))
+        return _Drawing(coarse, refined, cover)

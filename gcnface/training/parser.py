@@ -47,7 +47,7 @@ class ParserTrainingConfig:
         resume: checkpoint to go on from.
     """
 
-    faces: Path = Path("../shared/faces")
+    faces: Path = Path("faces")
     cache: Path = Path("runs/faces")
     labels: Path | None = None
     start: Path | None = None

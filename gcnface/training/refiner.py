@@ -42,7 +42,7 @@ from render.rasterize import rasterize  # noqa: E402
 class RefinerTraining:
     """Configuration of `gcnface train refiner`."""
 
-    faces: Path = Path("../shared/faces")
+    faces: Path = Path("faces")
     """Folder of annotated photographs."""
     cache: Path = Path("runs/faces")
     """Cache of prepared faces."""

@@ -30,7 +30,7 @@ from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 class RegressorTraining:
     """Configuration of `gcnface train regressor`."""
 
-    faces: Path = Path("../shared/faces")
+    faces: Path = Path("faces")
     """Folder of annotated photographs."""
     cache: Path = Path("runs/faces")
     """Cache of prepared faces."""
