@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -105,6 +106,8 @@ def _add_refine(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _refine(options: argparse.Namespace) -> int:
     """``gcnface refine`` with parsed arguments."""
+    # Read by OpenMP when torch is imported. Threads that spin while they wait make a busy machine ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from gcnface.api import Options
     from gcnface.refine_command import RefineOptions, refine
 
