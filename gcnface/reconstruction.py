@@ -53,7 +53,7 @@ class Reconstruction:
         landmarks68: (68, 3) x and y in px; z in px as well, smaller is nearer, zero at the model's origin.
         landmarks468: (468, 3) likewise.
         identity: (Ni,) coefficients, unit Gaussian.
-        expression: (Ne,) face units in [0, 1].
+        expression: (Ne,) face units, 0 at rest, 1 the full unit.
         albedo: (Na,) coefficients, unit Gaussian.
         rotation: (3,) axis-angle, rad.
         translation: (3,) mm, camera space.

@@ -1,5 +1,6 @@
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +60,12 @@ def test_plain_numpy_reads_the_documented_arrays(path):
     with np.load(path, allow_pickle=False) as arrays:
         for name, shape in DOCUMENTED.items():
             assert arrays[name].shape == tuple(sizes.get(size, size) for size in shape), name
+
+
+def test_every_array_is_documented(path):
+    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text()
+    with np.load(path) as arrays:
+        assert [name for name in arrays.files if f"`{name}`" not in text] == []
 
 
 def test_the_file_draws_the_face_back_over_the_photo(path):
