@@ -41,7 +41,7 @@ class AdaptationTarget:
 class AdaptationConfig:
     """Optimiser and weights of the adaptation."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """Adam's step size."""
     identity: float = 0.2
     """1 - cosine of FaceNet embeddings, beside 1 for the pixels."""
@@ -65,7 +65,7 @@ def adapt(
     steps: int,
     config: AdaptationConfig | None = None,
 ) -> Tensor:
-    """Train a copy of the refiner on one photo and return its answer.
+    """Train a copy of the refiner on one photo and return the best of its answers, the one-pass answer included.
 
     Args:
         refiner: the trained network; left as it is.
@@ -91,15 +91,19 @@ def adapt(
         first = network(*inputs)
     optimiser = torch.optim.Adam(network.parameters(), config.learning_rate)
     unseen = 1.0 - inputs[2]
+    best, least = first, torch.inf
     with torch.enable_grad():
-        for _ in range(steps):
+        for step in range(steps + 1):
             albedo = network(*inputs)
             loss = scene.loss(albedo) + config.anchor * vertex_loss(albedo, first, unseen)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-    with torch.no_grad():
-        return network(*inputs)
+            found = float(loss.detach())
+            if found < least:
+                best, least = albedo.detach(), found
+            if step < steps:
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+    return best
 
 
 class _Scene:
