@@ -41,5 +41,5 @@ def write_html(
         "lighting": json.dumps(None if lighting is None else np.asarray(lighting, np.float64).round(5).tolist()),
         "glb": base64.b64encode(glb_bytes(mesh, name=name, provenance=provenance)).decode("ascii"),
     }
-    page = files("gcnface").joinpath("assets", "viewer.html").read_text(encoding="utf-8")
+    page = (files("gcnface") / "assets" / "viewer.html").read_text(encoding="utf-8")
     path.write_text(re.sub(r"\{\{(\w+)\}\}", lambda match: content[match[1]], page), encoding="utf-8")
