@@ -38,6 +38,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
 	$(PIP) --editable '.[dev]'
+	@$(BIN)/python -c 'import cv2' || { \
+	  echo "OpenCV lacks system libraries; on Debian and Ubuntu: apt install libgl1 libglib2.0-0" >&2; exit 1; }
 	@touch $(STAMP)
 
 clean:

@@ -97,8 +97,7 @@ class _Run:
                 self.reporter.error(error)
                 went_well = False
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                self.reporter.error(error, f"{path}: failed ({reason}); run again with --debug to see where")
+                self.reporter.error(error, f"{path}: failed ({_reason(error)}); run again with --debug to see where")
                 went_well = False
         return went_well
 
@@ -125,6 +124,14 @@ class _Run:
             try:
                 self.reconstructor = self.make_reconstructor(self.options.how)
             except Exception as error:
-                reason = str(error) if isinstance(error, GcnfaceError) else f"{type(error).__name__}: {error}"
-                raise CannotStartError(f"the networks cannot be loaded ({reason})") from error
+                raise CannotStartError(f"the networks cannot be loaded ({_reason(error)})") from error
         return self.reconstructor
+
+
+def _reason(error: Exception) -> str:
+    """What a user can make of an error; those that were not foreseen are named by their type."""
+    if isinstance(error, GcnfaceError):
+        return str(error)
+    if isinstance(error, ImportError) and "cannot open shared object file" in str(error):
+        return f"{error}; OpenCV needs system libraries, on Debian and Ubuntu: apt install libgl1 libglib2.0-0"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

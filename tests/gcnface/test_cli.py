@@ -121,7 +121,10 @@ def test_an_output_that_is_no_folder(photos, tmp_path, capsys):
         assert line.count("\n") == 1
 
 
-@pytest.mark.parametrize("error", [GcnfaceError("weights: missing"), RuntimeError("no CUDA")])
+LIBRARY = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+
+@pytest.mark.parametrize("error", [GcnfaceError("weights: missing"), RuntimeError("no CUDA"), LIBRARY])
 def test_networks_that_cannot_be_loaded_are_told_once(photos, tmp_path, capsys, error):
     def fail(how):
         raise error
@@ -130,6 +133,7 @@ def test_networks_that_cannot_be_loaded_are_told_once(photos, tmp_path, capsys, 
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "networks cannot be loaded" in line
+    assert ("apt install" in line) == (error is LIBRARY)
 
 
 def test_a_write_that_fails_leaves_nothing(photos, tmp_path, capsys):
