@@ -28,6 +28,12 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         self._on_stage = on_stage
 
+    def fork(self) -> Stopwatch:
+        """Another watch that has the same seconds so far and goes on by itself."""
+        twin = Stopwatch(self._on_stage)
+        twin.seconds = dict(self.seconds)
+        return twin
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage; a stage entered again adds up."""

@@ -17,14 +17,14 @@ from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
 from gcnface.alignment import CROP_SIDE_PX, FaceCrop, align_face, warp_image
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
-from gcnface.detection import FaceDetector
+from gcnface.detection import Detection, FaceDetector
 from gcnface.mesh import TexturedMesh
 from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
 from gcnface.parsing import load_parser
 from gcnface.reconstruction import Reconstruction
 from gcnface.texture import SurfaceColours, bake_texture
 from gcnface.version import __version__
-from refine.adaptation import AdaptationTarget, RefinerInputs, adapt
+from refine.adaptation import AdaptationConfig, AdaptationTarget, RefinerInputs, adapt
 from refine.facenet import embed_crop224, load_facenet
 from refine.network import load_refiner
 from render.camera import Camera
@@ -33,6 +33,9 @@ from render.normals import vertex_normals
 
 STAGES = ("detect", "align", "parse", "regress", "fit", "refine", "adapt", "bake")
 """Names of the stages, in order; those that are switched off are left out."""
+
+
+_ADAPTATION = AdaptationConfig(smallest_shading=MINIMUM_SHADING)
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,11 @@ class Reconstructor:
         with watch.stage("detect"):
             found = self.detector.detect(photo)
         chosen = found if self.all_faces else found[:1]
-        return [self._reconstruct(photo, align_face(photo, face), watch) for face in chosen]
+        return [self._reconstruct(photo, face, watch.fork()) for face in chosen]
 
-    def _reconstruct(self, photo: NDArray[np.float32], crop: FaceCrop, watch: Stopwatch) -> Reconstruction:
+    def _reconstruct(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> Reconstruction:
+        with watch.stage("align"):
+            crop = align_face(photo, face)
         image = crop.image[None].to(self.device)
         with watch.stage("parse"), torch.no_grad():
             classes = self.parser.parse(image)
@@ -121,7 +126,7 @@ class Reconstructor:
         if self.adapt:
             with watch.stage("adapt"):
                 target = AdaptationTarget(image, face_mask(classes), crop_camera())
-                albedo = adapt(self.refiner, inputs, coarse, target, self.facenet, steps=self.adapt)
+                albedo = adapt(self.refiner, inputs, coarse, target, self.facenet, steps=self.adapt, config=_ADAPTATION)
         shading = coarse.shading.clamp(min=MINIMUM_SHADING)
         return self._assemble(photo, crop, on_cpu(RefinedFace(coarse, seen, albedo[0], shading[0])), watch)
 

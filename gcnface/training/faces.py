@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
 from gcnface.parsing import PARSING_CLASSES
-from gcnface.training.parser_data import STORED_SIDE_PX, UNKNOWN, prepare_samples
+from gcnface.training.parser_data import STORED_SIDE_PX, prepare_samples
 
 CANVAS_PX = STORED_SIDE_PX
 CANVAS_MARGIN_PX = (STORED_SIDE_PX - CROP_SIDE_PX) // 2
@@ -25,7 +25,7 @@ class PreparedFaces:
 
     Attributes:
         canvases: (N, 288, 288, 3) uint8 sRGB: the 224 px crop with 32 px more on every side.
-        labels: (N, 288, 288) uint8 index of `PARSING_CLASSES`, or `UNKNOWN`.
+        labels: (N, 288, 288) uint8 index of `PARSING_CLASSES`, or `gcnface.training.parser_data.UNKNOWN`.
         landmarks: (N, 468, 3) float32, canvas px.
         names: (N,) file names.
         drawn: (N,) bool, whether the face is a drawn one.
@@ -78,6 +78,3 @@ def prepare_faces(folder: Path, cache: Path) -> PreparedFaces:
     keys = zip(samples.drawn.tolist(), samples.names.tolist(), strict=True)
     landmarks = np.stack([found[key] for key in keys])
     return PreparedFaces(samples.images, samples.labels, landmarks, samples.names, samples.drawn, samples.validation)
-
-
-__all__ = ["CANVAS_MARGIN_PX", "CANVAS_PX", "UNKNOWN", "PreparedFaces", "prepare_faces"]

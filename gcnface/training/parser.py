@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -20,6 +19,8 @@ from gcnface.training.parser_metrics import confusion_matrix, intersection_over_
 
 ensure_torchvision()
 import lightning  # noqa: E402
+
+from gcnface.training.runs import save_weights  # noqa: E402
 
 CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 2.0, 1.2, 2.0, 2.5, 1.8, 1.0)
 """Weight of each of PARSING_CLASSES in the cross entropy: what covers few pixels counts more."""
@@ -243,10 +244,3 @@ def training_samples(config: ParserTrainingConfig) -> ParserSamples:
     if labels.shape != samples.labels.shape:
         raise ValueError(f"labels {config.labels}: shape {labels.shape}, expected {samples.labels.shape} as the crops")
     return replace(samples, labels=labels)
-
-
-def save_weights(parser: FaceParser, path: Path) -> Path:
-    """Write the parser's weights as float16 safetensors (counters of batches as they are) and return the path."""
-    state = parser.state_dict()
-    save_file({name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in state.items()}, path)
-    return path
