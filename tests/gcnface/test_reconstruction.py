@@ -4,7 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gcnface import cli, reconstruction
+from gcnface import reconstruction
+from gcnface.commands.refine import FORMATS
 from gcnface.errors import OutputError
 from gcnface.io import bundle
 from render.shapes import ShapeError
@@ -70,4 +71,4 @@ def test_wrong_shapes_are_named(name, shape):
 
 
 def test_lists_of_names_agree():
-    assert cli.FORMATS == reconstruction.FORMATS
+    assert FORMATS == reconstruction.FORMATS

@@ -1,0 +1,52 @@
+"""Types and options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_photos(parser: argparse.ArgumentParser) -> None:
+    """PHOTO arguments and -o OUT."""
+    parser.add_argument(
+        "photos", nargs="+", metavar="PHOTO", help="image files, folders (without their subfolders) or glob patterns"
+    )
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder of the results")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device."""
+    parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """--quiet and --debug."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no list of results")
+    parser.add_argument("--debug", action="store_true", help="stack traces and warnings")
+
+
+def device(text: str) -> str:
+    """A device's name; whether it is there is seen when the networks are loaded."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", text):
+        raise argparse.ArgumentTypeError(f"{text!r} given; expected cpu, cuda, cuda:1 or mps")
+    return text
+
+
+def count(text: str) -> int:
+    """A number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} given; expected a number, 0 or more")
+    return int(text)
+
+
+def side_px(smallest: int, largest: int) -> Callable[[str], int]:
+    """The type of a picture's side within bounds."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not smallest <= int(text) <= largest:
+            raise argparse.ArgumentTypeError(f"{text!r} given; expected {smallest} to {largest}")
+        return int(text)
+
+    return parse

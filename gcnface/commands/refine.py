@@ -1,0 +1,82 @@
+"""``gcnface refine``: its arguments."""
+
+from __future__ import annotations
+
+import argparse
+
+from gcnface.commands.arguments import add_device, add_photos, add_verbosity, count, side_px
+
+# Held equal to gcnface.reconstruction.FORMATS by a test: importing that would cost the help half a second.
+FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html")
+
+SUMMARY = "turn photos into textured 3D faces (gcnface refine -h)"
+DESCRIPTION = "Turn photos into textured 3D faces."
+EPILOG = """\
+examples:
+  gcnface refine portrait.jpg -o out/
+  gcnface refine holiday/ 'more/**/*.png' -o out/ --formats glb,html --all-faces
+
+what comes out for portrait.jpg:
+  portrait.glb          textured mesh, metres (Blender, three.js, Windows, macOS)
+  portrait.obj          the same with portrait.mtl and portrait.png, millimetres
+  portrait.ply          vertex colours, millimetres
+  portrait_overlay.png  photo, coarse, refined, refined turned by 30 degrees each way
+  portrait.npz          every array, read back by gcnface.load
+  portrait.json         versions, seconds, figures
+  portrait.html         a turntable for any browser
+
+exit status: 0 all done; 1 some photo failed (the others are done); 2 wrong usage
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``gcnface refine``."""
+    add_photos(parser)
+    parser.add_argument(
+        "--formats",
+        type=formats,
+        default=FORMATS,
+        metavar="A,B,...",
+        help=f"what to write, some of {','.join(FORMATS)} (default: all)",
+    )
+    parser.add_argument("--all-faces", action="store_true", help="every face of a photo instead of the largest")
+    add_device(parser)
+    parser.add_argument("--no-fit", action="store_true", help="skip the fit of the shape to each photo; faster")
+    parser.add_argument(
+        "--adapt", type=count, default=0, metavar="N", help="N steps of refinement on the photo itself (default: 0)"
+    )
+    parser.add_argument(
+        "--texture-size",
+        type=side_px(64, 8192),
+        default=1024,
+        metavar="PX",
+        help="side of the texture (default: 1024)",
+    )
+    add_verbosity(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """``gcnface refine`` with parsed arguments; the exit status."""
+    from gcnface.api import Options
+    from gcnface.refine_command import RefineOptions, refine
+
+    request = RefineOptions(
+        photos=options.photos,
+        output=options.output,
+        formats=options.formats,
+        how=Options(options.all_faces, options.device, not options.no_fit, options.adapt, options.texture_size),
+        quiet=options.quiet,
+        debug=options.debug,
+    )
+    return refine(request)
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """Comma-separated formats, each once, in the order given."""
+    wanted = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
+    unknown = [word for word in wanted if word not in FORMATS]
+    if unknown or not wanted:
+        raise argparse.ArgumentTypeError(
+            f"{', '.join(unknown) or 'nothing'} given; expected some of {','.join(FORMATS)}"
+        )
+    return wanted
