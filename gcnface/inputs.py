@@ -12,6 +12,9 @@ from gcnface.errors import GcnfaceError, PhotoError
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """What is taken from a folder. A file that is named itself is tried whatever its suffix."""
 
+RESULT_ENDINGS = ("", "_overlay")
+"""What follows a result's name in the pictures (.png) that are written beside it."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -85,10 +88,12 @@ class ResultNames:
     Attributes:
         folder: where the results go.
         photos: never overwritten.
+        endings: what may follow a name in the pictures (.png) that a result consists of.
     """
 
     folder: Path
     photos: Iterable[Path]
+    endings: tuple[str, ...] = RESULT_ENDINGS
     _taken: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -106,10 +111,9 @@ class ResultNames:
 
     def _is_free(self, name: str) -> bool:
         """Whether no earlier result and no photo has a file that a result of this name would write."""
-        pictures = (_resolved(self.folder / f"{stem}.png") for stem in (name, f"{name}_overlay"))
+        pictures = (_resolved(self.folder / f"{name}{ending}.png") for ending in self.endings)
         return self._taken.isdisjoint(self._stems(name)) and self._protected.isdisjoint(pictures)
 
-    @staticmethod
-    def _stems(name: str) -> tuple[str, str]:
+    def _stems(self, name: str) -> tuple[str, ...]:
         """Stems of a result's files, as file systems that ignore case see them."""
-        return name.casefold(), f"{name}_overlay".casefold()
+        return tuple(f"{name}{ending}".casefold() for ending in ("", *self.endings))

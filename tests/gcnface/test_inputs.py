@@ -82,3 +82,16 @@ def test_photos_are_never_overwritten(tmp_path):
 
 def test_names_hold_no_control_characters():
     assert claims(["a\nb", "c\udcff"]) == ["a_b", "c_"]
+
+
+def test_names_avoid_photos_that_any_of_the_pictures_would_replace(tmp_path):
+    photos = [tmp_path / "a.jpg", tmp_path / "a_depth.png"]
+    for photo in photos:
+        photo.write_bytes(b"")
+    assert ResultNames(tmp_path, photos, ("_depth", "_texture")).claim("a") == "a_2"
+    assert ResultNames(tmp_path, photos).claim("a") == "a"
+
+
+def test_pictures_of_two_results_never_share_a_name(tmp_path):
+    names = ResultNames(tmp_path, [], ("_depth",))
+    assert [names.claim("a"), names.claim("a_depth"), names.claim("a")] == ["a", "a_depth_2", "a_2"]
