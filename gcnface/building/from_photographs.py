@@ -1,6 +1,6 @@
 """Second half of the face model's build: what is learned from photographs, landmark places and the albedo.
 
-python -m gcnface.building.from_photographs geometry.npz --faces FOLDER --cache CACHE -o OUT.npz
+python -m gcnface.building.from_photographs geometry.npz --data runs/faces -o OUT.npz
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from coarse.fitting import fit_landmarks
 from coarse.morphable import MorphableModel
 from gcnface.building.albedo import AlbedoLearning, learn_albedo
 from gcnface.building.landmark_correction import correct_landmarks
-from gcnface.training.faces import PreparedFaces, prepare_faces
+from gcnface.training.faces import PreparedFaces, load_prepared
 
 FACES_FOR_LANDMARKS = 1000
 
@@ -50,15 +50,14 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("geometry", type=Path, help="face model without albedo")
-    parser.add_argument("--faces", type=Path, required=True, help="folder of annotated photographs")
-    parser.add_argument("--cache", type=Path, required=True, help="cache of prepared faces")
+    parser.add_argument("--data", type=Path, required=True, help="prepared faces (`gcnface prepare`)")
     parser.add_argument("--count", type=int, default=1200, help="faces for the albedo")
     parser.add_argument("--components", type=int, default=AlbedoLearning.components)
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(2)
-    faces = prepare_faces(args.faces, args.cache)
+    faces = load_prepared(args.data)
     settings = AlbedoLearning(components=args.components)
     save_face_model(learn_from_photographs(load_face_model(args.geometry), faces, args.count, settings), args.output)
 

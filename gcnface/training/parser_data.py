@@ -5,7 +5,6 @@ The folder is laid out as: ``photos/``, ``photos.csv`` (file, identity, ...), ``
 """
 
 import csv
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,41 +20,11 @@ from gcnface.alignment import (
     warp_image,
     warp_inside,
     warp_labels,
+    warp_points,
 )
 from gcnface.io.images import read_photo
-
-STORED_SIDE_PX = 288
-"""Side of a cached crop: the 224 px crop with 32 px more on every side, so that it can be moved, turned and scaled."""
-
-UNKNOWN = 255
-"""Label of pixels that no teacher saw (outside the photo); they carry no loss."""
-
-CLASS_OF_TEACHER_CLASS = np.array([0, 1, 2, 2, 3, 3, 4, 8, 8, 0, 5, 7, 6, 6, 0, 0, 0, 9, 0], np.uint8)
-"""(19,) index into PARSING_CLASSES of each class of CelebAMask-HQ. Teacher: 0 background, 1 skin, 2/3 brows, 4/5 eyes,
-6 glasses, 7/8 ears, 9 earring, 10 nose, 11 mouth interior, 12/13 lips, 14 neck, 15 necklace, 16 clothes, 17 hair,
-18 hat."""
-
-
-@dataclass(frozen=True)
-class ParserSamples:
-    """Cached crops with labels.
-
-    Attributes:
-        images: (N, 288, 288, 3) uint8 sRGB, memory-mapped.
-        labels: (N, 288, 288) uint8 index into PARSING_CLASSES or UNKNOWN, memory-mapped.
-        names: (N,) file names.
-        drawn: (N,) bool, whether the face is a drawn one.
-        validation: (N,) bool, whether its person belongs to the validation people.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    names: NDArray[np.str_]
-    drawn: NDArray[np.bool_]
-    validation: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.names)
+from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
+from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, UNKNOWN, PreparedFaces, is_validation
 
 
 @dataclass(frozen=True)
@@ -67,11 +36,6 @@ class AnnotatedPhoto:
     points5: NDArray[np.float32]
     identity: str
     drawn: bool
-
-
-def is_validation(identity: str) -> bool:
-    """Whether a person is held out: one in ten, by the CRC-32 of the name, so that nobody is on both sides."""
-    return zlib.crc32(identity.encode()) % 10 == 0
 
 
 def annotated_photos(faces: Path) -> Iterator[AnnotatedPhoto]:
@@ -93,7 +57,7 @@ def annotated_photos(faces: Path) -> Iterator[AnnotatedPhoto]:
 
 def stored_from_photo(sample: AnnotatedPhoto) -> NDArray[np.float64]:
     """(3, 3) takes homogenous photo px to px of the cached crop."""
-    margin = (STORED_SIDE_PX - CROP_SIDE_PX) / 2
+    margin = (CANVAS_PX - CROP_SIDE_PX) / 2
     shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1.0]])
     return shift @ similarity_from_points(sample.points5, TEMPLATE_POINTS5_PX)
 
@@ -101,7 +65,7 @@ def stored_from_photo(sample: AnnotatedPhoto) -> NDArray[np.float64]:
 def stored_crop(sample: AnnotatedPhoto) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The (288, 288, 3) image and the (288, 288) labels of one photograph."""
     matrix = stored_from_photo(sample)
-    hw = (STORED_SIDE_PX, STORED_SIDE_PX)
+    hw = (CANVAS_PX, CANVAS_PX)
     photo = read_photo(sample.photo)
     with Image.open(sample.parsing) as label_map:
         teacher = np.asarray(label_map)
@@ -111,7 +75,7 @@ def stored_crop(sample: AnnotatedPhoto) -> tuple[NDArray[np.uint8], NDArray[np.u
     return np.rint(image * 255).astype(np.uint8), labels
 
 
-def prepare_samples(faces: Path, cache: Path) -> ParserSamples:
+def prepare_samples(faces: Path, cache: Path) -> PreparedFaces:
     """Cut every crop of the folder once (about 20 s for 3,800) and map the result; later calls only map it.
 
     Args:
@@ -124,7 +88,7 @@ def prepare_samples(faces: Path, cache: Path) -> ParserSamples:
     if not (cache / "samples.npz").exists():
         cache.mkdir(parents=True, exist_ok=True)
         samples = list(annotated_photos(faces))
-        shape = (len(samples), STORED_SIDE_PX, STORED_SIDE_PX)
+        shape = (len(samples), CANVAS_PX, CANVAS_PX)
         images = np.lib.format.open_memmap(cache / "images.npy", "w+", np.uint8, (*shape, 3))
         labels = np.lib.format.open_memmap(cache / "labels.npy", "w+", np.uint8, shape)
         for index, sample in enumerate(samples):
@@ -136,7 +100,21 @@ def prepare_samples(faces: Path, cache: Path) -> ParserSamples:
             names=np.array([sample.photo.name for sample in samples]),
             drawn=np.array([sample.drawn for sample in samples]),
             validation=np.array([is_validation(sample.identity) for sample in samples]),
+            identities=np.array([sample.identity for sample in samples]),
         )
     table = np.load(cache / "samples.npz")
     images, labels = (np.load(cache / f"{name}.npy", mmap_mode="r") for name in ("images", "labels"))
-    return ParserSamples(images, labels, table["names"], table["drawn"], table["validation"])
+    found: dict[tuple[bool, str], NDArray[np.float32]] = {}
+    for drawn, kind in ((False, "photos"), (True, "synthetic")):
+        data = np.load(faces / f"{kind}_landmarks.npz")
+        for name, points5, points in zip(data["name"], data["points5"], data["landmarks468"], strict=True):
+            canvas_from_photo = similarity_from_points(points5, TEMPLATE_POINTS5_PX + CANVAS_MARGIN_PX)
+            found[drawn, str(name)] = warp_points(points, canvas_from_photo)
+    landmarks = np.stack([found[key] for key in zip(table["drawn"].tolist(), table["names"].tolist(), strict=True)])
+    if "identities" in table:
+        identities = table["identities"]
+    else:
+        identities = np.array([sample.identity for sample in annotated_photos(faces)])
+    return PreparedFaces(
+        images, labels, landmarks, table["names"], table["drawn"], table["validation"], identities
+    )

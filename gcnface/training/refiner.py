@@ -22,7 +22,7 @@ from coarse.regressor import load_regressor  # noqa: E402
 from gcnface.coarse_stage import CoarseStage  # noqa: E402
 from gcnface.observation import MINIMUM_SHADING  # noqa: E402
 from gcnface.parsing import load_parser  # noqa: E402
-from gcnface.training.faces import prepare_faces  # noqa: E402
+from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.observations import (  # noqa: E402
     ObservationDataset,
     Observer,
@@ -42,10 +42,8 @@ from render.rasterize import rasterize  # noqa: E402
 class RefinerTraining:
     """Configuration of `gcnface train refiner`."""
 
-    faces: Path = Path("faces")
-    """Folder of annotated photographs."""
-    cache: Path = Path("runs/faces")
-    """Cache of prepared faces."""
+    data: Path = Path("runs/faces")
+    """Prepared faces (`gcnface prepare`)."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/refiner"), precision="32-true"))
     """Where and how long to train."""
     drawn_faces: int = 1000
@@ -144,7 +142,7 @@ def _encoded(linear: Tensor) -> Tensor:
 def train_refiner(settings: RefinerTraining) -> Path:
     """Train and write the weights; returns their path."""
     torch.set_num_threads(settings.run.threads)
-    faces = prepare_faces(settings.faces, settings.cache)
+    faces = load_prepared(settings.data)
     drawn = np.nonzero(faces.drawn & ~faces.validation)[0][: settings.drawn_faces]
     rows = np.concatenate([np.nonzero(~faces.drawn)[0], drawn])
     model = load_face_model()

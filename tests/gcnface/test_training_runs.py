@@ -28,7 +28,7 @@ from gcnface.training.parser import (  # noqa: E402
     train_parser,
     training_samples,
 )
-from gcnface.training.parser_data import UNKNOWN  # noqa: E402
+from gcnface.training.faces import UNKNOWN  # noqa: E402
 from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor  # noqa: E402
 from gcnface.training.runs import RunSettings, plain  # noqa: E402
 from tests.gcnface.annotated_folder import write_annotated_folder  # noqa: E402

@@ -1,0 +1,1 @@
+"""``gcnface prepare``: from photographs to a data set that trainings read."""
