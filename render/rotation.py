@@ -88,3 +88,22 @@ def rotation_from_euler(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
         rotation_from_axis_angle(angle[:, None] * axes[axis]) for angle, axis in ((pitch, 0), (yaw, 1), (roll, 2))
     )
     return about_y @ about_x @ about_z
+
+
+def euler_from_rotation(rotation: Tensor) -> Tensor:
+    """Yaw, pitch and roll of R = R_y(yaw) R_x(pitch) R_z(roll), the inverse of `rotation_from_euler`.
+
+    The third column of R is (sin yaw cos pitch, -sin pitch, cos yaw cos pitch), its second row (cos pitch sin roll,
+    cos pitch cos roll, -sin pitch). At a pitch of a quarter turn yaw and roll are one axis, not told apart.
+
+    Args:
+        rotation: (B, 3, 3) orthonormal, determinant 1.
+
+    Returns:
+        (B, 3) rad: yaw and roll in [-pi, pi], pitch in [-pi / 2, pi / 2].
+    """
+    check_shape("rotation", rotation, "B 3 3")
+    yaw = torch.atan2(rotation[:, 0, 2], rotation[:, 2, 2])
+    pitch = torch.atan2(-rotation[:, 1, 2], torch.hypot(rotation[:, 0, 2], rotation[:, 2, 2]))
+    roll = torch.atan2(rotation[:, 1, 0], rotation[:, 1, 1])
+    return torch.stack([yaw, pitch, roll], 1)

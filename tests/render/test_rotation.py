@@ -3,7 +3,12 @@ import math
 import pytest
 import torch
 
-from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, rotation_from_euler
+from render.rotation import (
+    axis_angle_from_rotation,
+    euler_from_rotation,
+    rotation_from_axis_angle,
+    rotation_from_euler,
+)
 
 
 def vectors(length: float, dtype=torch.float32) -> torch.Tensor:
@@ -57,3 +62,14 @@ def test_euler_order():
         @ rotation_from_euler(zero, zero, roll)
     )
     torch.testing.assert_close(rotation_from_euler(yaw, pitch, roll), chained)
+
+
+def test_euler_angles_there_and_back():
+    generator = torch.Generator().manual_seed(4)
+    angles = (2 * torch.rand(200, 3, generator=generator, dtype=torch.float64) - 1) * torch.tensor([3.1, 1.5, 3.1])
+    torch.testing.assert_close(euler_from_rotation(rotation_from_euler(*angles.unbind(1))), angles)
+
+
+def test_euler_angles_at_rest_have_gradients():
+    rest = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda axis: euler_from_rotation(rotation_from_axis_angle(axis)), (rest,))
