@@ -106,3 +106,35 @@ def reflectance_loss(albedo: Tensor, skin: Tensor) -> Tensor:
     """Variance of the albedo (B, V, 3) over the skin vertices `skin` (V,), flattening what light should explain."""
     inside = albedo[:, skin]
     return (inside - inside.mean(dim=1, keepdim=True)).square().mean()
+
+
+def euclidean_loss(predicted: Tensor, label: Tensor) -> Tensor:
+    """||label - predicted||^2 of coefficients (B, D), batch mean; doubtful answers are drawn to the mean face."""
+    bound = check_shape("predicted", predicted, "B D")
+    check_shape("label", label, "B D", **bound)
+    return (label - predicted).square().sum(1).mean()
+
+
+def asymmetric_euclidean_loss(predicted: Tensor, label: Tensor, over: float = 1.0, under: float = 3.0) -> Tensor:
+    """Asymmetric Euclidean loss of coefficients (Tran et al. 2017, eq. 2 to 4).
+
+    With g the label, p the prediction, g+ = |g|, p+ = sign(g) p and m = max(g+, p+):
+    E = over ||g+ - m||^2 + under ||p+ - m||^2. A coefficient that is too large costs `over`, one that shrinks towards
+    the mean face (or has the wrong sign) costs `under`. A label of exactly 0 has no side and costs nothing.
+
+    Args:
+        predicted: (B, D).
+        label: (B, D).
+        over: lambda_1.
+        under: lambda_2; 3 times lambda_1 as published.
+
+    Returns:
+        The loss averaged over the batch.
+    """
+    bound = check_shape("predicted", predicted, "B D")
+    check_shape("label", label, "B D", **bound)
+    size = label.abs()
+    along = label.sign() * predicted
+    larger = torch.maximum(size, along)
+    squares = over * (size - larger).square() + under * (along - larger).square()
+    return squares.sum(1).mean()

@@ -78,3 +78,31 @@ def test_gradients_agree_with_finite_differences():
     assert torch.autograd.gradcheck(lambda x: losses.photometric_loss(x, photo, mask), render)
     light = torch.randn(1, 9, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(losses.gamma_loss, light)
+
+
+def test_asymmetric_loss_closed_form():
+    label = torch.tensor([[2.0, -2.0, 1.0, -1.0, 0.0]])
+    predicted = torch.tensor([[3.0, -3.0, 0.5, 1.0, 7.0]])
+    # over by 1, over by 1, under by 1/2, the wrong side by 2, and a label without a side
+    assert losses.asymmetric_euclidean_loss(predicted, label) == pytest.approx(1 + 1 + 3 * 0.25 + 3 * 4)
+    assert losses.asymmetric_euclidean_loss(predicted, label, 0.5, 2.0) == pytest.approx(0.5 + 0.5 + 0.5 + 8)
+
+
+def test_shrinking_costs_three_times_growing():
+    label = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    shrunk, grown = (losses.asymmetric_euclidean_loss(label * scale, label) for scale in (0.9, 1.1))
+    assert shrunk / grown == pytest.approx(3.0, rel=1e-4)
+    assert losses.asymmetric_euclidean_loss(label, label) == 0
+
+
+def test_equal_weights_are_the_euclidean_loss():
+    predicted, label = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    expected = (predicted - label).square().sum(1).mean()
+    assert losses.euclidean_loss(predicted, label) == pytest.approx(float(expected))
+
+
+def test_asymmetric_loss_gradcheck():
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randn(3, 5, dtype=torch.float64, generator=generator)
+    predicted = torch.randn(3, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: losses.asymmetric_euclidean_loss(x, label), predicted)
