@@ -32,7 +32,10 @@ EmbedFunction = Callable[[Tensor], Tensor]
 class LandmarkFitting:
     """Settings of `fit_landmarks`."""
 
+    pose_steps: int = 200
+    """Steps of the mean shape alone: a shape free from the start settles for a smaller turn and a deeper face."""
     steps: int = 300
+    """Steps with everything."""
     learning_rate: float = 0.05
     prior: CoarseLossWeights = field(
         default_factory=lambda: CoarseLossWeights(
@@ -55,19 +58,34 @@ def fit_landmarks(
         Coefficients; albedo and lighting stay neutral.
     """
     batch = check_shape("landmarks_px", landmarks_px, "B 468 2")["B"]
-    camera = crop_camera(batch)
-    raw = torch.zeros(batch, model.layout.total, requires_grad=True)
+    posed = _descend(model, landmarks_px, torch.zeros(batch, model.layout.total), _pose_mask(model), settings)
+    return model.layout.decode(_descend(model, landmarks_px, posed, None, settings))
+
+
+def _pose_mask(model: MorphableModel) -> Tensor:
+    """(layout.total,) 1 for rotation and translation."""
+    sizes = model.layout.sizes.items()
+    return torch.cat([torch.full((size,), float(name in ("rotation", "translation"))) for name, size in sizes])
+
+
+def _descend(
+    model: MorphableModel, landmarks_px: Tensor, start: Tensor, free: Tensor | None, settings: LandmarkFitting
+) -> Tensor:
+    """Adam on raw vectors (B, layout.total) from `start`; where `free` is 0 they stay."""
+    batch, camera = len(start), crop_camera(len(start))
+    steps = settings.steps if free is None else settings.pose_steps
+    raw = start.clone().requires_grad_(True)
     optimiser = torch.optim.Adam([raw], lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.steps)
-    for _ in range(settings.steps):
-        coefficients = model.layout.decode(raw)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=steps)
+    for _ in range(steps):
+        coefficients = model.layout.decode(raw if free is None else raw * free)
         points = camera.project(model.landmarks_cam(coefficients))[..., :2]
         loss = landmark_distance_loss(points, landmarks_px) + coefficient_prior(coefficients, settings.prior)
         optimiser.zero_grad()
         (batch * loss).backward()
         optimiser.step()
         schedule.step()
-    return model.layout.decode(raw).detach()
+    return (raw if free is None else raw * free).detach()
 
 
 def render_crop(

@@ -109,14 +109,19 @@ class MorphableModel(nn.Module):
         """Shape, pose, colour and shading of `coefficients`."""
         c = coefficients
         verts = self.vertices(c.identity, c.expression)
-        verts_cam = verts @ cam_from_model(c.rotation).transpose(1, 2) + c.translation[:, None]
+        verts_cam = self.in_camera(verts, c)
         normals_view = vertex_normals(verts, self.faces) @ rotation_from_axis_angle(c.rotation).transpose(1, 2)
         return CoarseFace(c, verts, verts_cam, normals_view, self.albedo(c.albedo), shade(normals_view, c.lighting))
 
     def landmarks_cam(self, coefficients: Coefficients) -> Tensor:
         """(B, 468, 3) mm in camera space."""
         c = coefficients
-        points = self.landmarks468(c.identity, c.expression)
+        return self.in_camera(self.landmarks468(c.identity, c.expression), c)
+
+    @staticmethod
+    def in_camera(points: Tensor, coefficients: Coefficients) -> Tensor:
+        """Points (B, N, 3) of model space in camera space, mm, by the pose of `coefficients`."""
+        c = coefficients
         return points @ cam_from_model(c.rotation).transpose(1, 2) + c.translation[:, None]
 
 

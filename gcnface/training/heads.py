@@ -1,0 +1,84 @@
+"""Rendered heads with their true geometry, as `gcnface.building.rendered_heads` writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from coarse.coefficients import Coefficients
+from coarse.morphable import MorphableModel, crop_camera
+from gcnface.errors import GcnfaceError
+from gcnface.training.faces import CANVAS_PX
+from render.camera import Camera
+
+
+@dataclass(frozen=True)
+class HeadRenders:
+    """Heads drawn at every yaw, aligned as prepared faces are.
+
+    Attributes:
+        canvases: (N, 288, 288, 3) uint8 sRGB: the 224 px crop with 32 px more on every side.
+        identity: (N, 100) float32 true coefficients.
+        expression: (N, 52) float32.
+        rotation: (N, 3) float32 axis-angle, rad.
+        translation: (N, 3) float32 mm, in the crop's camera before `canvas_from_crop`.
+        canvas_from_crop: (N, 3, 3) float32 similarity behind that camera.
+        landmarks: (N, 468, 3) float32 canvas px; z relative to the model's origin, away from the camera.
+        person: (N,) int64 row of the prepared face a view was made from; views of one person share identity and skin.
+        yaw: (N,) float32 rad.
+        photographic: (N,) bool, the photograph itself turned in depth, with its hair and background, instead of the
+            bare head over another photograph.
+        validation: (N,) bool, whether the person is held out.
+    """
+
+    canvases: NDArray[np.uint8]
+    identity: NDArray[np.float32]
+    expression: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+    translation: NDArray[np.float32]
+    canvas_from_crop: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    person: NDArray[np.int64]
+    yaw: NDArray[np.float32]
+    photographic: NDArray[np.bool_]
+    validation: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.person)
+
+    def coefficients(self, rows: NDArray[np.int64], model: MorphableModel) -> Coefficients:
+        """True shape and pose of some heads; albedo and lighting neutral, since their colours are a photograph's."""
+        neutral = model.layout.decode(torch.zeros(len(rows), model.layout.total))
+        known = (torch.from_numpy(np.array(a[rows])) for a in (self.identity, self.expression))
+        pose = (torch.from_numpy(np.array(a[rows])) for a in (self.rotation, self.translation))
+        return Coefficients(*known, neutral.albedo, *pose, neutral.lighting)
+
+    def cameras(self, rows: NDArray[np.int64]) -> Camera:
+        """The cameras that see the canvases."""
+        behind = torch.from_numpy(np.array(self.canvas_from_crop[rows]))
+        return crop_camera(len(rows)).transformed(behind, (CANVAS_PX, CANVAS_PX))
+
+
+def save_heads(heads: HeadRenders, folder: Path) -> None:
+    """Write everything but the canvases, which are drawn into ``canvases.npy`` as they come."""
+    np.savez(folder / "heads.npz", **{f.name: getattr(heads, f.name) for f in fields(heads) if f.name != "canvases"})
+
+
+def load_heads(folder: Path) -> HeadRenders:
+    """Open rendered heads, the canvases memory-mapped.
+
+    Raises:
+        GcnfaceError: the folder holds none.
+    """
+    try:
+        canvases = np.load(folder / "canvases.npy", mmap_mode="r")
+        with np.load(folder / "heads.npz") as table:
+            return HeadRenders(canvases=canvases, **dict(table))
+    except (FileNotFoundError, TypeError) as error:
+        raise GcnfaceError(
+            f"{folder}: holds no rendered heads ({error}); make them with python -m gcnface.building.rendered_heads"
+        ) from error
