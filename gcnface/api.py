@@ -101,13 +101,7 @@ def reconstruct(
         ValueError: the array has another shape or type, or an option is out of its range.
     """
     options = Options(all_faces, device, fit, adapt, texture_size)
-    if isinstance(photo, np.ndarray):
-        pixels, name = _as_float(photo), Path("array")
-    else:
-        from gcnface.io.images import read_photo
-
-        name = Path(photo)
-        pixels = read_photo(name)
+    pixels, name = photo_and_name(photo)
     faces = faces_of(load_reconstructor(options), pixels, name)
     return faces if all_faces else faces[0]
 
@@ -159,6 +153,20 @@ def faces_of(
         raise NoFaceError(name, "shows no face that can be found", "try a larger or more frontal picture of the face")
     size = {"photo": name.name, "photo_hw": list(photo.shape[:2])}
     return [replace(face, provenance={**size, **face.provenance}) for face in faces]
+
+
+def photo_and_name(photo: str | Path | np.ndarray) -> tuple[np.ndarray, Path]:
+    """(H, W, 3) float32 sRGB in [0, 1] of what a user gave as a photo, and its name for messages and provenance.
+
+    Raises:
+        PhotoError: the file cannot be read as an image.
+        ValueError: the array has another shape or type.
+    """
+    if isinstance(photo, np.ndarray):
+        return _as_float(photo), Path("array")
+    from gcnface.io.images import read_photo
+
+    return read_photo(photo), Path(photo)
 
 
 def _as_float(photo: np.ndarray) -> np.ndarray:
