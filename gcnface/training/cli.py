@@ -36,6 +36,7 @@ PARTS = {
     "parser": Part("gcnface.training.parser", "train_parser", "face parsing"),
     "regressor": Part("gcnface.training.regressor", "train_regressor", "coefficients from a crop"),
     "refiner": Part("gcnface.training.refiner", "train_refiner", "the mesh network that refines colours"),
+    "stn": Part("gcnface.training.stn", "train_stn", "the spatial transformer that flattens faces"),
 }
 
 USAGE = """\

@@ -1,0 +1,134 @@
+"""The localiser: a network from an aligned crop to raw theta.
+
+The published one is VGG-Face (VGG-16) with a new last layer, whose weights begin at a thousandth of Xavier's so that
+training starts from the mean face in the crop's middle. The one that ships is the regressor's residual network at half
+the width of ResNet-18.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from coarse.regressor import RESNET50, ResidualBlock, ResNetConfig
+from coarse.spatial_transformer.theta import ThetaLayout
+from render.shapes import check_shape
+
+SHIPPED_WEIGHTS = Path(__file__).parents[1] / "assets" / "stn.safetensors"
+
+LIGHT = ResNetConfig(width=32)
+"""5.6 MB as float16."""
+
+NEW_WEIGHTS = 0.001
+"""Factor on the last layer's weights at the start, as published."""
+
+_VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+
+
+class ResidualBackbone(nn.Module):
+    """Stem, residual stages and the mean over the picture.
+
+    Shapes:
+        (B, 3, 224, 224) sRGB in [0, 1] -> (B, features).
+    """
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        conv = nn.Conv2d(3, config.width, 7, 2, 3, bias=False)
+        self.stem = nn.Sequential(conv, nn.BatchNorm2d(config.width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        blocks: list[nn.Module] = []
+        inputs = config.width
+        for stage, depth in enumerate(config.depths):
+            width = config.width << stage
+            for i in range(depth):
+                stride = 2 if stage > 0 and i == 0 else 1
+                blocks.append(ResidualBlock(inputs, width, stride, bottleneck=config.bottleneck))
+                inputs = 4 * width if config.bottleneck else width
+        self.blocks = nn.Sequential(*blocks)
+        self.outputs = inputs
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Pooled features."""
+        return self.blocks(self.stem(crops * 2 - 1)).mean(dim=(2, 3))
+
+
+class VggBackbone(nn.Module):
+    """VGG-16 up to its second fully connected layer, as in VGG-Face (Parkhi et al. 2015), whose weights are not open.
+
+    Shapes:
+        (B, 3, 224, 224) sRGB in [0, 1] -> (B, 4096).
+    """
+
+    outputs = 4096
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 3
+        for width, depth in _VGG16:
+            for _ in range(depth):
+                layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)]
+                inputs = width
+            layers.append(nn.MaxPool2d(2))
+        self.convolutions = nn.Sequential(*layers)
+        hidden = [nn.Linear(512 * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Linear(4096, 4096), nn.ReLU(inplace=True)]
+        self.connected = nn.Sequential(nn.Flatten(), *hidden)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Features of the second fully connected layer."""
+        return self.connected(self.convolutions(crops * 2 - 1))
+
+
+BACKBONES: dict[str, ResNetConfig | None] = {"light": LIGHT, "resnet50": RESNET50, "vgg16": None}
+"""By name: the residual networks' sizes; None is VGG-16."""
+
+
+class Localiser(nn.Module):
+    """Crop to raw theta (`ThetaLayout.decode` gives it units).
+
+    Args:
+        layout: what theta holds.
+        backbone: a key of `BACKBONES`.
+
+    Shapes:
+        (B, 3, 224, 224) sRGB in [0, 1] -> (B, layout.total).
+    """
+
+    def __init__(self, layout: ThetaLayout, backbone: str = "light") -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone is {backbone!r}; it must be one of {sorted(BACKBONES)}")
+        config = BACKBONES[backbone]
+        self.layout = layout
+        self.backbone = VggBackbone() if config is None else ResidualBackbone(config)
+        self.head = nn.Linear(self.backbone.outputs, layout.total)
+        nn.init.xavier_uniform_(self.head.weight, gain=NEW_WEIGHTS)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Raw theta (B, layout.total)."""
+        check_shape("crops", crops, "B 3 H W")
+        return self.head(self.backbone(crops))
+
+
+def load_localiser(layout: ThetaLayout, path: Path | None = None) -> Localiser:
+    """The shipped localiser (or the one at `path`), in evaluation mode.
+
+    Raises:
+        ValueError: the file is missing, or was trained for another theta.
+    """
+    from safetensors.torch import load_file
+
+    path = path or SHIPPED_WEIGHTS
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: localiser weights are missing; reinstall the package or train them (gcnface train stn)"
+        )
+    network = Localiser(layout)
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
+    try:
+        network.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights do not fit a theta of {layout.total} numbers: {error}") from error
+    return network.eval()

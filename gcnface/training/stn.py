@@ -1,0 +1,221 @@
+"""Training of the spatial transformer's localiser from photographs and 2D landmarks (Bas et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.utils.data import DataLoader, Dataset  # noqa: E402
+
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.losses import landmark_distance_loss  # noqa: E402
+from coarse.spatial_transformer import losses  # noqa: E402
+from coarse.spatial_transformer.localiser import BACKBONES, Localiser  # noqa: E402
+from coarse.spatial_transformer.losses import TransformerLossWeights  # noqa: E402
+from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelection  # noqa: E402
+from coarse.spatial_transformer.theta import Theta, theta_layout_of  # noqa: E402
+from coarse.spatial_transformer.transformer import VISIBILITIES, FlattenedTexture, SpatialTransformer  # noqa: E402
+from gcnface.alignment import CROP_SIDE_PX  # noqa: E402
+from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468  # noqa: E402
+from gcnface.training.faces import load_prepared  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+
+PAIRS = ("flip", "person")
+
+
+@dataclass(frozen=True)
+class StnTraining:
+    """Configuration of `gcnface train stn`."""
+
+    data: Path = Path("runs/faces")
+    """Folder of prepared faces."""
+    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/stn")))
+    """Where and how long to train."""
+    backbone: str = "light"
+    """"light" (ships), "resnet50" or "vgg16" (as published, without its weights)."""
+    identity: int = 40
+    """Identity components of theta; published: 10."""
+    expression: int = 52
+    """Expression units of theta; published: 0."""
+    side: int = 64
+    """Texels a side of the grid in training; published: 112."""
+    visibility: str = "normals"
+    """"normals" (as published, quick) or "depth" (a depth buffer)."""
+    pairs: str = "flip"
+    """What the siamese loss compares: a photo and its mirror image ("flip"), or two photos of a person ("person")."""
+    points: str = "468"
+    """Landmarks that count: "468", or the published "21"."""
+    own_visibility: bool = False
+    """Leave out landmarks that the fitted grid hides. The published labels say which are; our 468 points hold for
+    hidden ones too."""
+    skin_only: bool = True
+    """Compare textures on skin alone, by the label maps; hair, glasses and occluders are no more symmetric than faces
+    need be. Faces without a label map then teach by their landmarks."""
+    batch_size: int = 24
+    """Photos a step."""
+    paired: int = 8
+    """How many of them are also seen as mirror images; published: all. With `pairs` "person" each has its partner."""
+    learning_rate: float = 1e-3
+    """Peak of the one-cycle schedule."""
+    weight_decay: float = 1e-2
+    """Of AdamW."""
+    landmark_distance: float = 0.0
+    """Weight of the mean distance over face size, which the squared distance alone does not sharpen; not published."""
+    weights: TransformerLossWeights = field(default_factory=TransformerLossWeights)
+    """Weights of the published terms."""
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("backbone", BACKBONES), ("visibility", VISIBILITIES), ("pairs", PAIRS), ("points", POINT_SELECTIONS),
+        ):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {sorted(known)}")
+        if not 0 <= self.paired <= self.batch_size:
+            raise ValueError(f"paired is {self.paired}; it must lie between 0 and batch_size {self.batch_size}")
+
+
+class StnModule(TrainingModule):
+    """The localiser, the fixed transformer behind it, the losses and the optimiser."""
+
+    mirror: Tensor
+
+    def __init__(self, settings: StnTraining) -> None:
+        super().__init__()
+        self.settings = settings
+        model, s = load_face_model(), settings
+        self.layout = theta_layout_of(model, s.identity, s.expression)
+        self.network = Localiser(self.layout, s.backbone)
+        self.transformer = SpatialTransformer(
+            model, s.side, identity=s.identity, expression=s.expression, visibility=s.visibility
+        )
+        self.select = LandmarkSelection(POINT_SELECTIONS[s.points])
+        self.register_buffer("mirror", torch.from_numpy(mirror468()), persistent=False)
+
+    def training_step(self, batch: CropBatch, index: int) -> Tensor:
+        """One step; the geometry stays in full precision whatever the network uses."""
+        by_person = self.settings.pairs == "person"
+        pairs = batch if by_person else with_mirror_images(batch, self.mirror, self.settings.paired)
+        count = len(batch.image) // 2 if by_person else len(pairs.image) - len(batch.image)
+        raw = self.network(pairs.image.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(raw.device.type, enabled=False):
+            terms = self._terms(self.layout.decode(raw.float()), pairs, count)
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        total = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def validation_step(self, batch: CropBatch, index: int) -> None:
+        """The reported figure, in percent."""
+        raw = self.network(batch.image)
+        with torch.autocast(raw.device.type, enabled=False):
+            points = self.transformer.landmarks(self.layout.decode(raw.float()))
+            figure = 100 * landmark_distance_loss(points, batch.landmarks)
+        self.log("valid/landmarks_percent", figure, prog_bar=True, batch_size=len(points))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle over all steps."""
+        s = self.settings
+        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps, pct_start=0.15)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _terms(self, theta: Theta, pairs: CropBatch, count: int) -> dict[str, Tensor]:
+        """The weighted losses; the first `count` photos are partners of the last ones."""
+        s, w = self.settings, self.settings.weights
+        points = self.transformer.landmarks(theta)
+        flat = self.transformer(torch.cat([pairs.image, pairs.skin[:, None]], dim=1), theta)
+        visible = self.select(self.transformer.landmark_visibility(flat.mask)[..., None])[..., 0]
+        landmarks = losses.landmark_loss(
+            self.select(points), self.select(pairs.landmarks), visible if s.own_visibility else None
+        )
+        terms = {
+            "landmarks": w.landmarks * landmarks,
+            "prior": w.prior * losses.prior_loss(theta.alpha),
+            "range": w.expression_range * losses.range_loss(theta.expression),
+            **self._texture_terms(flat, count),
+        }
+        if s.landmark_distance:
+            terms["distance"] = s.landmark_distance * landmark_distance_loss(points, pairs.landmarks)
+        return terms
+
+    def _texture_terms(self, flat: FlattenedTexture, count: int) -> dict[str, Tensor]:
+        """Siamese and symmetry losses of textures whose last channel is the skin map."""
+        w, last = self.settings.weights, len(flat.texture) - count
+        colours, skin = flat.texture[:, :3], flat.texture[:, 3].detach()
+        mask = flat.mask * skin if self.settings.skin_only else flat.mask.to(skin)
+        siamese = losses.siamese_loss(colours[:count], colours[last:], mask[:count], mask[last:])
+        return {"siamese": w.siamese * siamese, "symmetry": w.symmetry * losses.symmetry_loss(colours, mask)}
+
+
+def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> CropBatch:
+    """The batch of B, and behind it the mirror images of its first `count`.
+
+    Args:
+        batch: (B, ...).
+        mirror: (468,) index of the landmark that each one becomes.
+        count: how many; fewer where the batch has fewer.
+    """
+    points = batch.landmarks[:count]
+    flipped = torch.stack([CROP_SIDE_PX - points[..., 0], points[..., 1]], dim=-1)
+    return CropBatch(
+        image=torch.cat([batch.image, batch.image[:count].flip(3)]),
+        landmarks=torch.cat([batch.landmarks, flipped[:, mirror]]),
+        skin=torch.cat([batch.skin, batch.skin[:count].flip(2)]),
+        drawable=torch.cat([batch.drawable, batch.drawable[:count]]),
+    )
+
+
+class PersonPairs(Dataset[tuple[Crop, Crop]]):
+    """A crop and one of another photo of the same person, drawn anew each time; of the same photo where there is no
+    other.
+
+    Args:
+        crops: the crops.
+        identities: (len(crops),) whom they show.
+    """
+
+    def __init__(self, crops: CropDataset, identities: NDArray[np.str_]) -> None:
+        self.crops = crops
+        groups = {name: np.flatnonzero(identities == name) for name in np.unique(identities)}
+        self.others = [
+            groups[name][groups[name] != row] if len(groups[name]) > 1 else groups[name]
+            for row, name in enumerate(identities)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> tuple[Crop, Crop]:
+        others = self.others[index]
+        return self.crops[index], self.crops[int(others[int(torch.randint(len(others), ()))])]
+
+    @staticmethod
+    def stack(pairs: list[tuple[Crop, Crop]]) -> CropBatch:
+        """Collate: all first crops, then all second ones."""
+        return CropBatch.stack([one for one, _ in pairs] + [other for _, other in pairs])
+
+
+def train_stn(settings: StnTraining) -> Path:
+    """Train and write the weights; returns their path."""
+    rows = load_prepared(settings.data)
+    learn = CropDataset(rows, ~rows.validation, augment=True)
+    check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
+    module = StnModule(settings)
+    size = settings.batch_size
+    if settings.pairs == "person":
+        pairs = PersonPairs(learn, rows.identities[learn.rows])
+        loader = DataLoader(pairs, size, shuffle=True, collate_fn=PersonPairs.stack, drop_last=True)
+    else:
+        loader = DataLoader(learn, size, shuffle=True, collate_fn=CropBatch.stack, drop_last=True)
+    train(module, loader, DataLoader(check, 2 * size, collate_fn=CropBatch.stack), settings.run, settings)
+    return save_weights(module.network, settings.run.output / "stn.safetensors")
