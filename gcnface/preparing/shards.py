@@ -1,0 +1,138 @@
+"""Finished parts of a data set on disk, and the data set that they become; each file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcnface.io.atomic import staged
+from gcnface.preparing.faces import Drop, PreparedFace
+from gcnface.preparing.sources import Source
+from gcnface.training.faces import COLUMNS, PreparedFaces
+
+SHARD_FACES = 32
+"""Photos a part: what an interruption costs at most, for every worker."""
+FOLDER = "shards"
+_ARRAYS = ("canvases", "labels", "landmarks", "landmarks68", "canvas_from_photo", "embeddings")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part: its rows of the table, its arrays by name, its dropped photos."""
+
+    rows: list[dict[str, str]]
+    arrays: Mapping[str, NDArray]
+    drops: list[Drop]
+
+
+def shard_path(dataset: Path, sources: Sequence[Source]) -> Path:
+    """Where the part of these photos lies; other photos have another place."""
+    names = "\n".join(str(source.file) for source in sources)
+    return dataset / FOLDER / f"{hashlib.sha1(names.encode(errors='surrogateescape')).hexdigest()[:20]}.npz"
+
+
+def write_shard(path: Path, faces: Sequence[PreparedFace], drops: Sequence[Drop]) -> None:
+    """Write a part."""
+    arrays: dict[str, NDArray] = {}
+    if faces:
+        for name, field in zip(_ARRAYS, ("canvas", "labels", *_ARRAYS[2:5], "embedding"), strict=True):
+            values = [getattr(face, field) for face in faces]
+            if values[0] is not None:
+                arrays[name] = np.stack(values)
+    told = json.dumps({"rows": [_row(face.source) for face in faces], "drops": [asdict(drop) for drop in drops]})
+    with staged(path.parent) as stage:
+        np.savez(stage / path.name, told=np.array(told), **arrays)
+
+
+def read_shard(path: Path) -> Shard:
+    """Read a part."""
+    with np.load(path) as data:
+        told = json.loads(str(data["told"]))
+        arrays = {name: data[name] for name in data.files if name != "told"}
+    return Shard(told["rows"], arrays, [Drop(**drop) for drop in told["drops"]])
+
+
+def _row(source: Source) -> dict[str, str]:
+    flags = {"drawn": str(int(source.drawn)), "validation": str(int(source.validation))}
+    return {"name": source.name, "identity": source.identity, **flags, "file": str(source.file)}
+
+
+def rows_of(faces: PreparedFaces) -> list[dict[str, str]]:
+    """The table of a data set that is there already."""
+    assert faces.files is not None
+    columns = (faces.names, faces.identities, faces.drawn.astype(int), faces.validation.astype(int), faces.files)
+    return [dict(zip(COLUMNS, map(str, values), strict=True)) for values in zip(*columns, strict=True)]
+
+
+def assemble(dataset: Path, paths: Sequence[Path], before: PreparedFaces | None) -> list[Drop]:
+    """Put the faces that were there and those of the parts, in this order, into flat arrays; then remove the parts.
+
+    Args:
+        dataset: the folder.
+        paths: of the parts.
+        before: the data set so far.
+
+    Returns:
+        The dropped photos of the parts.
+    """
+    drops: list[Drop] = []
+    rows = [] if before is None else rows_of(before)
+    for path in paths:
+        with np.load(path) as data:
+            told = json.loads(str(data["told"]))
+        rows += told["rows"]
+        drops += [Drop(**drop) for drop in told["drops"]]
+    if rows:
+        _write_arrays(dataset, paths, before, rows)
+    shutil.rmtree(dataset / FOLDER, ignore_errors=True)
+    return drops
+
+
+def _write_arrays(
+    dataset: Path, paths: Sequence[Path], before: PreparedFaces | None, rows: list[dict[str, str]]
+) -> None:
+    """Arrays and table; the table moves into place last."""
+    with staged(dataset) as stage:
+        out: dict[str, NDArray] = {}
+        for start, arrays in _blocks(paths, before):
+            for name, values in arrays.items():
+                if name not in out:
+                    shape = (len(rows), *values.shape[1:])
+                    out[name] = np.lib.format.open_memmap(stage / f"{name}.npy", "w+", values.dtype, shape)
+                out[name][start : start + len(values)] = values
+        if "landmarks68" in out and np.isnan(out["landmarks68"]).all():
+            del out["landmarks68"]
+            (stage / "landmarks68.npy").unlink()
+        with (stage / "table.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            table = csv.DictWriter(file, COLUMNS)
+            table.writeheader()
+            table.writerows(rows)
+
+
+def _blocks(paths: Sequence[Path], before: PreparedFaces | None) -> Iterator[tuple[int, Mapping[str, NDArray]]]:
+    """First row and arrays of each block, in order."""
+    start = 0
+    if before is not None:
+        for first in range(0, len(before), SHARD_FACES):
+            arrays = {}
+            for name in _ARRAYS:
+                values = getattr(before, name)
+                if values is not None:
+                    arrays[name] = values[first : first + SHARD_FACES]
+                elif name == "landmarks68":
+                    count = len(before.names[first : first + SHARD_FACES])
+                    arrays[name] = np.full((count, 68, 2), np.nan, np.float32)
+            yield first, arrays
+        start = len(before)
+    for path in paths:
+        shard = read_shard(path)
+        yield start, shard.arrays
+        start += len(shard.rows)
