@@ -111,6 +111,28 @@ def render_crop(
 
 
 @dataclass(frozen=True)
+class DensePoints:
+    """Where a position map saw the surface.
+
+    Attributes:
+        vertex: (N,) int64 vertices of the model, at the level that is fitted.
+        xy_px: (B, N, 2) crop px.
+        weight: (B, N) in [0, 1], 0 where the surface is hidden.
+    """
+
+    vertex: Tensor
+    xy_px: Tensor
+    weight: Tensor
+
+    def distance(self, screen: Tensor) -> Tensor:
+        """Weighted mean distance of the vertices (B, V, 3) on the screen, over the size of the points' box."""
+        box = self.xy_px.amax(1) - self.xy_px.amin(1)
+        side = box.prod(dim=1).sqrt().clamp(min=1.0)
+        away = ((screen[:, self.vertex, :2] - self.xy_px).square().sum(-1) + 1e-4).sqrt()
+        return ((away * self.weight).sum(1) / self.weight.sum(1).clamp(min=1.0) / side).mean()
+
+
+@dataclass(frozen=True)
 class PhotoFitting:
     """Settings of `fit_photo`."""
 
@@ -120,6 +142,8 @@ class PhotoFitting:
     """Side of the rendered comparison; half the crop is enough to place features."""
     anchor: float = 1.0
     """Pull of the landmarks towards where the regressor saw them (mean distance / face size)."""
+    dense: float = 2.0
+    """Pull of the vertices towards where the position map saw them, likewise."""
     identity_every: int = 0
     """The identity loss enters every so many steps (0: never); FaceNet costs more than all else together."""
     weights: CoarseLossWeights = field(
@@ -135,6 +159,7 @@ def fit_photo(
     photo: Tensor,
     skin: Tensor,
     *,
+    dense: DensePoints | None = None,
     embed: EmbedFunction | None = None,
     settings: PhotoFitting = PhotoFitting(),
 ) -> Tensor:
@@ -145,6 +170,7 @@ def fit_photo(
         start: (B, layout.total) raw vector of the regressor.
         photo: (B, 3, 224, 224) sRGB crops.
         skin: (B, 224, 224) attention in [0, 1] from the parser.
+        dense: points of a position map; None leaves their term out.
         embed: FaceNet, for the identity term; None leaves the term out.
         settings: steps and weights.
 
@@ -173,6 +199,8 @@ def fit_photo(
             + coefficient_prior(face.coefficients, weights)
             + weights.gamma * gamma_loss(face.coefficients.lighting)
         )
+        if dense is not None:
+            loss = loss + settings.dense * dense.distance(camera.project(face.verts_cam))
         every = settings.identity_every
         if embed is not None and target is not None and every and step % every == every - 1:
             full, _ = render_crop(model, face, photo.permute(0, 2, 3, 1))

@@ -12,11 +12,19 @@ from torch import Tensor
 
 from coarse.decomposition import decompose
 from coarse.face_model import FaceModel
-from coarse.fitting import PhotoFitting, fit_photo
+from coarse.fitting import DensePoints, PhotoFitting, fit_photo
 from coarse.morphable import MorphableModel, crop_camera
+from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX, PositionMapLayout
+from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
 from gcnface.observation import face_mask, observe_vertices
+from render.visibility import vertex_visibility
+
+_DENSE_STRIDE = 4
+"""Every so many vertices of the chart pull; the others would say the same."""
+_AWAY_PX = 1000.0
+"""Depths of position maps are relative; the depth buffer wants them in front of the camera."""
 
 OnStage = Callable[[str], None]
 
@@ -44,6 +52,35 @@ class Stopwatch:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
+class DenseStage:
+    """Windows to the dense points that the fit pulls a face towards.
+
+    Args:
+        model: the face model.
+        fitted: the level of it that is fitted; points are those of its vertices that lie in the face chart.
+        network: answers position maps.
+        device: where it runs.
+    """
+
+    def __init__(
+        self, model: FaceModel, fitted: MorphableModel, network: PositionMapNetwork, device: torch.device | str = "cpu"
+    ) -> None:
+        self.layout = PositionMapLayout(model).to(device)
+        self.network = network.to(device)
+        in_chart = torch.isin(fitted.vertex_index, self.layout.vertex_index)
+        self.vertex = in_chart.nonzero()[::_DENSE_STRIDE, 0]
+        self.row = torch.searchsorted(self.layout.vertex_index, fitted.vertex_index[self.vertex])
+
+    @torch.no_grad()
+    def __call__(self, window: Tensor) -> DensePoints:
+        """Points of windows (B, 3, 256, 256), in px of the 224 px crop."""
+        points = self.layout.vertices(self.network(window))
+        away = points + points.new_tensor([0.0, 0.0, _AWAY_PX])
+        seen = vertex_visibility(away, self.layout.faces, (WINDOW_PX, WINDOW_PX), perspective_correct=False)
+        xy = points[:, self.row, :2] - WINDOW_MARGIN_PX
+        return DensePoints(self.vertex, xy, seen[:, self.row].to(xy))
+
+
 class CoarseStage:
     """Aligned crops to posed and coloured morphable faces.
 
@@ -51,6 +88,7 @@ class CoarseStage:
         model: the face model.
         regressor: crop to raw coefficients.
         fitting: settings of the fit to each photo; None leaves it out.
+        position_map: network whose dense points the fit uses; None fits without.
         device: where it runs.
     """
 
@@ -59,27 +97,36 @@ class CoarseStage:
         model: FaceModel,
         regressor: CoefficientRegressor,
         fitting: PhotoFitting | None,
+        position_map: PositionMapNetwork | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.model, self.fitting = model, fitting
         self.morphable = MorphableModel(model).to(device)
         self.coarser = MorphableModel(model, level=1).to(device)
         self.regressor = regressor.to(device)
+        self.dense = DenseStage(model, self.coarser, position_map, device) if position_map is not None else None
 
-    def __call__(self, image: Tensor, classes: Tensor, watch: Stopwatch | None = None) -> CoarseFace:
+    def __call__(
+        self, image: Tensor, classes: Tensor, watch: Stopwatch | None = None, *, window: Tensor | None = None
+    ) -> CoarseFace:
         """One face.
 
         Args:
             image: (1, 3, 224, 224) sRGB.
             classes: (1, 10, 224, 224) of the parser.
             watch: times the stages.
+            window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None fits without dense points.
         """
         watch = watch or Stopwatch()
         with watch.stage("regress"), torch.no_grad():
             raw = self._decomposed(self.regressor(image), image, classes)
         if self.fitting is not None:
+            dense = None
+            if self.dense is not None and window is not None:
+                with watch.stage("dense"):
+                    dense = self.dense(window)
             with watch.stage("fit"):
-                raw = fit_photo(self.coarser, raw, image, face_mask(classes), settings=self.fitting)
+                raw = fit_photo(self.coarser, raw, image, face_mask(classes), dense=dense, settings=self.fitting)
                 with torch.no_grad():
                     raw = self._decomposed(raw, image, classes)
         with torch.no_grad():

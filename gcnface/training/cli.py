@@ -35,6 +35,7 @@ class Part:
 PARTS = {
     "parser": Part("gcnface.training.parser", "train_parser", "face parsing"),
     "regressor": Part("gcnface.training.regressor", "train_regressor", "coefficients from a crop"),
+    "position-map": Part("gcnface.training.position_map", "train_position_map", "UV position maps from a window"),
     "refiner": Part("gcnface.training.refiner", "train_refiner", "the mesh network that refines colours"),
     "stn": Part("gcnface.training.stn", "train_stn", "the spatial transformer that flattens faces"),
 }
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def usage() -> str:
     """The help of ``gcnface train``."""
-    summaries = "\n".join(f"  {name:<10} {part.summary}" for name, part in PARTS.items())
+    summaries = "\n".join(f"  {name:<12} {part.summary}" for name, part in PARTS.items())
     return USAGE.format(parts="{" + ",".join(PARTS) + "}", summaries=summaries)
 
 

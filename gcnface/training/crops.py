@@ -1,26 +1,40 @@
-"""Augmented crops with landmarks and skin masks, for the regressor."""
+"""Augmented crops with landmarks, skin masks and, for rendered heads, depths and identities, for the regressor."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from coarse.face_model import load_face_model
+from coarse.face_model import identity_mirror_sign, load_face_model
 from coarse.morphable import MorphableModel
-from gcnface.alignment import CROP_SIDE_PX, warp_labels, warp_points
+from gcnface.alignment import CROP_SIDE_PX, warp_points
 from gcnface.parsing import PARSING_CLASSES
-from gcnface.training.faces import CANVAS_MARGIN_PX, PreparedFaces
+from gcnface.training.augment import (
+    Augmentation,
+    draw_window,
+    middle_window,
+    noise_texture,
+    occluded,
+    random_window,
+    recoloured,
+    sample_rng,
+)
+from gcnface.training.faces import CANVAS_PX, PreparedFaces
+from gcnface.training.heads import HeadRenders
+
+__all__ = ["Augmentation", "Crop", "CropBatch", "CropDataset", "mirror468"]
 
 _SKIN = [PARSING_CLASSES.index(name) for name in ("skin", "brows", "eyes", "nose", "lips")]
+
+
+_PUBLISHED = Augmentation()
 
 
 @cache
@@ -30,14 +44,22 @@ def mirror468() -> NDArray[np.int64]:
     return torch.cdist(points * torch.tensor([-1.0, 1, 1]), points).argmin(1).numpy()
 
 
+@cache
+def _identity_sign() -> NDArray[np.float32]:
+    return identity_mirror_sign(load_face_model()).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Crop:
-    """One sample: image (3, 224, 224), landmarks (468, 2) px, skin (224, 224), whether it may be drawn over."""
+    """One sample; fields as in `CropBatch`."""
 
     image: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     skin: NDArray[np.float32]
     drawable: bool
+    depth: NDArray[np.float32]
+    identity: NDArray[np.float32]
+    known: bool
 
 
 @dataclass(frozen=True)
@@ -49,50 +71,38 @@ class CropBatch:
         landmarks: (B, 468, 2) crop px.
         skin: (B, 224, 224) in [0, 1].
         drawable: (B,) bool, colours are those of the photo, so that a render may be compared with them.
+        depth: (B, 468) z of the landmarks, crop px, away from the camera, 0 at the model's origin; 0 where not known.
+        identity: (B, Ni) true coefficients; 0 where not known.
+        known: (B,) bool, a rendered head whose geometry is true.
     """
 
     image: Tensor
     landmarks: Tensor
     skin: Tensor
     drawable: Tensor
+    depth: Tensor
+    identity: Tensor
+    known: Tensor
 
     def to(self, *args: Any, **kwargs: Any) -> CropBatch:
         """The batch on another device, as `Tensor.to`; Lightning moves what has this method."""
-        return CropBatch(*(getattr(self, name).to(*args, **kwargs) for name in CropBatch.__dataclass_fields__))
+        return CropBatch(*(getattr(self, f.name).to(*args, **kwargs) for f in fields(self)))
 
     @staticmethod
     def stack(crops: list[Crop]) -> CropBatch:
         """Collate samples."""
-        image, landmarks, skin = (
-            torch.from_numpy(np.stack([getattr(crop, name) for crop in crops]))
-            for name in ("image", "landmarks", "skin")
-        )
-        return CropBatch(image, landmarks, skin, torch.tensor([crop.drawable for crop in crops]))
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Ranges of the random changes."""
-
-    shift_px: float = 10.0
-    scale: float = 0.1
-    angle_rad: float = 0.2
-    flip: float = 0.5
-    colour: float = 0.25
-    grey: float = 0.1
-    blur: float = 0.2
-    jpeg: float = 0.3
-    occluder: float = 0.25
+        columns = [np.stack([getattr(crop, f.name) for crop in crops]) for f in fields(CropBatch)]
+        return CropBatch(*(torch.from_numpy(column) for column in columns))
 
 
 class CropDataset(Dataset[Crop]):
-    """Crops of prepared faces.
+    """Crops of prepared faces and, after them, of rendered heads.
 
     Args:
         faces: prepared faces.
         rows: (N,) bool, which of them.
         augment: change them at random.
-        turned: folder of turned copies to add (see `gcnface.building.turned`).
+        heads: rendered heads to add, those of training people; None adds none.
         settings: ranges of the changes.
     """
 
@@ -102,88 +112,57 @@ class CropDataset(Dataset[Crop]):
         rows: NDArray[np.bool_],
         *,
         augment: bool,
-        turned: Path | None = None,
-        settings: Augmentation = Augmentation(),
+        heads: HeadRenders | None = None,
+        settings: Augmentation = _PUBLISHED,
     ) -> None:
         self.faces, self.rows, self.augment, self.settings = faces, np.nonzero(rows)[0], augment, settings
-        self.turned: list[NDArray] = []
-        if turned is not None:
-            self.turned = [np.load(turned / f"{name}.npy", mmap_mode="r") for name in ("canvases", "landmarks")]
+        self.heads = heads
+        self.head_rows = np.nonzero(~heads.validation)[0] if heads is not None else np.zeros(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self.rows) + (len(self.turned[0]) if self.turned else 0)
+        return len(self.rows) + len(self.head_rows)
 
     def __getitem__(self, index: int) -> Crop:
         if index < len(self.rows):
             row = self.rows[index]
-            canvas, points = self.faces.canvases[row], self.faces.landmarks[row, :, :2]
             skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
+            points = self.faces.landmarks[row] * np.float32([1, 1, 0])
+            return self._crop(self.faces.canvases[row], points, skin, None)
+        assert self.heads is not None
+        row = self.head_rows[index - len(self.rows)]
+        skin = np.zeros((CANVAS_PX, CANVAS_PX), np.uint8)
+        return self._crop(self.heads.canvases[row], self.heads.landmarks[row], skin, self.heads.identity[row])
+
+    def _crop(
+        self, canvas: NDArray[np.uint8], points: NDArray, skin: NDArray[np.uint8], identity: NDArray | None
+    ) -> Crop:
+        known, natural = identity is not None, True
+        identity = identity if identity is not None else np.zeros_like(_identity_sign())
+        rng = sample_rng() if self.augment else None
+        window = random_window(rng, self.settings, CANVAS_PX, CROP_SIDE_PX) if rng else _MIDDLE
+        image, mask = draw_window(canvas, window, CROP_SIDE_PX), draw_window(skin, window, CROP_SIDE_PX, nearest=True)
+        determinant = float(np.linalg.det(window[:2, :2]))
+        moved = np.column_stack([warp_points(points[:, :2], window), points[:, 2] * abs(determinant) ** 0.5])
+        if determinant < 0:
+            moved, identity = moved[mirror468()], identity * _identity_sign()
+        if rng and rng.random() < self.settings.occluder:
+            image, covered = occluded(image, self._texture(rng), rng)
+            mask = np.where(covered, 0, mask)
+        if rng:
+            colours, natural = recoloured(image, rng, self.settings)
         else:
-            canvas, landmarks = (array[index - len(self.rows)] for array in self.turned)
-            points = landmarks[:, :2]
-            skin = np.zeros(canvas.shape[:2], np.uint8)
-        if not self.augment:
-            cut = slice(CANVAS_MARGIN_PX, -CANVAS_MARGIN_PX)
-            image = canvas[cut, cut].astype(np.float32) / 255
-            return self._crop(image, points - CANVAS_MARGIN_PX, skin[cut, cut], True)
-        return self._augmented(canvas, points, skin)
+            colours = image.astype(np.float32) / 255
+        moved = moved.astype(np.float32)
+        planes = np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)
+        drawable = natural and bool(mask.any())
+        return Crop(
+            planes, moved[:, :2], mask.astype(np.float32), drawable, moved[:, 2], identity.astype(np.float32), known
+        )
 
-    def _crop(self, image: NDArray, points: NDArray, skin: NDArray, drawable: bool) -> Crop:
-        planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
-        return Crop(planes, points.astype(np.float32), skin.astype(np.float32), drawable and bool(skin.any()))
-
-    def _augmented(self, canvas: NDArray[np.uint8], points: NDArray, skin: NDArray[np.uint8]) -> Crop:
-        s, rng = self.settings, np.random.default_rng(int(torch.randint(1 << 31, ()).item()))
-        matrix = _random_similarity(rng, s, canvas.shape[0])
-        side = (CROP_SIDE_PX, CROP_SIDE_PX)
-        half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-        warp = (np.linalg.inv(half) @ matrix @ half)[:2]
-        image = cv2.warpAffine(canvas, warp, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        mask = warp_labels(skin, matrix, side)
-        moved = warp_points(points, matrix)
-        if rng.random() < s.flip:
-            image, mask = image[:, ::-1], mask[:, ::-1]
-            moved = (np.array([CROP_SIDE_PX, 0]) + np.array([-1, 1]) * moved)[mirror468()]
-        if rng.random() < s.occluder:
-            image, mask = self._occluded(image, mask, rng)
-        colours, natural = _recoloured(np.ascontiguousarray(image), rng, s)
-        return self._crop(colours, moved, mask, natural)
-
-    def _occluded(self, image: NDArray, mask: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-        """An ellipse of another photo over this one."""
-        other = self.faces.canvases[self.rows[rng.integers(len(self.rows))]][:CROP_SIDE_PX, :CROP_SIDE_PX]
-        shape = np.zeros(image.shape[:2], np.uint8)
-        centre = rng.integers(20, CROP_SIDE_PX - 20, 2)
-        axes = rng.integers(12, 50, 2)
-        cv2.ellipse(shape, centre.tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, 1, -1)
-        covered = shape.astype(bool)
-        return np.where(covered[..., None], other, image), np.where(covered, 0, mask)
+    def _texture(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        if rng.random() < 0.3:
+            return noise_texture(rng, CROP_SIDE_PX)
+        return self.faces.canvases[self.rows[rng.integers(len(self.rows))]][:CROP_SIDE_PX, :CROP_SIDE_PX]
 
 
-def _random_similarity(rng: np.random.Generator, s: Augmentation, canvas_px: int) -> NDArray[np.float64]:
-    angle, scale = rng.normal(0, s.angle_rad / 2), np.exp(rng.uniform(-s.scale, s.scale))
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = np.eye(3)
-    matrix[:2, :2] = turn
-    centre = np.full(2, canvas_px / 2)
-    matrix[:2, 2] = CROP_SIDE_PX / 2 + rng.uniform(-s.shift_px, s.shift_px, 2) - turn @ centre
-    return matrix
-
-
-def _recoloured(image: NDArray, rng: np.random.Generator, s: Augmentation) -> tuple[NDArray, bool]:
-    """Colour, blur and compression changes; whether colours are still those of a photograph."""
-    natural = True
-    if rng.random() < s.blur:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 3.0)))
-        natural = False
-    if rng.random() < s.jpeg:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))]
-        decoded = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
-        image = np.asarray(decoded)
-    colours = image.astype(np.float32) / 255
-    if rng.random() < s.grey:
-        colours = np.repeat(colours.mean(2, keepdims=True), 3, axis=2)
-        natural = False
-    gain = np.exp(rng.normal(0, s.colour / 2) + rng.normal(0, s.colour / 5, 3)).astype(np.float32)
-    gamma = float(np.exp(rng.normal(0, s.colour / 2)))
-    return np.clip(colours**gamma * gain, 0, 1), natural
+_MIDDLE = middle_window(CANVAS_PX, CROP_SIDE_PX)

@@ -15,13 +15,15 @@ from torch import Tensor  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from coarse import losses  # noqa: E402
+from coarse.coefficients import Coefficients  # noqa: E402
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.fitting import render_crop  # noqa: E402
 from coarse.losses import CoarseLossWeights  # noqa: E402
-from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
-from coarse.regressor import BACKBONES, CoefficientRegressor  # noqa: E402
+from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera  # noqa: E402
+from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
-from gcnface.training.faces import prepare_faces  # noqa: E402
+from gcnface.training.faces import load_prepared  # noqa: E402
+from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 
@@ -30,14 +32,14 @@ from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 class RegressorTraining:
     """Configuration of `gcnface train regressor`."""
 
-    faces: Path = Path("faces")
-    """Folder of annotated photographs."""
-    cache: Path = Path("runs/faces")
-    """Cache of prepared faces."""
+    data: Path = Path("runs/faces")
+    """Prepared faces (`gcnface prepare`)."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/regressor")))
     """Where and how long to train."""
-    turned: Path | None = None
-    """Cache of turned copies (`python -m gcnface.building.turned`); None trains on the photographs alone."""
+    heads: Path | None = None
+    """Rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
+    start: Path | None = None
+    """Weights to go on from; None starts anew."""
     backbone: str = "light"
     """"light" (ships) or "resnet50" (as published)."""
     batch_size: int = 32
@@ -52,6 +54,10 @@ class RegressorTraining:
     """First epoch in which crops are drawn; before it the landmarks alone find the pose, which is much quicker."""
     landmark_distance: float = 1.0
     """Weight of the mean distance over face size, which the squared distance alone does not sharpen."""
+    depth: float = 0.0
+    """Weight of the mean depth error over face size, on rendered heads."""
+    known_identity: float = 0.0
+    """Weight of the squared error of identity coefficients, on rendered heads."""
     weights: CoarseLossWeights = field(default_factory=CoarseLossWeights)
     """Weights of Deng's terms."""
 
@@ -60,6 +66,8 @@ class RegressorTraining:
             raise ValueError(f"rendered is {self.rendered}; it must lie between 0 and batch_size {self.batch_size}")
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone is {self.backbone!r}; it must be one of {sorted(BACKBONES)}")
+        if self.start is not None and self.backbone != "light":
+            raise ValueError("start holds weights of the light backbone; choose backbone=light or leave start out")
 
 
 class RegressorModule(TrainingModule):
@@ -74,6 +82,8 @@ class RegressorModule(TrainingModule):
         self.model = MorphableModel(model)
         self.drawn = MorphableModel(model, level=1)
         self.network = CoefficientRegressor(self.model.layout, BACKBONES[settings.backbone])
+        if settings.start is not None:
+            self.network.load_state_dict(load_regressor(self.model.layout, settings.start).state_dict())
         self.facenet = load_facenet() if settings.rendered else None
         region = torch.from_numpy(model.region.astype(int))[self.drawn.vertex_index]
         self.register_buffer("skin", region == 0, persistent=False)
@@ -111,12 +121,29 @@ class RegressorModule(TrainingModule):
     def _landmark_terms(self, raw: Tensor, batch: CropBatch) -> dict[str, Tensor]:
         w = self.settings.weights
         coefficients = self.model.layout.decode(raw)
-        points = crop_camera(len(raw)).project(self.model.landmarks_cam(coefficients))[..., :2]
-        return {
+        screen = crop_camera(len(raw)).project(self.model.landmarks_cam(coefficients))
+        points = screen[..., :2]
+        terms = {
             "landmarks": w.landmarks * losses.landmark_loss(points, batch.landmarks, w.landmark_emphasis),
             "distance": self.settings.landmark_distance * losses.landmark_distance_loss(points, batch.landmarks),
             "prior": losses.coefficient_prior(coefficients, w),
             "gamma": w.gamma * losses.gamma_loss(coefficients.lighting),
+        }
+        if batch.known.any():
+            terms |= self._known_terms(coefficients, screen[..., 2], batch)
+        return terms
+
+    def _known_terms(self, coefficients: Coefficients, depth_mm: Tensor, batch: CropBatch) -> dict[str, Tensor]:
+        """What only rendered heads tell: depth along the line of sight, and whose shape it is."""
+        s, known = self.settings, batch.known
+        origin_mm = coefficients.translation[:, 2:]
+        depth = ((depth_mm - origin_mm) * FOCAL_PX / origin_mm)[known]
+        points = batch.landmarks[known]
+        side = (points.amax(1) - points.amin(1)).prod(1).sqrt()
+        identity = (coefficients.identity - batch.identity)[known].square().mean()
+        return {
+            "depth": s.depth * ((depth - batch.depth[known]).abs().mean(1) / side).mean(),
+            "known_identity": s.known_identity * identity,
         }
 
     def _rendered_terms(self, raw: Tensor, batch: CropBatch) -> dict[str, Tensor]:
@@ -141,15 +168,12 @@ class RegressorModule(TrainingModule):
 
 def train_regressor(settings: RegressorTraining) -> Path:
     """Train and write the weights; returns their path."""
-    rows = prepare_faces(settings.faces, settings.cache)
-    learn = CropDataset(rows, rows.validation == 0, augment=True, turned=settings.turned)
-    check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
+    faces = load_prepared(settings.data)
+    heads = load_heads(settings.heads) if settings.heads is not None else None
+    learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads)
+    check = CropDataset(faces, faces.validation & ~faces.drawn, augment=False)
     module = RegressorModule(settings)
-    loaders = [
-        DataLoader(
-            part, settings.batch_size, shuffle=part is learn, collate_fn=CropBatch.stack, drop_last=part is learn
-        )
-        for part in (learn, check)
-    ]
-    train(module, loaders[0], loaders[1], settings.run, settings)
+    size, stack = settings.batch_size, CropBatch.stack
+    learning = DataLoader(learn, size, shuffle=True, collate_fn=stack, drop_last=True)
+    train(module, learning, DataLoader(check, size, collate_fn=stack), settings.run, settings)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

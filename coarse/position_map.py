@@ -1,0 +1,170 @@
+"""UV position maps: an image whose pixels are the places of the face's surface points in the photograph.
+
+Feng, Wu, Shao, Wang and Zhou, "Joint 3D face reconstruction and dense alignment with position map regression network",
+ECCV 2018. The map lives in the face chart (a symmetric Tutte embedding), so that mirroring a face mirrors its map.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor, nn
+
+from coarse.coefficients import Coefficients
+from coarse.face_model import LANDMARKS68_FROM_468, REGIONS, FaceModel
+from coarse.morphable import CROP_PX, MorphableModel, crop_camera, layout_of
+from render.baking import texel_map
+from render.camera import Camera
+from render.sampling import sample_image
+from render.shapes import check_shape
+
+WINDOW_PX = 256
+WINDOW_MARGIN_PX = (WINDOW_PX - CROP_PX) // 2
+"""The network's window is the 224 px crop with this much more on every side, at the same scale."""
+
+WEIGHTS = {"landmarks": 16.0, "eyes_nose_mouth": 4.0, "face": 3.0, "other": 0.0}
+"""Weights of texels in the loss: the published 16:4:3:0; "other" is the neck, and here the ears."""
+
+
+class PositionMapLayout(nn.Module):
+    """Which surface point every texel of a position map stands for, and back.
+
+    Args:
+        model: the face model.
+        side: texels a side, S.
+
+    Attributes:
+        texel_corners: (S, S, 3) int64 model vertices around the texel's surface point.
+        texel_bary: (S, S, 3) their weights.
+        mask: (S, S) bool, false inside the openings of eyes and mouth and outside the chart.
+        weight: (S, S) of the loss, see `WEIGHTS`.
+        vertex_index: (Nc,) int64 model vertices inside the chart.
+        faces: (Fc, 3) int64 triangles between them.
+        vertex_uv: (Nc, 2), u right, v up.
+        landmark_uv: (468, 2).
+        template: (3, S, S) map of the mean face at the crop's neutral pose.
+    """
+
+    texel_corners: Tensor
+    texel_bary: Tensor
+    mask: Tensor
+    weight: Tensor
+    vertex_index: Tensor
+    faces: Tensor
+    vertex_uv: Tensor
+    landmark_uv: Tensor
+    template: Tensor
+
+    def __init__(self, model: FaceModel, side: int = WINDOW_PX) -> None:
+        super().__init__()
+        self.side = side
+        chart = model.faces[model.chart_faces].astype(np.int64)
+        uv = torch.from_numpy(np.nan_to_num(model.chart_uv).astype(np.float32))
+        texels = texel_map(uv, torch.from_numpy(chart), side)
+        mask = texels.mask.numpy()
+        nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+        corners = torch.from_numpy(chart)[texels.face.clamp(min=0)][tuple(nearest)]
+        index = np.unique(chart)
+        corners468 = model.faces[model.landmarks468_face]
+        landmark_uv = np.einsum("nk,nkc->nc", model.landmarks468_bary, np.nan_to_num(model.chart_uv)[corners468])
+        self._constant("texel_corners", corners)
+        self._constant("texel_bary", texels.bary[tuple(nearest)])
+        self._constant("mask", texels.mask)
+        self._constant("vertex_index", torch.from_numpy(index))
+        self._constant("faces", torch.from_numpy(np.searchsorted(index, chart)))
+        self._constant("vertex_uv", uv[index])
+        self._constant("landmark_uv", torch.from_numpy(landmark_uv.astype(np.float32)))
+        self._constant("weight", self._weights(model))
+        self._constant("template", self._template(model))
+
+    def _constant(self, name: str, value: Tensor) -> None:
+        self.register_buffer(name, value.contiguous(), persistent=False)
+
+    def encode(self, points: Tensor) -> Tensor:
+        """Position maps of posed faces; texels without a surface point take the nearest one's.
+
+        Args:
+            points: (B, V, 3) of all vertices of the model, see `window_points`.
+
+        Returns:
+            (B, 3, S, S).
+        """
+        check_shape("points", points, "B V 3")
+        corners = points[:, self.texel_corners.reshape(-1)].view(len(points), self.side, self.side, 3, 3)
+        return torch.einsum("bhwkc,hwk->bchw", corners, self.texel_bary.to(points))
+
+    def vertices(self, maps: Tensor) -> Tensor:
+        """(B, Nc, 3) places of the chart's vertices, read bilinearly from (B, 3, S, S)."""
+        return self._read(maps, self.vertex_uv)
+
+    def landmarks468(self, maps: Tensor) -> Tensor:
+        """(B, 468, 3) places of the landmarks, read bilinearly from (B, 3, S, S)."""
+        return self._read(maps, self.landmark_uv)
+
+    def _read(self, maps: Tensor, uv: Tensor) -> Tensor:
+        bound = check_shape("maps", maps, "B 3 S S", S=self.side)
+        xy = self._texels(uv).to(maps)
+        return sample_image(maps, xy.expand(bound["B"], -1, -1))
+
+    def _texels(self, uv: Tensor) -> Tensor:
+        """Places in the map, (0, 0) its top-left corner, of chart coordinates (N, 2)."""
+        return torch.stack([uv[:, 0], 1 - uv[:, 1]], dim=1) * self.side
+
+    def _weights(self, model: FaceModel) -> Tensor:
+        region = torch.from_numpy(model.region.astype(np.int64))
+        lookup = torch.tensor([WEIGHTS.get(name, WEIGHTS["other"]) for name in REGIONS])
+        weight = lookup[region[self.texel_corners]].amax(dim=2)
+        texel = self._texels(self.landmark_uv[list(LANDMARKS68_FROM_468)]).long().clamp(0, self.side - 1)
+        weight[texel[:, 1], texel[:, 0]] = WEIGHTS["landmarks"]
+        return weight
+
+    def _template(self, model: FaceModel) -> Tensor:
+        network = MorphableModel(model)
+        neutral = layout_of(model).decode(torch.zeros(1, network.layout.total))
+        return self.encode(window_points(network, neutral, window_camera()))[0]
+
+
+def window_camera(batch: int = 1) -> Camera:
+    """The camera that sees the network's window of an aligned crop."""
+    shift = torch.eye(3)
+    shift[:2, 2] = WINDOW_MARGIN_PX
+    return crop_camera(batch).transformed(shift, (WINDOW_PX, WINDOW_PX))
+
+
+def window_points(network: MorphableModel, coefficients: Coefficients, camera: Camera) -> Tensor:
+    """What a position map stores, for every vertex of a posed face: x, y in px and z in px of the same scale.
+
+    Args:
+        network: the face model; its finest level for `PositionMapLayout.encode`.
+        coefficients: shape and pose.
+        camera: a perspective camera, `window_camera` or one behind a similarity (a mirrored one too).
+
+    Returns:
+        (B, V, 3); z grows away from the camera and is 0 at the model's origin.
+    """
+    verts = network.vertices(coefficients.identity, coefficients.expression)
+    screen = camera.project(network.in_camera(verts, coefficients))
+    origin_mm = coefficients.translation[:, None, 2:]
+    px_per_mm = camera.px_from_cam[:, :2, :2].det().abs().sqrt().to(screen)[:, None, None] / origin_mm
+    return torch.cat([screen[..., :2], (screen[..., 2:] - origin_mm) * px_per_mm], dim=2)
+
+
+def position_map_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """sum(W |P - P'|_2) / sum(W), px (Feng et al. 2018, eq. 1, divided by the weights' sum).
+
+    Args:
+        predicted: (B, 3, S, S).
+        truth: (B, 3, S, S).
+        weight: (S, S).
+    """
+    check_shape("predicted", predicted, "B 3 S S")
+    check_shape("truth", truth, "B 3 S S", B=len(predicted))
+    distance = ((predicted - truth).square().sum(1) + 1e-6).sqrt()
+    return (distance * weight).mean(0).sum() / weight.sum()
+
+
+def mirrored_map(maps: Tensor, width_px: float = WINDOW_PX) -> Tensor:
+    """The position maps (B, 3, S, S) of the mirrored photographs: the chart's mirror plane is u = 1/2."""
+    flipped = maps.flip(3)
+    return torch.cat([width_px - flipped[:, :1], flipped[:, 1:]], dim=1)

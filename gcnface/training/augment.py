@@ -1,0 +1,114 @@
+"""Random changes of aligned faces: shift, scale, turn, mirror, occluders cut from other photos, colour, blur, JPEG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes; the geometric ones are Deng's."""
+
+    shift_px: float = 10.0
+    scale: float = 0.1
+    angle_rad: float = 0.2
+    """Two deviations of the turn, and its limit."""
+    flip: float = 0.5
+    colour: float = 0.25
+    grey: float = 0.1
+    blur: float = 0.2
+    jpeg: float = 0.3
+    occluder: float = 0.25
+    small: float = 0.1
+    """Share of faces shrunk to 24 to 80 px and enlarged again."""
+
+
+def sample_rng() -> np.random.Generator:
+    """A generator seeded by torch's, which loaders seed for each worker and epoch."""
+    return np.random.default_rng(int(torch.randint(1 << 31, ()).item()))
+
+
+def random_window(
+    rng: np.random.Generator, settings: Augmentation, canvas_px: int, side_px: int
+) -> NDArray[np.float64]:
+    """(3, 3) takes homogenous canvas px to px of a window whose middle lies near the canvas's; may mirror."""
+    angle = np.clip(rng.normal(0, settings.angle_rad / 2), -settings.angle_rad, settings.angle_rad)
+    scale = np.exp(rng.uniform(-settings.scale, settings.scale))
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    if rng.random() < settings.flip:
+        turn = turn @ np.diag([-1.0, 1.0])
+    matrix = np.eye(3)
+    matrix[:2, :2] = turn
+    shift = rng.uniform(-settings.shift_px, settings.shift_px, 2)
+    matrix[:2, 2] = side_px / 2 + shift - turn @ np.full(2, canvas_px / 2)
+    return matrix
+
+
+def middle_window(canvas_px: int, side_px: int) -> NDArray[np.float64]:
+    """(3, 3) of the window in the canvas's middle, unchanged."""
+    matrix = np.eye(3)
+    matrix[:2, 2] = (side_px - canvas_px) / 2
+    return matrix
+
+
+def draw_window(
+    canvas: NDArray[np.uint8], window_from_canvas: NDArray[np.float64], side_px: int, *, nearest: bool = False
+) -> NDArray[np.uint8]:
+    """A canvas (H, W[, 3]) through an affine map of px (centres at .5); outside it is 0 for labels, else its border."""
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+    centred = (np.linalg.inv(half) @ window_from_canvas @ half)[:2]
+    flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    border = cv2.BORDER_CONSTANT if nearest else cv2.BORDER_REPLICATE
+    return np.asarray(cv2.warpAffine(np.asarray(canvas), centred, (side_px, side_px), flags=flags, borderMode=border))
+
+
+def occluded(
+    image: NDArray[np.uint8], texture: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """An ellipse of `texture` over `image`, both (S, S, 3), and where it lies (S, S)."""
+    side = image.shape[0]
+    shape = np.zeros((side, side), np.uint8)
+    centre = rng.integers(20, side - 20, 2)
+    axes = rng.integers(12, 50, 2)
+    cv2.ellipse(shape, centre.tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, 1, -1)
+    covered = shape.astype(bool)
+    return np.where(covered[..., None], texture, image), covered
+
+
+def noise_texture(rng: np.random.Generator, side_px: int) -> NDArray[np.uint8]:
+    """(S, S, 3) coloured clouds."""
+    cells = int(rng.integers(2, 33))
+    noise = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(noise, (side_px, side_px), interpolation=cv2.INTER_LINEAR))
+
+
+def recoloured(
+    image: NDArray[np.uint8], rng: np.random.Generator, s: Augmentation
+) -> tuple[NDArray[np.float32], bool]:
+    """Colour, blur and compression changes of (S, S, 3); floats in [0, 1], and whether colours are still a photo's."""
+    natural = True
+    if rng.random() < s.small:
+        image, natural = _shrunk(image, rng), False
+    if rng.random() < s.blur:
+        image, natural = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 3.0))), False  # type: ignore[assignment]
+    if rng.random() < s.jpeg:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))]
+        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
+    if rng.random() < s.grey:
+        image, natural = np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, axis=2), False
+    gain = np.exp(rng.normal(0, s.colour / 2) + rng.normal(0, s.colour / 5, 3))
+    gamma = float(np.exp(rng.normal(0, s.colour / 2)))
+    table = np.clip((np.arange(256) / 255)[:, None] ** gamma * gain, 0, 1).astype(np.float32)
+    return np.stack([table[image[..., c], c] for c in range(3)], axis=2), natural
+
+
+def _shrunk(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = image.shape[0]
+    small = int(rng.integers(24, 81) * side / 130)
+    little = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(little, (side, side), interpolation=cv2.INTER_CUBIC))

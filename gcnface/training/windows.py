@@ -1,0 +1,153 @@
+"""Augmented windows with the geometry behind them, for the position map network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from coarse.coefficients import Coefficients
+from coarse.fitting import LandmarkFitting, fit_landmarks
+from coarse.morphable import MorphableModel
+from coarse.position_map import WINDOW_PX, window_camera
+from gcnface.training.augment import (
+    Augmentation,
+    draw_window,
+    middle_window,
+    noise_texture,
+    occluded,
+    random_window,
+    recoloured,
+    sample_rng,
+)
+from gcnface.training.faces import CANVAS_PX, PreparedFaces
+from gcnface.training.heads import HeadRenders
+
+
+@dataclass(frozen=True)
+class KnownFaces:
+    """Canvases with the coefficients and cameras behind them.
+
+    Attributes:
+        canvases: (N, 288, 288, 3) uint8, memory-mapped.
+        identity: (N, Ni) float32.
+        expression: (N, Ne) float32.
+        rotation: (N, 3) float32.
+        translation: (N, 3) float32.
+        px_from_cam: (N, 3, 3) float32 of the canvas.
+        rows: (M,) int64 which of the canvases are used; the other arrays have these rows only.
+    """
+
+    canvases: NDArray[np.uint8]
+    identity: NDArray[np.float32]
+    expression: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+    translation: NDArray[np.float32]
+    px_from_cam: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def known_heads(heads: HeadRenders, rows: NDArray[np.int64]) -> KnownFaces:
+    """Rendered heads, whose coefficients are true."""
+    arrays = (getattr(heads, name)[rows] for name in ("identity", "expression", "rotation", "translation"))
+    return KnownFaces(heads.canvases, *arrays, heads.cameras(rows).px_from_cam.numpy(), rows)
+
+
+def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.int64]) -> KnownFaces:
+    """Photographs, whose coefficients are fitted to their landmarks once, in portions."""
+    points = faces.crop_landmarks()[rows]
+    fits = [fit_landmarks(model, part, LandmarkFitting(steps=200)) for part in points.split(512)]
+    canvas_from_window = torch.from_numpy(middle_window(WINDOW_PX, CANVAS_PX)).float()
+    camera = window_camera().transformed(canvas_from_window, (CANVAS_PX, CANVAS_PX)).px_from_cam.numpy()
+    arrays = [torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in _COEFFICIENTS]
+    return KnownFaces(faces.canvases, *arrays, np.repeat(camera, len(rows), axis=0), rows)
+
+
+_COEFFICIENTS = ("identity", "expression", "rotation", "translation")
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """A batch of windows.
+
+    Attributes:
+        image: (B, 3, 256, 256) sRGB.
+        identity: (B, Ni).
+        expression: (B, Ne).
+        rotation: (B, 3) rad.
+        translation: (B, 3) mm.
+        px_from_cam: (B, 3, 3) of the window; of negative determinant where the photograph is mirrored.
+    """
+
+    image: Tensor
+    identity: Tensor
+    expression: Tensor
+    rotation: Tensor
+    translation: Tensor
+    px_from_cam: Tensor
+
+    def to(self, *args: Any, **kwargs: Any) -> WindowBatch:
+        """The batch on another device, as `Tensor.to`; Lightning moves what has this method."""
+        return WindowBatch(*(getattr(self, f.name).to(*args, **kwargs) for f in fields(self)))
+
+    @property
+    def mirrored(self) -> Tensor:
+        """(B,) bool."""
+        return self.px_from_cam[:, :2, :2].det() < 0
+
+    def coefficients(self, model: MorphableModel) -> Coefficients:
+        """Shape and pose, with neutral colours."""
+        neutral = model.layout.decode(torch.zeros(len(self.image), model.layout.total, device=self.image.device))
+        return Coefficients(
+            self.identity, self.expression, neutral.albedo, self.rotation, self.translation, neutral.lighting
+        )
+
+    @staticmethod
+    def stack(samples: list[tuple[NDArray, ...]]) -> WindowBatch:
+        """Collate samples."""
+        return WindowBatch(*(torch.from_numpy(np.stack(column)) for column in zip(*samples, strict=True)))
+
+
+PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35)
+"""Rotation up to 45 degrees, scale 0.8 to 1.2 and occluders, as PRNet."""
+
+
+class WindowDataset(Dataset[tuple[NDArray, ...]]):
+    """Windows of canvases whose geometry is known.
+
+    Args:
+        known: canvases and geometry.
+        augment: change them at random.
+        settings: ranges of the changes.
+    """
+
+    def __init__(self, known: KnownFaces, *, augment: bool, settings: Augmentation = PUBLISHED_AUGMENTATION) -> None:
+        self.known, self.augment, self.settings = known, augment, settings
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def __getitem__(self, index: int) -> tuple[NDArray, ...]:
+        known, s = self.known, self.settings
+        rng = sample_rng() if self.augment else None
+        window = random_window(rng, s, CANVAS_PX, WINDOW_PX) if rng else middle_window(CANVAS_PX, WINDOW_PX)
+        image = draw_window(known.canvases[known.rows[index]], window, WINDOW_PX)
+        if rng and rng.random() < s.occluder:
+            image = occluded(image, self._texture(rng), rng)[0]
+        colours = recoloured(image, rng, s)[0] if rng else image.astype(np.float32) / 255
+        camera = (window @ known.px_from_cam[index]).astype(np.float32)
+        planes = np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)
+        return (planes, *(getattr(known, name)[index] for name in _COEFFICIENTS), camera)
+
+    def _texture(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        if rng.random() < 0.5:
+            return noise_texture(rng, WINDOW_PX)
+        return self.known.canvases[self.known.rows[rng.integers(len(self.known))]][:WINDOW_PX, :WINDOW_PX]
