@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from gcnface.mesh import TexturedMesh
 from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
 from gcnface.parsing import load_parser
 from gcnface.reconstruction import Reconstruction
-from gcnface.texture import SurfaceColours, bake_texture
+from gcnface.texture import Sight, bake_texture
 from gcnface.version import __version__
 from refine.adaptation import AdaptationConfig, AdaptationTarget, RefinerInputs, adapt
 from refine.facenet import embed_crop224, load_facenet
@@ -36,6 +37,41 @@ STAGES = ("detect", "align", "parse", "regress", "fit", "refine", "adapt", "bake
 
 
 _ADAPTATION = AdaptationConfig(smallest_shading=MINIMUM_SHADING)
+
+
+@dataclass(frozen=True)
+class View:
+    """A face in a photo, as the coarse stage leaves it.
+
+    Attributes:
+        photo: (H, W, 3) float32 sRGB in [0, 1].
+        crop: the face cut out of it.
+        image: (1, 3, 224, 224) the crop on the networks' device.
+        classes: (1, 10, 224, 224) of the parser, 0 outside the photo.
+        coarse: the posed morphable face.
+    """
+
+    photo: NDArray[np.float32]
+    crop: FaceCrop
+    image: Tensor
+    classes: Tensor
+    coarse: CoarseFace
+
+    @property
+    def camera(self) -> Camera:
+        """The photo's camera."""
+        photo_from_crop = torch.from_numpy(self.crop.photo_from_crop).float()
+        return crop_camera().transformed(photo_from_crop, self.photo.shape[:2])
+
+    @property
+    def screen(self) -> Tensor:
+        """(V, 3) photo px x, y and depth mm of the vertices, on the CPU."""
+        return self.camera.project(self.coarse.verts_cam.cpu())[0]
+
+    @property
+    def shading(self) -> Tensor:
+        """(1, V, 3) what the photo's colours are divided by."""
+        return self.coarse.shading.clamp(min=MINIMUM_SHADING)
 
 
 @dataclass(frozen=True)
@@ -113,22 +149,41 @@ class Reconstructor:
         return [self._reconstruct(photo, face, watch.fork()) for face in chosen]
 
     def _reconstruct(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> Reconstruction:
+        view = self.look(photo, face, watch)
+        with watch.stage("refine"), torch.no_grad():
+            seen = self.observe(view)
+            inputs = (view.coarse.albedo, seen.linear / view.shading, seen.confidence[..., None], self.embed(view))
+            albedo = self.refiner(*inputs)
+        if self.adapt:
+            with watch.stage("adapt"):
+                albedo = self._adapted(view, inputs)
+        refined = on_cpu(RefinedFace(view.coarse, seen, albedo[0], view.shading[0]))
+        sight = Sight(photo, view.screen, refined.shading, refined.observation.confidence[0])
+        return self.assemble(view, refined, [sight], watch)
+
+    def look(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> View:
+        """Align, parse, regress and fit one face of a photo."""
         with watch.stage("align"):
             crop = align_face(photo, face)
         image = crop.image[None].to(self.device)
         with watch.stage("parse"), torch.no_grad():
             classes = self.parser.parse(image)
             classes = classes * crop.inside.to(classes)
-        coarse = self.coarse(image, classes, watch)
-        with watch.stage("refine"), torch.no_grad():
-            inputs, seen = self._evidence(coarse, self._sharp(photo, crop), image, classes)
-            albedo = self.refiner(*inputs)
-        if self.adapt:
-            with watch.stage("adapt"):
-                target = AdaptationTarget(image, face_mask(classes), crop_camera())
-                albedo = adapt(self.refiner, inputs, coarse, target, self.facenet, steps=self.adapt, config=_ADAPTATION)
-        shading = coarse.shading.clamp(min=MINIMUM_SHADING)
-        return self._assemble(photo, crop, on_cpu(RefinedFace(coarse, seen, albedo[0], shading[0])), watch)
+        return View(photo, crop, image, classes, self.coarse(image, classes, watch))
+
+    def observe(self, view: View) -> VertexObservation:
+        """What the photo shows at the vertices of the posed face."""
+        sharp = self._sharp(view.photo, view.crop)
+        return observe_vertices(self.model, view.coarse, sharp, view.classes, crop_camera(1, sharp.shape[-1]))
+
+    def embed(self, view: View) -> Tensor:
+        """(1, 512) FaceNet's embedding of the crop, unit length."""
+        return embed_crop224(self.facenet, view.image)
+
+    def _adapted(self, view: View, inputs: RefinerInputs) -> Tensor:
+        """(1, V, 3) the refiner's answer after training a copy of it on the photo."""
+        target = AdaptationTarget(view.image, face_mask(view.classes), crop_camera())
+        return adapt(self.refiner, inputs, view.coarse, target, self.facenet, steps=self.adapt, config=_ADAPTATION)
 
     def _sharp(self, photo: NDArray[np.float32], crop: FaceCrop) -> Tensor:
         """(1, 3, 448, 448): the crop at twice its resolution, since the features' vertices lie half a pixel apart."""
@@ -136,25 +191,13 @@ class Reconstructor:
         sharp = warp_image(photo, double, (2 * CROP_SIDE_PX, 2 * CROP_SIDE_PX))
         return torch.from_numpy(np.ascontiguousarray(sharp.transpose(2, 0, 1)))[None].to(self.device)
 
-    def _evidence(
-        self, coarse: CoarseFace, sharp: Tensor, image: Tensor, classes: Tensor
-    ) -> tuple[RefinerInputs, VertexObservation]:
-        """What the refiner is told, and what the photo showed at the vertices."""
-        seen = observe_vertices(self.model, coarse, sharp, classes, crop_camera(1, sharp.shape[-1]))
-        delit = seen.linear / coarse.shading.clamp(min=MINIMUM_SHADING)
-        return (coarse.albedo, delit, seen.confidence[..., None], embed_crop224(self.facenet, image)), seen
-
-    def _assemble(
-        self, photo: NDArray[np.float32], crop: FaceCrop, refined: RefinedFace, watch: Stopwatch
+    def assemble(
+        self, view: View, refined: RefinedFace, sights: Sequence[Sight], watch: Stopwatch
     ) -> Reconstruction:
-        coarse, model = refined.coarse, self.model
-        photo_from_crop = torch.from_numpy(crop.photo_from_crop).float()
-        camera = crop_camera().transformed(photo_from_crop, photo.shape[:2])
-        screen = camera.project(coarse.verts_cam)[0]
+        """The record of a face, posed and lit as in `view`, its texture baked from all `sights`."""
+        coarse, model, camera = refined.coarse, self.model, view.camera
         with watch.stage("bake"), torch.no_grad():
-            confidence = refined.observation.confidence[0]
-            surface = SurfaceColours(screen, refined.albedo, refined.shading, confidence)
-            texture = bake_texture(model, surface, photo, self.texture_size)
+            texture = bake_texture(model, refined.albedo, sights, self.texture_size)
             landmarks468 = self._landmarks_px(coarse, camera)
             mesh = self._mesh(coarse, refined, texture.rgb)
         c = coarse.coefficients
@@ -169,13 +212,14 @@ class Reconstructor:
             landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
             landmarks468=landmarks468,
             **{name: value[0].numpy() for name, value in c.named().items()},
-            crop_from_photo=crop.crop_from_photo,
+            crop_from_photo=view.crop.crop_from_photo,
             texel_source=texture.source,
+            texel_photo=texture.photo,
             expression_names=model.expression_names,
             timings=dict(watch.seconds),
-            figures=self._figures(crop, refined),
-            provenance=self._provenance(crop),
-            photo=photo,
+            figures=self._figures(view.crop, refined),
+            provenance=self._provenance(view.crop),
+            photo=view.photo,
         )
 
     def _landmarks_px(self, coarse: CoarseFace, camera: Camera) -> NDArray[np.float32]:

@@ -17,6 +17,8 @@ TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
 """What the numbers of `Reconstruction.texel_source` mean: no surface here, taken from the photo, taken from the photo
 on the other half of the face, filled by the network or the model."""
 
+_FROM_PHOTOS = [TEXEL_SOURCES.index(name) for name in ("seen", "mirrored")]
+
 _SHAPES = {
     "vertices_cam": "V 3",
     "px_from_cam": "3 3",
@@ -60,6 +62,8 @@ class Reconstruction:
         lighting: (9, 3) spherical harmonics, RGB, linear (docs/conventions.md).
         crop_from_photo: (3, 3) takes homogeneous px to the pixels of the 224 px crop the networks saw.
         texel_source: (T, T) uint8, an index of `TEXEL_SOURCES` for every texel of ``mesh.texture``.
+        texel_photo: (T, T) uint8, from which photo a texel was taken, there or mirrored: 1 for the first, 2 for the
+            second (``provenance["photos"]``), 0 where from none; None stands for a single photo.
         expression_names: names of the face units; empty when unknown.
         timings: seconds by stage.
         figures: numbers by name, such as how well the drawn face fits the photo.
@@ -87,6 +91,7 @@ class Reconstruction:
     lighting: np.ndarray
     crop_from_photo: np.ndarray
     texel_source: np.ndarray
+    texel_photo: np.ndarray | None = None
     expression_names: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -100,8 +105,11 @@ class Reconstruction:
             check_shape(name, getattr(self, name), shape, **fixed)
         object.__setattr__(self, "visible", np.ascontiguousarray(self.visible, dtype=bool))
         object.__setattr__(self, "texel_source", np.ascontiguousarray(self.texel_source, dtype=np.uint8))
+        photo = np.isin(self.texel_source, _FROM_PHOTOS) if self.texel_photo is None else self.texel_photo
+        object.__setattr__(self, "texel_photo", np.ascontiguousarray(photo, dtype=np.uint8))
         check_shape("visible", self.visible, "V", V=fixed["V"])
-        check_shape("texel_source", self.texel_source, "T T", T=len(self.mesh.texture))
+        for name in ("texel_source", "texel_photo"):
+            check_shape(name, getattr(self, name), "T T", T=len(self.mesh.texture))
 
     @property
     def faces(self) -> np.ndarray:

@@ -3,10 +3,12 @@
 The refined vertex colours already agree with the photo at the resolution of the mesh, seams and hidden parts included.
 What a texel adds is the difference between the photo and those colours, which is fine detail only; it is added where it
 was seen, and, mirrored, where only the other half of the face was seen. So nothing has to be blended across a seam.
+Several photos of one person add theirs by weights that sum to the confidence of the best (`gcnface.blending`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,29 +33,32 @@ class Texture:
     Attributes:
         rgb: (T, T, 3) float32 albedo, sRGB encoded, in [0, 1].
         source: (T, T) uint8, index into `TEXEL_SOURCES`.
-        confidence: (T, T) float32 in [0, 1]: how far a texel comes from the photo itself.
+        photo: (T, T) uint8, 1 for the first photo, 2 for the second, ...: from which one a texel was taken, there or
+            mirrored; 0 where `source` is neither "seen" nor "mirrored".
+        confidence: (T, T) float32 in [0, 1]: how far a texel comes from the photos themselves.
     """
 
     rgb: NDArray[np.float32]
     source: NDArray[np.uint8]
+    photo: NDArray[np.uint8]
     confidence: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class SurfaceColours:
-    """What the vertices know before baking.
+class Sight:
+    """What one photo shows of the surface.
 
     Attributes:
+        photo: (H, W, 3) float32 sRGB in [0, 1].
         screen: (V, 3) photo px x, y and depth mm.
-        albedo: (V, 3) refined albedo, linear.
-        shading: (V, 3) linear.
-        confidence: (V,) in [0, 1], how far the photo shows the vertex.
+        shading: (V, 3) linear; the photo's colours are divided by it.
+        weight: (V,) in [0, 1], how far a vertex takes its colour from this photo.
     """
 
+    photo: NDArray[np.float32]
     screen: Tensor
-    albedo: Tensor
     shading: Tensor
-    confidence: Tensor
+    weight: Tensor
 
 
 @dataclass(frozen=True)
@@ -108,21 +113,20 @@ def _mirror_map(model: FaceModel, texels: TexelMap, size: int) -> NDArray[np.flo
     return where
 
 
-def bake_texture(model: FaceModel, surface: SurfaceColours, photo: NDArray[np.float32], size: int = 1024) -> Texture:
+def bake_texture(model: FaceModel, albedo: Tensor, sights: Sequence[Sight], size: int = 1024) -> Texture:
     """Bake the texture of one face.
 
     Args:
         model: gives the atlas.
-        surface: what the vertices know, seen through the photo's camera.
-        photo: (H, W, 3) float32 sRGB in [0, 1].
+        albedo: (V, 3) refined albedo, linear.
+        sights: one for each photo, whose weights sum to 1 at most; 255 of them at most.
         size: side T of the texture in px.
     """
     atlas = _atlas(model, size)
-    stacked = torch.cat([surface.screen[:, :2], surface.albedo, surface.shading, surface.confidence[:, None]], dim=1)
-    values = (stacked[atlas.corners] * atlas.bary[..., None]).sum(1)
-    xy, base, shading, confidence = values.split([2, 3, 3, 1], dim=1)
-    observed = linear_from_srgb(_sample_photo(photo, xy.numpy()))
-    detail = (observed / shading.clamp(min=MINIMUM_SHADING) - base) * confidence
+    base = _at_texels(atlas, albedo)
+    details = [_detail(atlas, sight, base) for sight in sights]
+    detail = torch.stack([colour * weight for colour, weight in details]).sum(0)
+    weights = torch.stack([weight[:, 0] for _, weight in details])
 
     def image(texel_values: Tensor) -> NDArray[np.float32]:
         full = torch.zeros(size * size, texel_values.shape[1])
@@ -130,19 +134,35 @@ def bake_texture(model: FaceModel, surface: SurfaceColours, photo: NDArray[np.fl
         return full.reshape(size, size, -1).numpy()
 
     base_image, detail_image = image(base), image(detail)
-    confidence_image = np.ascontiguousarray(image(confidence)[..., 0])
+    confidence_image = np.ascontiguousarray(image(weights.sum(0)[:, None])[..., 0])
     mirrored, mirrored_confidence = (
         _remapped(x, atlas.mirror_map, cv2.BORDER_CONSTANT) for x in (detail_image, confidence_image)
     )
-    hidden = (1 - confidence_image)[..., None]
-    albedo = torch.from_numpy(base_image + detail_image + hidden * mirrored)
-    rgb = srgb_from_linear(albedo.clamp(0, 1))
+    hidden = (1 - confidence_image)[..., None].clip(0)
+    linear = torch.from_numpy(base_image + detail_image + hidden * mirrored)
+    rgb = srgb_from_linear(linear.clamp(0, 1))
     filled = atlas.texels.face >= 0
     none, seen, flipped, inferred = range(len(TEXEL_SOURCES))
     source = np.where(confidence_image > 0.5, seen, np.where(mirrored_confidence > 0.5, flipped, inferred))
     source = np.where(filled.numpy(), source, none).astype(np.uint8)
+    best = image((weights.argmax(0) + 1.0)[:, None])[..., 0]
+    there = cv2.remap(best, *_planes(atlas.mirror_map), cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    photo = np.select([source == seen, source == flipped], [best, there], 0).astype(np.uint8)
     padded = pad_texture(rgb, filled, _GUTTER_PX)
-    return Texture(padded.numpy(), source, confidence_image)
+    return Texture(padded.numpy(), source, photo, confidence_image)
+
+
+def _at_texels(atlas: _Atlas, values: Tensor) -> Tensor:
+    """(N, C) of values (V, C) at the texels that carry surface."""
+    return (values[atlas.corners] * atlas.bary[..., None]).sum(1)
+
+
+def _detail(atlas: _Atlas, sight: Sight, base: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 3) what one photo adds to the vertices' own albedo `base` (N, 3), and (N, 1) how far it counts."""
+    stacked = torch.cat([sight.screen[:, :2], sight.shading, sight.weight[:, None]], dim=1)
+    xy, shading, weight = _at_texels(atlas, stacked).split([2, 3, 1], dim=1)
+    observed = linear_from_srgb(_sample_photo(sight.photo, xy.numpy()))
+    return observed / shading.clamp(min=MINIMUM_SHADING) - base, weight
 
 
 def _sample_photo(photo: NDArray[np.float32], xy: NDArray[np.float32]) -> Tensor:
@@ -169,5 +189,9 @@ def _sample_photo(photo: NDArray[np.float32], xy: NDArray[np.float32]) -> Tensor
 
 def _remapped(image: NDArray[np.float32], where: NDArray[np.float32], border: int) -> NDArray[np.float32]:
     """Bilinear samples of an image at OpenCV px (centres at whole numbers) `where` (H, W, 2)."""
-    x, y = np.ascontiguousarray(where[..., 0]), np.ascontiguousarray(where[..., 1])
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=border), np.float32)
+    return np.asarray(cv2.remap(image, *_planes(where), cv2.INTER_LINEAR, borderMode=border), np.float32)
+
+
+def _planes(where: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The x and the y of `where` (H, W, 2), each contiguous."""
+    return np.ascontiguousarray(where[..., 0]), np.ascontiguousarray(where[..., 1])

@@ -43,7 +43,10 @@ _RECORD_KEYS = (
     "lighting",
     "crop_from_photo",
     "texel_source",
+    "texel_photo",
 )
+_SINCE_SEVERAL_PHOTOS = ("texel_photo",)
+"""Keys that older files lack; the record has a default for them."""
 _METADATA = ("timings", "figures", "provenance")
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
 
@@ -103,7 +106,9 @@ def _record(arrays: dict[str, np.ndarray]) -> Reconstruction:
         texture=arrays["texture"].astype(np.float32) / 255,
         **{name: arrays[key] for name, key in _MESH_KEYS.items()},
     )
-    fields: dict[str, Any] = {key: arrays[key] for key in _RECORD_KEYS}
+    fields: dict[str, Any] = {
+        key: arrays[key] for key in _RECORD_KEYS if key in arrays or key not in _SINCE_SEVERAL_PHOTOS
+    }
     fields.update((name, metadata[name]) for name in _METADATA)
     names = tuple(str(name) for name in arrays["expression_names"])
     return Reconstruction(mesh=mesh, expression_names=names, **fields)

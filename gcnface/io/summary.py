@@ -38,6 +38,7 @@ def summary(reconstruction: Reconstruction, *, name: str, files: list[str]) -> d
             "texture_px": len(mesh.texture),
             "visible_vertices": int(reconstruction.visible.sum()),
             "texels": texel_shares(reconstruction.texel_source),
+            **_photo_shares(reconstruction),
         },
         "expression": _expression(reconstruction),
         "files": files,
@@ -49,6 +50,17 @@ def texel_shares(texel_source: np.ndarray) -> dict[str, float]:
     counts = np.bincount(texel_source.ravel(), minlength=len(TEXEL_SOURCES))[1 : len(TEXEL_SOURCES)]
     total = max(int(counts.sum()), 1)
     return {source: round(int(count) / total, 4) for source, count in zip(TEXEL_SOURCES[1:], counts, strict=True)}
+
+
+def _photo_shares(reconstruction: Reconstruction) -> dict[str, dict[str, float]]:
+    """Share of the surface's texels by the photo they come from, where there are several."""
+    photos = reconstruction.provenance.get("photos")
+    if not photos:
+        return {}
+    assert reconstruction.texel_photo is not None
+    on_surface = max(int((reconstruction.texel_source > 0).sum()), 1)
+    counts = np.bincount(reconstruction.texel_photo.ravel(), minlength=len(photos) + 1)[1:]
+    return {"photos": {f"{k}: {name}": round(int(counts[k - 1]) / on_surface, 4) for k, name in enumerate(photos, 1)}}
 
 
 def _number(value: float) -> float | None:

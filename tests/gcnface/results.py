@@ -26,6 +26,7 @@ ARRAYS = (
     "lighting",
     "crop_from_photo",
     "texel_source",
+    "texel_photo",
 )
 
 
@@ -85,6 +86,7 @@ def make_reconstruction(photo: bool = True) -> Reconstruction:
         lighting=ambient_lighting(torch.ones(3))[0].numpy(),
         crop_from_photo=np.eye(3),
         texel_source=rng.integers(0, 4, (TEXTURE, TEXTURE)),
+        texel_photo=rng.integers(0, 3, (TEXTURE, TEXTURE)),
         expression_names=("jawOpen", "smileLeft", "smileRight"),
         timings={"detect": 0.25, "fit": 1.5},
         figures={"psnr": 31.5, "broken": float("nan")},

@@ -7,7 +7,7 @@ import torch
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from gcnface.reconstruction import TEXEL_SOURCES
-from gcnface.texture import SurfaceColours, bake_texture
+from gcnface.texture import Sight, bake_texture
 from render.color import linear_from_srgb, srgb_from_linear
 
 SIZE = 256
@@ -43,8 +43,12 @@ def flat(model, value):
     return torch.full((len(model.mean), 3), value)
 
 
-def surface(model, screen, confidence, albedo=0.3, shading=0.5):
-    return SurfaceColours(screen, flat(model, albedo), flat(model, shading), confidence)
+def sight(model, screen, weight, photo, shading=0.5):
+    return Sight(photo, screen, flat(model, shading), weight)
+
+
+def bake(model, screen, weight, photo, size=SIZE):
+    return bake_texture(model, flat(model, 0.3), [sight(model, screen, weight, photo)], size)
 
 
 def waves():
@@ -60,7 +64,7 @@ def at(texture, px):
 
 def test_flat_photo_gives_its_albedo(model, screen):
     photo = np.full((224, 224, 3), 0.4, np.float32)
-    texture = bake_texture(model, surface(model, screen, torch.ones(len(screen))), photo, SIZE)
+    texture = bake(model, screen, torch.ones(len(screen)), photo)
     expected = float(srgb_from_linear(linear_from_srgb(torch.tensor(0.4)) / 0.5))
     assert texture.rgb.shape == (SIZE, SIZE, 3)
     assert texture.rgb.dtype == np.float32
@@ -68,7 +72,7 @@ def test_flat_photo_gives_its_albedo(model, screen):
 
 
 def test_unseen_surface_keeps_the_albedo_it_was_given(model, screen):
-    texture = bake_texture(model, surface(model, screen, torch.zeros(len(screen))), waves(), SIZE)
+    texture = bake(model, screen, torch.zeros(len(screen)), waves())
     expected = float(srgb_from_linear(torch.tensor(0.3)))
     np.testing.assert_allclose(texture.rgb[texture.source == INFERRED], expected, atol=1e-5)
     assert set(np.unique(texture.source)) == {EMPTY, INFERRED}
@@ -76,7 +80,7 @@ def test_unseen_surface_keeps_the_albedo_it_was_given(model, screen):
 
 
 def test_seen_detail_is_the_photo_at_the_texel(model, screen, place):
-    texture = bake_texture(model, surface(model, screen, torch.ones(len(screen))), waves(), SIZE)
+    texture = bake(model, screen, torch.ones(len(screen)), waves())
     chosen, own, _ = place
     x, y = screen[chosen, 0].numpy(), screen[chosen, 1].numpy()
     photo = torch.from_numpy(0.45 + 0.1 * np.sin(2 * np.pi * x / 24) * np.sin(2 * np.pi * y / 24))
@@ -86,7 +90,7 @@ def test_seen_detail_is_the_photo_at_the_texel(model, screen, place):
 
 def test_detail_of_the_seen_half_lands_on_the_other(model, screen, place):
     half = torch.from_numpy((model.mean[:, 0] > 3).astype(np.float32))
-    texture = bake_texture(model, surface(model, screen, half), waves(), SIZE)
+    texture = bake(model, screen, half, waves())
     chosen, own, other = place
     here, there = at(texture.rgb, own)[:, 0], at(texture.rgb, other)[:, 0]
     assert here.std() > 0.03
@@ -98,14 +102,14 @@ def test_detail_of_the_seen_half_lands_on_the_other(model, screen, place):
 
 def test_detail_of_the_other_half_lands_on_this_one(model, screen, place):
     half = torch.from_numpy((model.mean[:, 0] < -3).astype(np.float32))
-    texture = bake_texture(model, surface(model, screen, half), waves(), SIZE)
+    texture = bake(model, screen, half, waves())
     _, own, other = place
     assert (at(texture.source, own) == MIRRORED).mean() > 0.97
     assert np.corrcoef(at(texture.rgb, own)[:, 0], at(texture.rgb, other)[:, 0])[0, 1] > 0.95
 
 
 def test_every_texel_of_the_chart_has_a_source(model, screen, place):
-    texture = bake_texture(model, surface(model, screen, torch.ones(len(screen))), waves(), SIZE)
+    texture = bake(model, screen, torch.ones(len(screen)), waves())
     filled = texture.source != EMPTY
     assert 0.5 < filled.mean() < 1
     assert set(np.unique(texture.source)) == {EMPTY, SEEN}
@@ -118,7 +122,7 @@ def test_a_finer_photo_is_averaged_not_aliased(model, screen, place):
     y, x = np.mgrid[:3584, :3584]
     photo = np.repeat(np.where((x + y) % 2, np.float32(0.6), np.float32(0.2))[..., None], 3, 2)
     scaled = screen * torch.tensor([16.0, 16.0, 1.0])
-    texture = bake_texture(model, surface(model, scaled, torch.ones(len(screen))), photo, SIZE)
+    texture = bake(model, scaled, torch.ones(len(screen)), photo)
     values = at(texture.rgb, place[1])
     expected = float(srgb_from_linear(linear_from_srgb(torch.tensor(0.4)) / 0.5))
     np.testing.assert_allclose(values, expected, atol=0.03)
@@ -127,8 +131,32 @@ def test_a_finer_photo_is_averaged_not_aliased(model, screen, place):
 def test_arguments_are_not_written_to(model, screen):
     photo = waves()
     photo.flags.writeable = False
-    colours = surface(model, screen, torch.ones(len(screen)))
-    before = [tensor.clone() for tensor in (colours.screen, colours.albedo, colours.shading, colours.confidence)]
-    bake_texture(model, colours, photo, 64)
-    after = (colours.screen, colours.albedo, colours.shading, colours.confidence)
+    seen, albedo = sight(model, screen, torch.ones(len(screen)), photo), flat(model, 0.3)
+    before = [tensor.clone() for tensor in (seen.screen, seen.shading, seen.weight, albedo)]
+    bake_texture(model, albedo, [seen], 64)
+    after = (seen.screen, seen.shading, seen.weight, albedo)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_two_photos_each_give_what_they_show(model, screen, place):
+    """The viewer's right from a light photo, the left from a dark one; texels say which."""
+    right = torch.from_numpy((model.mean[:, 0] > 0).astype(np.float32))
+    photos = [np.full((224, 224, 3), value, np.float32) for value in (0.6, 0.3)]
+    sights = [sight(model, screen, weight, photo) for weight, photo in zip((right, 1 - right), photos, strict=True)]
+    texture = bake_texture(model, flat(model, 0.3), sights, SIZE)
+    _, own, other = place
+    for px, photo, value in ((own, 1, 0.6), (other, 2, 0.3)):
+        expected = float(srgb_from_linear(linear_from_srgb(torch.tensor(value)) / 0.5))
+        np.testing.assert_allclose(at(texture.rgb, px), expected, atol=2e-3)
+        assert (at(texture.photo, px) == photo).mean() > 0.97
+    np.testing.assert_array_equal(texture.photo > 0, texture.source == SEEN)
+
+
+def test_mirrored_texels_name_the_photo_they_are_mirrored_from(model, screen, place):
+    right = torch.from_numpy((model.mean[:, 0] > 3).astype(np.float32))
+    sights = [sight(model, screen, weight, waves()) for weight in (0 * right, right)]
+    texture = bake_texture(model, flat(model, 0.3), sights, SIZE)
+    _, own, other = place
+    assert (at(texture.photo, own) == 2).mean() > 0.97
+    assert (at(texture.photo, other) == 2).mean() > 0.97
+    assert (texture.photo[texture.source == INFERRED] == 0).all()
