@@ -27,6 +27,7 @@ from coarse.spatial_transformer.transformer import VISIBILITIES, FlattenedTextur
 from gcnface.alignment import CROP_SIDE_PX  # noqa: E402
 from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
+from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 
 PAIRS = ("flip", "person")
@@ -40,6 +41,9 @@ class StnTraining:
     """Folder of prepared faces."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/stn")))
     """Where and how long to train."""
+    heads: Path | None = None
+    """Folder of rendered heads, which show profiles as photographs seldom do; of them too the 2D landmarks alone are
+    used. None trains on the photographs alone, as published."""
     backbone: str = "light"
     """"light" (ships), "resnet50" or "vgg16" (as published, without its weights)."""
     identity: int = 40
@@ -79,8 +83,27 @@ class StnTraining:
         ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {sorted(known)}")
+        if self.heads is not None and self.pairs == "person":
+            raise ValueError('heads are given and pairs is "person"; rendered heads go with pairs "flip" alone')
         if not 0 <= self.paired <= self.batch_size:
             raise ValueError(f"paired is {self.paired}; it must lie between 0 and batch_size {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class Views:
+    """Crops of which the first and the last `pairs` show the same faces twice, in the same order.
+
+    Attributes:
+        image: (N, 3, 224, 224) sRGB.
+        landmarks: (N, 468, 2) crop px.
+        skin: (N, 224, 224) in [0, 1].
+        pairs: how many pairs there are.
+    """
+
+    image: Tensor
+    landmarks: Tensor
+    skin: Tensor
+    pairs: int
 
 
 class StnModule(TrainingModule):
@@ -102,12 +125,13 @@ class StnModule(TrainingModule):
 
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""
-        by_person = self.settings.pairs == "person"
-        pairs = batch if by_person else with_mirror_images(batch, self.mirror, self.settings.paired)
-        count = len(batch.image) // 2 if by_person else len(pairs.image) - len(batch.image)
-        raw = self.network(pairs.image.contiguous(memory_format=torch.channels_last))
+        if self.settings.pairs == "person":
+            views = Views(batch.image, batch.landmarks, batch.skin, len(batch.image) // 2)
+        else:
+            views = with_mirror_images(batch, self.mirror, self.settings.paired)
+        raw = self.network(views.image.contiguous(memory_format=torch.channels_last))
         with torch.autocast(raw.device.type, enabled=False):
-            terms = self._terms(self.layout.decode(raw.float()), pairs, count)
+            terms = self._terms(self.layout.decode(raw.float()), views)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total.detach(), prog_bar=True)
@@ -129,23 +153,23 @@ class StnModule(TrainingModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps, pct_start=0.15)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _terms(self, theta: Theta, pairs: CropBatch, count: int) -> dict[str, Tensor]:
-        """The weighted losses; the first `count` photos are partners of the last ones."""
+    def _terms(self, theta: Theta, views: Views) -> dict[str, Tensor]:
+        """The weighted losses."""
         s, w = self.settings, self.settings.weights
         points = self.transformer.landmarks(theta)
-        flat = self.transformer(torch.cat([pairs.image, pairs.skin[:, None]], dim=1), theta)
+        flat = self.transformer(torch.cat([views.image, views.skin[:, None]], dim=1), theta)
         visible = self.select(self.transformer.landmark_visibility(flat.mask)[..., None])[..., 0]
         landmarks = losses.landmark_loss(
-            self.select(points), self.select(pairs.landmarks), visible if s.own_visibility else None
+            self.select(points), self.select(views.landmarks), visible if s.own_visibility else None
         )
         terms = {
             "landmarks": w.landmarks * landmarks,
             "prior": w.prior * losses.prior_loss(theta.alpha),
             "range": w.expression_range * losses.range_loss(theta.expression),
-            **self._texture_terms(flat, count),
+            **self._texture_terms(flat, views.pairs),
         }
         if s.landmark_distance:
-            terms["distance"] = s.landmark_distance * landmark_distance_loss(points, pairs.landmarks)
+            terms["distance"] = s.landmark_distance * landmark_distance_loss(points, views.landmarks)
         return terms
 
     def _texture_terms(self, flat: FlattenedTexture, count: int) -> dict[str, Tensor]:
@@ -157,8 +181,8 @@ class StnModule(TrainingModule):
         return {"siamese": w.siamese * siamese, "symmetry": w.symmetry * losses.symmetry_loss(colours, mask)}
 
 
-def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> CropBatch:
-    """The batch of B, and behind it the mirror images of its first `count`.
+def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> Views:
+    """A batch of B, and behind it the mirror images of its first `count`.
 
     Args:
         batch: (B, ...).
@@ -167,11 +191,11 @@ def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> CropBatc
     """
     points = batch.landmarks[:count]
     flipped = torch.stack([CROP_SIDE_PX - points[..., 0], points[..., 1]], dim=-1)
-    return CropBatch(
+    return Views(
         image=torch.cat([batch.image, batch.image[:count].flip(3)]),
         landmarks=torch.cat([batch.landmarks, flipped[:, mirror]]),
         skin=torch.cat([batch.skin, batch.skin[:count].flip(2)]),
-        drawable=torch.cat([batch.drawable, batch.drawable[:count]]),
+        pairs=len(points),
     )
 
 
@@ -208,7 +232,8 @@ class PersonPairs(Dataset[tuple[Crop, Crop]]):
 def train_stn(settings: StnTraining) -> Path:
     """Train and write the weights; returns their path."""
     rows = load_prepared(settings.data)
-    learn = CropDataset(rows, ~rows.validation, augment=True)
+    heads = load_heads(settings.heads) if settings.heads is not None else None
+    learn = CropDataset(rows, ~rows.validation, augment=True, heads=heads)
     check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
     module = StnModule(settings)
     size = settings.batch_size
