@@ -88,8 +88,8 @@ class CoarseStage:
         model: the face model.
         regressor: crop to raw coefficients.
         fitting: settings of the fit to each photo; None leaves it out.
-        position_map: network whose dense points the fit uses; None fits without.
         device: where it runs.
+        position_map: network whose dense points the fit uses; None fits without.
     """
 
     def __init__(
@@ -97,8 +97,9 @@ class CoarseStage:
         model: FaceModel,
         regressor: CoefficientRegressor,
         fitting: PhotoFitting | None,
-        position_map: PositionMapNetwork | None = None,
         device: torch.device | str = "cpu",
+        *,
+        position_map: PositionMapNetwork | None = None,
     ) -> None:
         self.model, self.fitting = model, fitting
         self.morphable = MorphableModel(model).to(device)
