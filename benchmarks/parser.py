@@ -1,7 +1,7 @@
 """IoU of the face parser on validation people: `python -m benchmarks.parser [--help]`.
 
-Truths are label maps of teachers, not of people. The folder's own maps often miss an eye, a brow or the nose; with
-`--labels` the maps of `gcnface.building.parsing_teacher` are the truth instead.
+Truths are label maps of teachers, not of people. Those that come with the photographs often miss an eye, a brow or the
+nose; with `--labels` the maps of `gcnface.building.parsing_teacher` are the truth instead.
 """
 
 from __future__ import annotations
@@ -16,39 +16,27 @@ import torch
 from torch import Tensor
 
 from gcnface.parsing import PARSING_CLASSES, FaceParser, load_parser
+from gcnface.training.parser import ParserTrainingConfig, gather, training_samples
 from gcnface.training.parser_augment import centre_views
-from gcnface.training.parser_data import annotated_photos, is_validation, stored_crop
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 
 CROP_PX = 224
 BATCH = 16
 
 
-def crops_with_labels(faces: Path, labels: Path | None) -> list[tuple[Tensor, Tensor, bool]]:
-    """For each validation person's photo: image (3, 224, 224), labels (224, 224) int64, whether it is drawn."""
-    teacher = None if labels is None else np.load(labels, mmap_mode="r")
-    found = []
-    for row, sample in enumerate(annotated_photos(faces)):
-        if is_validation(sample.identity):
-            image, own = stored_crop(sample)
-            truth = own if teacher is None else np.array(teacher[row])
-            view = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-            centre, target = centre_views(view, torch.from_numpy(truth)[None], CROP_PX)
-            found.append((centre[0], target[0], sample.drawn))
-    return found
-
-
-def confusions(parser: FaceParser, faces: Path, labels: Path | None) -> dict[str, Tensor]:
-    """Confusion matrix (10, 10) over the real and over the drawn photographs."""
+def confusions(parser: FaceParser, data: Path, labels: Path | None) -> dict[str, Tensor]:
+    """Confusion matrix (10, 10) over the real and over the drawn photographs of held-out people."""
     counts = {
         name: torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.int64) for name in ("real", "drawn")
     }
-    samples = crops_with_labels(faces, labels)
-    for start in range(0, len(samples), BATCH):
-        images, truths, drawn = zip(*samples[start : start + BATCH], strict=True)
-        predicted = parser.parse(torch.stack(images)).argmax(1)
-        for answer, truth, is_drawn in zip(predicted, truths, drawn, strict=True):
-            counts["drawn" if is_drawn else "real"] += confusion_matrix(answer, truth)
+    faces = training_samples(ParserTrainingConfig(data=data, labels=labels))
+    rows = np.flatnonzero(faces.validation)
+    for start in range(0, len(rows), BATCH):
+        chosen = rows[start : start + BATCH]
+        images, truths = centre_views(*gather(faces, chosen), CROP_PX)
+        predicted = parser.parse(images).argmax(1)
+        for answer, truth, drawn in zip(predicted, truths, faces.drawn[chosen], strict=True):
+            counts["drawn" if drawn else "real"] += confusion_matrix(answer, truth)
     return counts
 
 
@@ -77,15 +65,15 @@ def main() -> None:
     """Command line."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument(
-        "--faces", type=Path, default=Path("../shared/faces"), help="folder of annotated photographs"
+        "--data", type=Path, default=Path("runs/faces"), help="faces of `gcnface prepare --parsing stored`"
     )
-    arguments.add_argument("--labels", type=Path, help="npy of better label maps, a row for each annotated photograph")
+    arguments.add_argument("--labels", type=Path, help="npy of better label maps, a row for each face")
     arguments.add_argument("--weights", type=Path, help="safetensors file (default: the shipped one)")
     arguments.add_argument("--threads", type=int, default=2)
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     parser = load_parser(options.weights)
-    print_table(confusions(parser, options.faces, options.labels))
+    print_table(confusions(parser, options.data, options.labels))
     print(f"{milliseconds_a_crop(parser):.1f} ms a crop, {options.threads} threads")
 
 

@@ -24,20 +24,21 @@ from numpy.typing import NDArray
 from benchmarks import measures
 from gcnface.io.images import read_photo
 from gcnface.pipeline import Reconstructor
+from gcnface.preparing.layouts import find_sources
+from gcnface.preparing.sources import Source
 from gcnface.reconstruction import Reconstruction
-from gcnface.training.parser_data import AnnotatedPhoto, annotated_photos, is_validation
 
 YAW_DEG = 30.0
 
 
 def measure(
-    face: Reconstruction, photo: NDArray[np.float32], sample: AnnotatedPhoto, truth: NDArray, sface: Path | None
+    face: Reconstruction, photo: NDArray[np.float32], sample: Source, truth: NDArray, sface: Path | None
 ) -> dict[str, float]:
     """All figures of one reconstruction."""
     hw = photo.shape[:2]
-    classes = cv2.imread(str(sample.parsing), cv2.IMREAD_GRAYSCALE)
+    classes = cv2.imread(str(sample.labels), cv2.IMREAD_GRAYSCALE)
     row = {"landmarks_percent": measures.landmark_error_percent(face, truth)}
-    target = measures.features(photo, sample.points5, sface)
+    target = measures.features(photo, sample.annotation.points5, sface)
     for name, colours in (("coarse", face.vertex_rgb_coarse), ("refined", face.vertex_rgb)):
         drawn = measures.draw(face, colours, hw)
         mask = drawn.mask & np.isin(classes, measures.FACE_CLASSES19)
@@ -45,16 +46,17 @@ def measure(
         pasted = np.where(drawn.mask[..., None], drawn.picture, photo)
         turned = measures.draw(face, colours, hw, YAW_DEG).picture
         points = measures.turned_points5(face, YAW_DEG)
-        for network, feature in measures.features(pasted, sample.points5, sface).items():
+        for network, feature in measures.features(pasted, sample.annotation.points5, sface).items():
             row[f"{network}_{name}"] = measures.cosine(feature, target[network])
         for network, feature in measures.features(turned, points, sface).items():
             row[f"{network}_{name}_yaw30"] = measures.cosine(feature, target[network])
     return row
 
 
-def chosen_samples(faces: Path, drawn: int) -> list[AnnotatedPhoto]:
+def chosen_samples(faces: Path, drawn: int) -> list[Source]:
     """Validation people: every real photo, and the first `drawn` drawn ones."""
-    held_out = [sample for sample in annotated_photos(faces) if is_validation(sample.identity)]
+    usable = (source for source in find_sources([str(faces)], "annotated", {}) if not source.dropped and source.labels)
+    held_out = [source for source in usable if source.validation]
     return [s for s in held_out if not s.drawn] + [s for s in held_out if s.drawn][:drawn]
 
 
@@ -136,15 +138,15 @@ def main() -> None:
     reconstructor = Reconstructor(fit=not args.no_fit, adapt=args.adapt)
     rows, tiles, failed, seconds = [], [], [], []
     for sample in samples:
-        photo = read_photo(sample.photo)
+        photo = read_photo(sample.file)
         start = time.perf_counter()
         found = reconstructor(photo)
         seconds.append(time.perf_counter() - start)
         if not found:
-            failed.append(sample.photo.name)
+            failed.append(sample.file.name)
             continue
-        row = measure(found[0], photo, sample, teacher[sample.photo.name], args.sface)
-        rows.append({"name": sample.photo.name, "real": not sample.drawn, **found[0].timings, **row})
+        row = measure(found[0], photo, sample, teacher[sample.file.name], args.sface)
+        rows.append({"name": sample.file.name, "real": not sample.drawn, **found[0].timings, **row})
         if args.sheet and len(tiles) < 30:
             tiles.append(tile(photo, found[0]))
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

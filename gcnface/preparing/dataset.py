@@ -123,7 +123,9 @@ def prepare(options: PrepareOptions) -> Report:
     _agree(options, settings)
     before, dropped = _so_far(options.output)
     dropped = [drop for drop in dropped if drop.reason != FAILED]
-    done = {drop.file for drop in dropped} | set(() if before is None else (before.files or ()))
+    done = {drop.file for drop in dropped}
+    if before is not None and before.files is not None:
+        done |= set(before.files.tolist())
     missing = [source for source in sources if str(source.file) not in done]
     parts = [missing[start : start + SHARD_FACES] for start in range(0, len(missing), SHARD_FACES)]
     paths = [shard_path(options.output, part) for part in parts]

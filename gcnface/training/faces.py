@@ -162,10 +162,3 @@ def _column(rows: list[dict[str, str]], name: str) -> NDArray[np.str_]:
 
 def _broken(folder: Path, what: str) -> GcnfaceError:
     return GcnfaceError(f"{folder}: {what}; delete the folder and run `gcnface prepare PHOTOS -o {folder}` again")
-
-
-def prepare_faces(folder: Path, cache: Path) -> PreparedFaces:
-    """The faces of an annotated folder, cut once into a cache; gives way to `load_prepared`."""
-    from gcnface.training.parser_data import prepare_samples
-
-    return prepare_samples(folder, cache)

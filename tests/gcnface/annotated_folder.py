@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from gcnface.alignment import TEMPLATE_POINTS5_PX, warp_points
+from gcnface.preparing.dataset import PrepareOptions, prepare
 
 PHOTO_PX = 240
 PHOTO_FROM_CROP = np.array([[0.8, 0, 30.0], [0, 0.8, 25.0], [0, 0, 1]])
@@ -64,3 +65,10 @@ def write_annotated_folder(folder):
         for name, identity in zip(names["photos"], PEOPLE, strict=True):
             writer.writerow({"file": name, "identity": identity, "source": "drawn", "licence": "CC0"})
     return folder
+
+
+def write_prepared_faces(folder, parsing="stored"):
+    """The same as a data set in `folder`, which is returned."""
+    annotated = write_annotated_folder(folder / "annotated")
+    prepare(PrepareOptions([str(annotated)], folder / "data", parsing=parsing, embed=False, min_face_px=1, quiet=True))
+    return folder / "data"

@@ -1,10 +1,13 @@
 """The parser's loss against its definition, and label maps that take the place of the folder's own."""
 
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional
 
+from gcnface.errors import GcnfaceError
 from gcnface.parsing import FaceParser
+from gcnface.training.faces import UNKNOWN, load_prepared
 from gcnface.training.parser import (
     CLASS_WEIGHTS,
     ParserTrainingConfig,
@@ -12,8 +15,7 @@ from gcnface.training.parser import (
     parsing_loss,
     training_samples,
 )
-from gcnface.training.parser_data import UNKNOWN, prepare_samples
-from tests.gcnface.annotated_folder import write_annotated_folder
+from tests.gcnface.annotated_folder import write_prepared_faces
 
 
 def test_cross_entropy_and_dice_as_defined():
@@ -47,13 +49,24 @@ def test_one_batch_is_learned_by_heart():
 
 
 def test_other_labels_are_learned_instead(tmp_path):
-    faces, cache, path = tmp_path / "faces", tmp_path / "cache", tmp_path / "labels.npy"
-    write_annotated_folder(faces)
-    own = prepare_samples(faces, cache)
+    data, path = write_prepared_faces(tmp_path), tmp_path / "labels.npy"
+    own = load_prepared(data)
     other = np.full(own.labels.shape, UNKNOWN, np.uint8)
     other[::2] = 3
     np.save(path, other)
-    config = ParserTrainingConfig(faces=faces, cache=cache, labels=path)
+    config = ParserTrainingConfig(data=data, labels=path)
     samples = training_samples(config)
     assert (samples.labels[0] == 3).all()
     assert set(TrainingBatches(samples, config).rows.tolist()) <= set(range(0, len(own), 2))
+
+
+def test_labels_of_other_faces_are_refused(tmp_path):
+    np.save(tmp_path / "labels.npy", np.zeros((2, 288, 288), np.uint8))
+    config = ParserTrainingConfig(data=write_prepared_faces(tmp_path), labels=tmp_path / "labels.npy")
+    with pytest.raises(GcnfaceError, match=r"labels\.npy: shape \(2, 288, 288\), expected \(7, 288, 288\)"):
+        training_samples(config)
+
+
+def test_the_parser_does_not_learn_from_itself(tmp_path):
+    with pytest.raises(GcnfaceError, match="drawn by the shipped parser"):
+        training_samples(ParserTrainingConfig(data=write_prepared_faces(tmp_path, "shipped")))

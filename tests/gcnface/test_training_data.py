@@ -1,6 +1,5 @@
 """What the trainings read: who is held out, what the teacher's classes become, that nothing comes apart on the way."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +8,13 @@ import torch
 
 from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX
 from gcnface.parsing import PARSING_CLASSES
+from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
+from gcnface.preparing.layouts import find_sources
 from gcnface.training.crops import Augmentation, CropBatch, CropDataset, mirror468
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, prepare_faces
+from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, UNKNOWN, is_validation, load_prepared
 from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views
-from gcnface.training.parser_data import (
-    CLASS_OF_TEACHER_CLASS,
-    UNKNOWN,
-    annotated_photos,
-    is_validation,
-    prepare_samples,
-)
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
-from tests.gcnface.annotated_folder import DRAWN, PEOPLE, write_annotated_folder
+from tests.gcnface.annotated_folder import DRAWN, PEOPLE, write_prepared_faces
 
 REAL_FACES = Path(__file__).parents[3] / "shared" / "faces"
 TEACHER_CLASSES = (
@@ -31,18 +25,8 @@ TEACHER_CLASSES = (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_annotated_folder(tmp_path_factory.mktemp("faces"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def faces(folder, cache):
-    return prepare_faces(folder, cache)
+def faces(tmp_path_factory):
+    return load_prepared(write_prepared_faces(tmp_path_factory.mktemp("faces")))
 
 
 def test_one_in_ten_is_held_out_by_name():
@@ -55,36 +39,13 @@ def test_classes_of_the_teacher():
     assert tuple(PARSING_CLASSES[index] for index in CLASS_OF_TEACHER_CLASS) == TEACHER_CLASSES
 
 
-def test_photographs_come_with_who_they_show(folder):
-    found = list(annotated_photos(folder))
-    assert [sample.identity for sample in found] == [*PEOPLE, *DRAWN]
-    assert [sample.drawn for sample in found] == [False] * len(PEOPLE) + [True] * len(DRAWN)
-    assert all(sample.photo.is_file() and sample.parsing.is_file() for sample in found)
-
-
-def test_a_photograph_without_a_label_map_is_left_out(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    (copy / "photos_parsing" / "p1.png").unlink()
-    assert [sample.photo.name for sample in annotated_photos(copy) if not sample.drawn] == [
-        "p0.png",
-        "p2.png",
-        "p3.png",
-    ]
-
-
-def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        prepare_samples(tmp_path / "nowhere", tmp_path / "cache")
-
-
-def test_samples_are_cut_once_and_kept(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    first = prepare_samples(copy, tmp_path / "cache")
-    shutil.rmtree(copy)
-    again = prepare_samples(copy, tmp_path / "cache")
-    assert len(again) == len(PEOPLE) + len(DRAWN)
-    np.testing.assert_array_equal(first.images, again.images)
-    assert again.validation.tolist() == [False, False, False, True, False, False, True]
+def test_faces_come_with_who_they_show(faces):
+    assert len(faces) == len(PEOPLE) + len(DRAWN)
+    assert faces.identities.tolist() == [*PEOPLE, *DRAWN]
+    assert faces.drawn.tolist() == [False] * len(PEOPLE) + [True] * len(DRAWN)
+    assert faces.validation.tolist() == [False, False, False, True, False, False, True]
+    assert all(Path(file).is_file() for file in faces.files)
+    assert faces.embeddings is None
 
 
 def test_labels_lie_over_the_image(faces):
@@ -231,10 +192,10 @@ def test_iou_in_closed_form():
 
 @pytest.mark.skipif(not REAL_FACES.is_dir(), reason="the folder of annotated photographs is not beside this checkout")
 def test_nobody_is_on_both_sides_of_the_real_split():
-    found = list(annotated_photos(REAL_FACES))
-    held_out = {sample.identity for sample in found if is_validation(sample.identity)}
+    found = [source for source in find_sources([str(REAL_FACES)], "annotated", {}) if not source.dropped]
+    held_out = {sample.identity for sample in found if sample.validation}
     training = {sample.identity for sample in found} - held_out
     assert held_out
     assert not held_out & training
-    share = sum(is_validation(sample.identity) for sample in found) / len(found)
+    share = sum(sample.validation for sample in found) / len(found)
     assert share == pytest.approx(0.1, abs=0.03)

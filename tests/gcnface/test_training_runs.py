@@ -19,7 +19,7 @@ from coarse.morphable import crop_camera, layout_of  # noqa: E402
 from coarse.regressor import load_regressor  # noqa: E402
 from gcnface.parsing import PARSING_CLASSES, load_parser  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
-from gcnface.training.faces import prepare_faces  # noqa: E402
+from gcnface.training.faces import UNKNOWN, load_prepared  # noqa: E402
 from gcnface.training.parser import (  # noqa: E402
     ParserTrainingConfig,
     TrainingBatches,
@@ -28,10 +28,9 @@ from gcnface.training.parser import (  # noqa: E402
     train_parser,
     training_samples,
 )
-from gcnface.training.faces import UNKNOWN  # noqa: E402
 from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor  # noqa: E402
 from gcnface.training.runs import RunSettings, plain  # noqa: E402
-from tests.gcnface.annotated_folder import write_annotated_folder  # noqa: E402
+from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -43,25 +42,20 @@ def _quiet():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_annotated_folder(tmp_path_factory.mktemp("faces"))
+def data(tmp_path_factory):
+    return write_prepared_faces(tmp_path_factory.mktemp("faces"))
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-def regressor_settings(folder, cache, output, **run):
+def regressor_settings(data, output, **run):
     settings = RunSettings(output=output, precision="32-true", threads=1, **run)
-    return RegressorTraining(faces=folder, cache=cache, run=settings, rendered=0, batch_size=4)
+    return RegressorTraining(data=data, run=settings, rendered=0, batch_size=4)
 
 
-def test_regressor_run_resumes_where_it_stopped(folder, cache, tmp_path):
-    settings = regressor_settings(folder, cache, tmp_path / "run", epochs=1)
+def test_regressor_run_resumes_where_it_stopped(data, tmp_path):
+    settings = regressor_settings(data, tmp_path / "run", epochs=1)
     weights = train_regressor(settings)
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 1
-    further = regressor_settings(folder, cache, tmp_path / "run", epochs=3)
+    further = regressor_settings(data, tmp_path / "run", epochs=3)
     assert train_regressor(further) == weights
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 3
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["lr_schedulers"][0]["total_steps"] == 3
@@ -71,11 +65,11 @@ def test_regressor_run_resumes_where_it_stopped(folder, cache, tmp_path):
     assert resolved["weights"]["landmarks"] == settings.weights.landmarks
 
 
-def test_regressor_learns_a_batch_by_heart(folder, cache, tmp_path):
+def test_regressor_learns_a_batch_by_heart(data, tmp_path):
     torch.manual_seed(0)
-    faces = prepare_faces(folder, cache)
+    faces = load_prepared(data)
     dataset = CropDataset(faces, faces.validation, augment=False)
-    module = RegressorModule(regressor_settings(folder, cache, tmp_path))
+    module = RegressorModule(regressor_settings(data, tmp_path))
     posed = module.model.layout.decode(0.5 * torch.randn(2, module.model.layout.total))
     points = crop_camera(2).project(module.model.landmarks_cam(posed))[..., :2]
     batch = replace(CropBatch.stack([dataset[0], dataset[1]]), landmarks=points)
@@ -103,12 +97,12 @@ def test_settings_become_plain_values():
     assert yaml.safe_load(yaml.safe_dump(settings)) == settings
 
 
-def parser_settings(folder, cache, **changes):
-    return ParserTrainingConfig(faces=folder, cache=cache, threads=1, batch_size=4, **changes)
+def parser_settings(data, **changes):
+    return ParserTrainingConfig(data=data, threads=1, batch_size=4, **changes)
 
 
-def test_parser_run_writes_weights_that_load(folder, cache, tmp_path):
-    settings = parser_settings(folder, cache, output=tmp_path / "run", steps=2)
+def test_parser_run_writes_weights_that_load(data, tmp_path):
+    settings = parser_settings(data, output=tmp_path / "run", steps=2)
     parser = load_parser(train_parser(settings))
     assert parser.parse(torch.rand(1, 3, 224, 224)).shape == (1, len(PARSING_CLASSES), 224, 224)
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -116,10 +110,10 @@ def test_parser_run_writes_weights_that_load(folder, cache, tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 2
 
 
-def test_parser_batches_hold_training_people_only(folder, cache):
-    samples = training_samples(parser_settings(folder, cache))
+def test_parser_batches_hold_training_people_only(data):
+    samples = training_samples(parser_settings(data))
     training, validation = (
-        kind(samples, parser_settings(folder, cache)) for kind in (TrainingBatches, ValidationBatches)
+        kind(samples, parser_settings(data)) for kind in (TrainingBatches, ValidationBatches)
     )
     assert not samples.validation[training.rows].any()
     assert samples.validation[validation.rows].all()
