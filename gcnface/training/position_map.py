@@ -43,6 +43,8 @@ class PositionMapTraining:
     """Where and how long to train."""
     network: str = "light"
     """"light" (ships) or "prnet" (as published)."""
+    side: int = 256
+    """Texels a side of the maps in training; the light network's own are 128 and enlarged when it is used."""
     batch_size: int = 16
     """Windows a step."""
     learning_rate: float = 1e-3
@@ -65,7 +67,7 @@ class PositionMapModule(TrainingModule):
         self.settings = settings
         model = load_face_model()
         self.model = MorphableModel(model)
-        self.layout = PositionMapLayout(model)
+        self.layout = PositionMapLayout(model, settings.side)
         self.network = make_position_map_network(self.layout, settings.network)
 
     def training_step(self, batch: WindowBatch, index: int) -> Tensor:
