@@ -43,8 +43,8 @@ class UvGrid(nn.Module):
     """Values at the vertices of a face model, resampled at the S x S texel centres of its face chart.
 
     Barycentric weights inside the chart's faces (the paper's section 4, "sampling"). A texel that no face covers takes
-    the nearest covered one's point and is not in `mask`. Row 0 is v = 1, the mirror plane u = 1/2 the middle column's
-    edge: mirroring the face flips the grid.
+    the nearest covered one's point and is not in `mask`. Row 0 is v = 1; the mirror plane u = 1/2 lies between the two
+    middle columns: mirroring the face flips the grid.
 
     Args:
         model: the face model.
@@ -68,18 +68,24 @@ class UvGrid(nn.Module):
         self.side = side
         faces = torch.from_numpy(model.faces[model.chart_faces].astype(np.int64))
         texels = texel_map(torch.from_numpy(np.nan_to_num(model.chart_uv, nan=-1.0)), faces, side)
-        covered = texels.mask.numpy()
-        rows, columns = distance_transform_edt(~covered, return_distances=False, return_indices=True)
+        covered = texels.mask & texels.mask.flip(1)
+        rows, columns = _nearest(covered[:, : side // 2].numpy())
+        rows, columns = np.hstack([rows, rows[:, ::-1]]), np.hstack([columns, side - 1 - columns[:, ::-1]])
         face, weight = texels.face[rows, columns], texels.bary[rows, columns]
         self.register_buffer("vertex", faces[face].view(-1, 3), persistent=False)
         self.register_buffer("weight", weight.reshape(-1, 3), persistent=False)
-        self.register_buffer("mask", texels.mask, persistent=False)
+        self.register_buffer("mask", covered, persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
         """Values (B, V, C) at the vertices to (B, S * S, C) at the texels."""
         batch, _, channels = values.shape
         corners = values.index_select(1, self.vertex.flatten()).view(batch, -1, 3, channels)
         return (corners * self.weight.to(values)[..., None]).sum(2)
+
+
+def _nearest(covered: np.ndarray) -> np.ndarray:
+    """(2, H, W) row and column of the nearest covered place of an (H, W) map."""
+    return distance_transform_edt(~covered, return_distances=False, return_indices=True)
 
 
 def shape_basis(model: FaceModel, identity: int, expression: int) -> Tensor:
