@@ -104,8 +104,10 @@ def test_painted_face_comes_back_flat(model, careful, theta):
     assert error.quantile(0.9) < 0.002
     assert (error > 0.02).float().mean() < 0.08, "more than the rims of face, eyes and lips"
     blind = SpatialTransformer(model, SIDE, identity=IDENTITY, expression=EXPRESSION)(drawn, theta)
-    wrong = (blind.texture - torch.stack([u, v])).abs().amax(1) > 0.1
-    assert (wrong & blind.mask & ~flat.mask).sum() > (wrong & flat.mask).sum()
+    behind = blind.mask & ~flat.mask
+    wrong = (blind.texture - torch.stack([u, v])).abs().amax(1)[behind] > 0.02
+    assert len(wrong) > 40
+    assert wrong.float().mean() > 0.5, "what normals alone take for visible is mostly another part of the face"
 
 
 @pytest.mark.parametrize("visibility", ["transformer", "careful"])
