@@ -38,6 +38,44 @@ def test_embedding_is_free_of_folds_and_mirrored(holes):
     np.testing.assert_allclose(uv[used].max(0), 1.0, atol=1e-12)
 
 
+def test_rim_lies_on_the_square_and_the_rest_inside():
+    vertices, faces, mirror = bowl()
+    faces = faces[chart_faces(faces, np.arange(len(faces)))]
+    uv = tutte_chart(vertices, faces, mirror)
+    rim = boundary_loops(faces)[0]
+    depth = np.minimum(uv, 1 - uv).min(1)
+    np.testing.assert_allclose(depth[rim], 0.0, atol=1e-12)
+    assert depth[np.setdiff1d(np.unique(faces), rim)].min() > 1e-4
+    # The rim goes round once: its polygon has the square's area but for the corners it cuts.
+    a, b = uv[rim], uv[np.roll(rim, -1)]
+    assert abs(np.sum(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2) == pytest.approx(1.0, abs=0.02)
+
+
+def test_no_point_of_the_square_belongs_to_two_faces():
+    vertices, faces, mirror = bowl()
+    faces = faces[chart_faces(faces, np.arange(len(faces)))]
+    uv = tutte_chart(vertices, faces, mirror)
+    a, b, c = (uv[faces[:, corner]] for corner in range(3))
+    signed = ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) / 2
+    assert (signed > 0).all(), "all faces run the same way round as on the surface"
+    rim = uv[boundary_loops(faces)[0]]
+    after = np.roll(rim, -1, axis=0)
+    polygon = abs(np.sum(rim[:, 0] * after[:, 1] - rim[:, 1] * after[:, 0])) / 2
+    assert signed.sum() == pytest.approx(polygon, rel=1e-9)
+
+
+def test_mirror_plane_is_the_middle_of_the_square():
+    vertices, faces, mirror = bowl()
+    faces = faces[chart_faces(faces, np.arange(len(faces)))]
+    uv = tutte_chart(vertices, faces, mirror)
+    used = np.unique(faces)
+    middle = used[mirror[used] == used]
+    assert len(middle) > 5
+    np.testing.assert_allclose(uv[middle, 0], 0.5, atol=1e-12)
+    sides = np.setdiff1d(used, middle)
+    assert (np.sign(uv[sides, 0] - 0.5) == np.sign(vertices[sides, 0])).all()
+
+
 def test_axes_of_the_chart():
     vertices, faces, mirror = bowl()
     faces = faces[chart_faces(faces, np.arange(len(faces)))]
