@@ -20,7 +20,8 @@ from render.rasterize import rasterize
 from render.sampling import sample_image
 from render.visibility import depth_buffer
 
-_STEP_PX = 2
+_STEP_PX, _OFFSET_PX = 2, 0.3
+"""The sheet's grid; its lines avoid pixel centres, which on an edge would belong to no triangle."""
 _FALL_MM_PER_PX = 0.6
 _PIT_PX = (21, 21)
 """Pits smaller than this (an open mouth, the corner of an eye) are closed: the photo shows no sheet inside them."""
@@ -56,7 +57,7 @@ def sheet(network: MorphableModel, fit: Coefficients, side_px: int) -> tuple[Ten
     filled = depth[tuple(nearest)] + _FALL_MM_PER_PX * distance
     filled = np.minimum(filled, float(fit.translation[0, 2]) + _DEEPEST_MM)
     filled = np.where(outside, gaussian_filter(filled, 3.0), depth)
-    ticks = torch.arange(0.5, side_px, _STEP_PX)
+    ticks = torch.arange(_OFFSET_PX, side_px, _STEP_PX)
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
     xy = torch.stack([x.flatten(), y.flatten()], dim=1)
     z = sample_image(torch.from_numpy(filled)[None, None].float(), xy[None])[0]

@@ -1,0 +1,120 @@
+"""Windows of known faces: the true map follows the picture through every change."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from coarse.face_model import load_face_model
+from coarse.position_map import WINDOW_PX, PositionMapLayout, window_camera
+from coarse.position_network import PositionMapConfig, PositionMapNetwork
+from gcnface.training.augment import Augmentation, middle_window
+from gcnface.training.faces import CANVAS_PX
+from gcnface.training.position_map import PositionMapModule, PositionMapTraining, head_yaw_deg
+from gcnface.training.windows import KnownFaces, WindowBatch, WindowDataset
+
+NOSE_TIP = 4
+MOVED_ONLY = Augmentation(angle_rad=0.8, scale=0.2, colour=0, grey=0, blur=0, jpeg=0, occluder=0, small=0)
+
+
+@pytest.fixture(scope="module")
+def module():
+    return PositionMapModule(PositionMapTraining(side=64))
+
+
+@pytest.fixture(scope="module")
+def known(module):
+    """Four posed faces; each canvas is black but for a white square at the nose tip."""
+    model, generator = module.model, torch.Generator().manual_seed(0)
+    raw = torch.zeros(4, model.layout.total)
+    raw[:, : model.layout.identity] = 0.5 * torch.randn(4, model.layout.identity, generator=generator)
+    c = model.layout.decode(raw)
+    rotation = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.6, 0.0], [0.0, -1.2, 0.1], [0.2, 0.3, -0.1]])
+    canvas_from_window = torch.from_numpy(middle_window(WINDOW_PX, CANVAS_PX)).float()
+    camera = window_camera().transformed(canvas_from_window, (CANVAS_PX, CANVAS_PX))
+    posed = type(c)(c.identity, c.expression, c.albedo, rotation, c.translation, c.lighting)
+    tips = camera.project(model.landmarks_cam(posed))[:, NOSE_TIP, :2].numpy()
+    canvases = np.zeros((4, CANVAS_PX, CANVAS_PX, 3), np.uint8)
+    for canvas, (x, y) in zip(canvases, tips, strict=True):
+        canvas[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = 255
+    arrays = (np.array(a) for a in (posed.identity, posed.expression, posed.rotation, posed.translation))
+    return KnownFaces(canvases, *arrays, camera.px_from_cam.repeat(4, 1, 1).numpy(), np.arange(4))
+
+
+def batches(known, count, *, augment):
+    torch.manual_seed(5)
+    data = WindowDataset(known, augment=augment, settings=MOVED_ONLY)
+    return [WindowBatch.stack([data[i] for i in range(len(data))]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_the_map_follows_the_picture(module, known, augment):
+    mirrored = set()
+    for batch in batches(known, 6 if augment else 1, augment=augment):
+        tips = module.layout.landmarks468(module.true_maps(batch))[:, NOSE_TIP, :2]
+        for image, tip, flip in zip(batch.image, tips, batch.mirrored, strict=True):
+            y, x = (image[0] > 0.4).nonzero().float().mean(0) + 0.5
+            assert abs(x - tip[0]) < 2.5
+            assert abs(y - tip[1]) < 2.5
+            mirrored.add(bool(flip))
+    assert mirrored == ({True, False} if augment else {False})
+
+
+def test_mirrored_windows_have_mirrored_maps(module, known):
+    (plain,) = batches(known, 1, augment=False)
+    flip = torch.tensor([[-1.0, 0, WINDOW_PX], [0, 1, 0], [0, 0, 1]])
+    mirrored = replace(plain, image=plain.image.flip(3), px_from_cam=flip @ plain.px_from_cam)
+    maps, other = module.true_maps(plain), module.true_maps(mirrored)
+    assert mirrored.mirrored.all()
+    assert torch.allclose(other[:, 0], WINDOW_PX - maps[:, 0].flip(2), atol=1e-3)
+    assert torch.allclose(other[:, 1:], maps[:, 1:].flip(3), atol=1e-3)
+
+
+def test_depth_is_in_the_pictures_scale(module, known):
+    (plain,) = batches(known, 1, augment=False)
+    double = torch.diag(torch.tensor([2.0, 2.0, 1.0]))
+    larger = replace(plain, px_from_cam=double @ plain.px_from_cam)
+    assert torch.allclose(module.true_maps(larger), 2 * module.true_maps(plain), atol=1e-2)
+
+
+def test_the_truth_has_no_error(module, known):
+    (plain,) = batches(known, 1, augment=False)
+    maps = module.true_maps(plain)
+    assert module.dense_percent(maps, maps).max() == 0
+    shifted = maps + torch.tensor([3.0, 0.0, 50.0])[:, None, None]
+    points = module.layout.vertices(maps)[..., :2]
+    side = (points.amax(1) - points.amin(1)).prod(1).sqrt()
+    assert torch.allclose(module.dense_percent(shifted, maps), 300 / side, rtol=1e-3)
+
+
+def test_yaw_is_positive_to_the_viewers_right():
+    assert head_yaw_deg(torch.tensor([[0.0, 0.5, 0.0]])).item() == pytest.approx(28.648, abs=1e-3)
+
+
+def test_one_batch_is_learned(module, known):
+    """A narrow network, its mean face at first, comes closer to four faces with every few steps."""
+    torch.manual_seed(0)
+    network = PositionMapNetwork(module.layout, PositionMapConfig(8, (8, 16, 24, 32), (16, 16, 8, 8)))
+    (batch,) = batches(known, 1, augment=False)
+    truth = module.true_maps(batch)
+    image = batch.image + 0.1 * torch.rand_like(batch.image)
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-2)
+    errors = []
+    for _ in range(25):
+        loss = (network(image) - truth).abs().mean()
+        errors.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert errors[-1] < 0.6 * errors[0]
+
+
+def test_layouts_of_any_side_agree(module):
+    finer = PositionMapLayout(load_face_model(), 128)
+    assert torch.allclose(finer.template.mean((1, 2)), module.layout.template.mean((1, 2)), atol=0.5)
+
+
+def test_unknown_network_is_refused():
+    with pytest.raises(ValueError, match="prnet"):
+        PositionMapTraining(network="unet")
