@@ -40,6 +40,10 @@ the chart squeezes into a texel, and its border."""
 FRAME_MARGIN_PX = 128
 """Hiding is judged this far beyond the window too: what the frame cuts off still hides and is still hidden."""
 
+GRAZING_COSINE = 0.12
+"""Cosine between normal and line of sight below which a texel's colour is not to be trusted: misplaced by half a pixel
+it is that of what lies behind the outline."""
+
 SUPERSAMPLE = 2
 """Depth samples a pixel, each way: the dense points lie closer than a pixel in the eyes' corners."""
 
@@ -192,7 +196,7 @@ class DenseReader(nn.Module):
     def texels_visible(
         self, vertices: Tensor, texels: TexelMap, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)
     ) -> Tensor:
-        """Which texels of a texture the camera sees.
+        """Which texels of a texture the camera sees, and not at a grazing angle (`GRAZING_COSINE`).
 
         Args:
             vertices: (B, Nc, 3) window px.
@@ -207,7 +211,7 @@ class DenseReader(nn.Module):
         tolerance = (screen[..., 2].amax(1) - screen[..., 2].amin(1)) * DEFAULT_TOLERANCE
         points = torch.stack([bake(one, self.faces, texels).flatten(0, 1) for one in screen])
         seen = point_visibility(points, depth, frame, tolerance_mm=tolerance).view(len(screen), *texels.face.shape)
-        towards = face_normals(screen, self.faces)[..., 2] < 0
+        towards = face_normals(screen, self.faces)[..., 2] < -GRAZING_COSINE
         return seen & towards[:, texels.face.clamp(min=0)] & texels.mask
 
     def texels(self, size: int) -> TexelMap:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from gcnface.version import __version__
 
 if TYPE_CHECKING:
+    from gcnface.aligned_face import AlignedFace
     from gcnface.api import load, reconstruct
+    from gcnface.dense import DenseAligner, align
     from gcnface.errors import GcnfaceError, NoFaceError, OutputError, PhotoError
     from gcnface.io.images import read_photo
     from gcnface.mesh import TexturedMesh
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from gcnface.reconstruction import Reconstruction
 
 _HOME = {
+    "AlignedFace": "gcnface.aligned_face",
+    "DenseAligner": "gcnface.dense",
     "GcnfaceError": "gcnface.errors",
     "NoFaceError": "gcnface.errors",
     "OutputError": "gcnface.errors",
@@ -31,12 +35,15 @@ _HOME = {
     "Reconstruction": "gcnface.reconstruction",
     "Reconstructor": "gcnface.pipeline",
     "TexturedMesh": "gcnface.mesh",
+    "align": "gcnface.dense",
     "load": "gcnface.api",
     "read_photo": "gcnface.io.images",
     "reconstruct": "gcnface.api",
 }
 
 __all__ = [
+    "AlignedFace",
+    "DenseAligner",
     "GcnfaceError",
     "NoFaceError",
     "OutputError",
@@ -45,6 +52,7 @@ __all__ = [
     "Reconstructor",
     "TexturedMesh",
     "__version__",
+    "align",
     "load",
     "read_photo",
     "reconstruct",
