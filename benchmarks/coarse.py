@@ -1,0 +1,183 @@
+"""The methods of the coarse stage beside each other, on held-out people only.
+
+    gcnface prepare ../shared/faces -o runs/faces
+    python -m gcnface.building.rendered_heads --data runs/faces -o runs/heads
+    python -m benchmarks.coarse [--data runs/faces] [--heads runs/heads] [--fits 100] [--json F] [--sheet S.png]
+
+Landmark errors are means over 468 points, dense errors means over the vertices of the face chart, both over the root of
+the area of the true points' box, in percent. Rendered heads have true geometry; photographs have a teacher's landmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.coarse_identity import identity_figures
+from benchmarks.coarse_methods import METHODS, Answer, Methods, dense_percent, landmark_percent
+from benchmarks.hard_photos import KINDS, hard_photos
+from gcnface.training.faces import CANVAS_PX, PreparedFaces, load_prepared
+from gcnface.training.heads import HeadRenders, load_heads
+from render.camera import Camera
+
+YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
+
+
+@dataclass
+class Report:
+    """Rows of numbers by section, method and column; cells are means or medians when they are printed."""
+
+    cells: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+
+    def add(self, section: str, method: str, column: str, value: float) -> None:
+        """One more value of a cell."""
+        self.cells.setdefault(section, {}).setdefault(method, {}).setdefault(column, []).append(value)
+
+    def table(self, section: str, middle: str = "mean") -> str:
+        """The section as a table of means or medians."""
+        rows = self.cells.get(section, {})
+        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        width = max((len(method) for method in rows), default=0)
+        lines = [" " * width + "".join(f"{column:>22}" for column in columns)]
+        for method, row in rows.items():
+            shown = [f"{getattr(np, 'nan' + middle)(row[c]):22.3f}" if c in row else " " * 22 for c in columns]
+            lines.append(f"{method:<{width}}" + "".join(shown))
+        return "\n".join(lines)
+
+
+def on_photographs(methods: Methods, faces: PreparedFaces, report: Report) -> list[tuple[float, NDArray]]:
+    """Real photographs against the teacher's landmarks; returns pictures with their worst error."""
+    pictures = []
+    for row in np.nonzero(faces.validation & ~faces.drawn)[0]:
+        true = faces.landmarks[row, :, :2]
+        answers = methods(faces.canvases[row])
+        for name, answer in answers.items():
+            report.add("photographs", name, "landmarks %", landmark_percent(answer.landmarks, true))
+            if np.isfinite(answer.psnr_db):
+                report.add("photographs", name, "coarse PSNR dB", answer.psnr_db)
+        worst = max(landmark_percent(answer.landmarks, true) for answer in answers.values())
+        pictures.append((worst, drawn_points(faces.canvases[row], answers, true)))
+    return pictures
+
+
+def on_heads(methods: Methods, heads: HeadRenders, report: Report, fits: int) -> list[tuple[float, NDArray]]:
+    """Rendered heads against their true geometry, by yaw; `fits` of them also by the slower fits."""
+    rows = np.nonzero(heads.validation)[0]
+    fitted = set(rows[:: max(1, len(rows) // max(fits, 1))].tolist()) if fits else set()
+    pictures = []
+    for row in rows:
+        true = true_points(methods, heads, int(row))
+        answers = methods(heads.canvases[row], METHODS if int(row) in fitted else ("regressor", "position map"))
+        yaw = abs(float(np.degrees(heads.yaw[row])))
+        bins = [f"yaw {low}-{high}" for low, high in YAW_BINS_DEG if low <= yaw < high]
+        for name, answer in answers.items():
+            report.add("heads, 468 points 2D %", name, (bins or ["yaw 90+"])[0], _landmarks(answer, heads, int(row)))
+            if answer.dense is None:
+                continue
+            flat, solid = dense_percent(answer.dense, true)
+            sections = ["heads"] + (["heads, those with fits"] if int(row) in fitted else [])
+            for section in sections:
+                for bin_name in [*(bins or ["yaw 90+"]), "all"]:
+                    report.add(f"{section}, dense 2D %", name, bin_name, flat)
+                    report.add(f"{section}, dense 3D %", name, bin_name, solid)
+        worst = max(_landmarks(answer, heads, int(row)) for answer in answers.values())
+        pictures.append((worst, drawn_points(heads.canvases[row], answers, heads.landmarks[row, :, :2])))
+    return pictures
+
+
+def _landmarks(answer: Answer, heads: HeadRenders, row: int) -> float:
+    return landmark_percent(answer.landmarks, heads.landmarks[row])
+
+
+@torch.no_grad()
+def true_points(methods: Methods, heads: HeadRenders, row: int) -> NDArray[np.float32]:
+    """(Nc, 3) true places of the chart's vertices, canvas px, z as position maps have it."""
+    chosen = np.array([row])
+    known = heads.coefficients(chosen, methods.morphable)
+    camera: Camera = heads.cameras(chosen)
+    verts = methods.morphable.vertices(known.identity, known.expression)
+    screen = camera.project(methods.morphable.in_camera(verts, known))[0, methods.layout.vertex_index]
+    origin_mm = known.translation[0, 2]
+    depth = (screen[:, 2] - origin_mm) * camera.px_from_cam[0, :2, :2].det().sqrt() / origin_mm
+    return torch.cat([screen[:, :2], depth[:, None]], dim=1).numpy()
+
+
+def on_hard_photos(methods: Methods, faces: PreparedFaces, report: Report, count: int) -> list[tuple[float, NDArray]]:
+    """Glasses, beards, light from one side, hands, small faces."""
+    pictures = []
+    for photo in hard_photos(faces, count):
+        answers = methods(photo.canvas)
+        for name, answer in answers.items():
+            report.add("hard photos, 468 points 2D %", name, photo.kind, landmark_percent(answer.landmarks, photo.landmarks))
+        worst = max(landmark_percent(answer.landmarks, photo.landmarks) for answer in answers.values())
+        pictures.append((worst, drawn_points(photo.canvas, answers, photo.landmarks)))
+    return pictures
+
+
+def drawn_points(
+    canvas: NDArray[np.uint8], answers: dict[str, Answer], true: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """The canvas once for every method, its points in green over the true ones in red."""
+    panels = []
+    for name in METHODS:
+        panel = np.array(canvas)
+        if name in answers:
+            for points, colour in ((true, (255, 0, 0)), (answers[name].landmarks, (0, 255, 0))):
+                for x, y in points[:, :2].astype(int):
+                    if 0 <= x < CANVAS_PX and 0 <= y < CANVAS_PX:
+                        panel[y, x] = colour
+        panels.append(panel)
+    return np.concatenate(panels, axis=1)
+
+
+def write_sheet(path: Path, pictures: Iterable[tuple[float, NDArray]], rows: int = 12) -> None:
+    """The faces with the largest errors, the worst first."""
+    worst = sorted(pictures, key=lambda pair: -pair[0])[:rows]
+    cv2.imwrite(str(path), np.concatenate([picture for _, picture in worst])[..., ::-1])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("runs/faces"), help="prepared faces")
+    parser.add_argument("--heads", type=Path, default=Path("runs/heads"), help="rendered heads")
+    parser.add_argument("--fits", type=int, default=100, help="rendered heads that are also fitted")
+    parser.add_argument("--hard", type=int, default=12, help="hard photos of a kind")
+    parser.add_argument("--sheet", type=Path, help="pictures of the worst faces: SHEET_photos.png and so on")
+    parser.add_argument("--json", type=Path, help="write every value here")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    methods, report = Methods(), Report()
+    faces, heads = load_prepared(args.data), load_heads(args.heads)
+    pictures = {"photos": on_photographs(methods, faces, report)}
+    print(f"{len(pictures['photos'])} photographs, medians\n{report.table('photographs', 'median')}\n", flush=True)
+    pictures["heads"] = on_heads(methods, heads, report, args.fits)
+    for section in [name for name in report.cells if name.startswith("heads")]:
+        print(f"{section}, means\n{report.table(section)}\n", flush=True)
+    pictures["hard"] = on_hard_photos(methods, faces, report, args.hard)
+    print(f"hard photos ({', '.join(KINDS)}), means\n{report.table('hard photos, 468 points 2D %')}\n", flush=True)
+    for method, column, value in identity_figures(methods, faces, heads):
+        report.add("identity", method, column, value)
+    print(f"identity\n{report.table('identity')}\n", flush=True)
+    for name, seconds in methods.seconds(faces.canvases[int(np.nonzero(faces.validation)[0][0])]).items():
+        report.add("networks", name, "s a photo", seconds)
+    print(f"networks, {torch.get_num_threads()} threads, medians\n{report.table('networks')}")
+    if args.json:
+        args.json.write_text(json.dumps(report.cells))
+    for name, found in pictures.items():
+        if args.sheet:
+            write_sheet(args.sheet.with_stem(f"{args.sheet.stem}_{name}"), found)
+
+
+if __name__ == "__main__":
+    main()
+
+
