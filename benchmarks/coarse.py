@@ -116,7 +116,8 @@ def on_hard_photos(methods: Methods, faces: PreparedFaces, report: Report, count
     for photo in hard_photos(faces, count):
         answers = methods(photo.canvas)
         for name, answer in answers.items():
-            report.add("hard photos, 468 points 2D %", name, photo.kind, landmark_percent(answer.landmarks, photo.landmarks))
+            error = landmark_percent(answer.landmarks, photo.landmarks)
+            report.add("hard photos, 468 points 2D %", name, photo.kind, error)
         worst = max(landmark_percent(answer.landmarks, photo.landmarks) for answer in answers.values())
         pictures.append((worst, drawn_points(photo.canvas, answers, photo.landmarks)))
     return pictures

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from gcnface.parsing import PARSING_CLASSES, FaceParser, load_parser
-from gcnface.training.parser import ParserTrainingConfig, gather, training_samples
+from gcnface.training.parser import ParserTraining, training_samples
 from gcnface.training.parser_augment import centre_views
+from gcnface.training.parser_data import gather
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 
 CROP_PX = 224
@@ -29,11 +30,12 @@ def confusions(parser: FaceParser, data: Path, labels: Path | None) -> dict[str,
     counts = {
         name: torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.int64) for name in ("real", "drawn")
     }
-    faces = training_samples(ParserTrainingConfig(data=data, labels=labels))
+    faces = training_samples(ParserTraining(data=data, labels=labels))
     rows = np.flatnonzero(faces.validation)
     for start in range(0, len(rows), BATCH):
         chosen = rows[start : start + BATCH]
-        images, truths = centre_views(*gather(faces, chosen), CROP_PX)
+        batch = gather(faces, chosen)
+        images, truths = centre_views(batch.images, batch.labels, CROP_PX)
         predicted = parser.parse(images).argmax(1)
         for answer, truth, drawn in zip(predicted, truths, faces.drawn[chosen], strict=True):
             counts["drawn" if drawn else "real"] += confusion_matrix(answer, truth)
