@@ -191,7 +191,7 @@ class Flattener:
         return self.grid(normals)[0, :, 2]
 
 
-def _sampled(photo: NDArray[np.float32], xy: NDArray[np.float64]) -> NDArray[np.float32]:
+def _sampled(photo: NDArray[np.float32], xy: NDArray[np.floating]) -> NDArray[np.float32]:
     """Bilinear colours (S, S, 3) of a photo at photo px (S, S, 2); its border repeats outside.
 
     A photo with more than a pixel a texel is first averaged over areas to one, so that nothing is skipped.

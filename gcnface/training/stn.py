@@ -237,10 +237,9 @@ def train_stn(settings: StnTraining) -> Path:
     check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
     module = StnModule(settings)
     size = settings.batch_size
-    if settings.pairs == "person":
-        pairs = PersonPairs(learn, rows.identities[learn.rows])
-        loader = DataLoader(pairs, size, shuffle=True, collate_fn=PersonPairs.stack, drop_last=True)
-    else:
-        loader = DataLoader(learn, size, shuffle=True, collate_fn=CropBatch.stack, drop_last=True)
+    by_person = settings.pairs == "person"
+    pairs: Dataset[Any] = PersonPairs(learn, rows.identities[learn.rows]) if by_person else learn
+    collate = PersonPairs.stack if by_person else CropBatch.stack
+    loader: DataLoader[Any] = DataLoader(pairs, size, shuffle=True, collate_fn=collate, drop_last=True)
     train(module, loader, DataLoader(check, 2 * size, collate_fn=CropBatch.stack), settings.run, settings)
     return save_weights(module.network, settings.run.output / "stn.safetensors")
