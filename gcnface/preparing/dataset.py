@@ -12,7 +12,7 @@ from pathlib import Path
 from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import check_writable, staged
 from gcnface.preparing.faces import FAILED, Drop, FaceSettings
-from gcnface.preparing.landmarkers import find_landmarks
+from gcnface.preparing.landmarkers import STORED, find_landmarks
 from gcnface.preparing.layouts import find_sources, read_identities
 from gcnface.preparing.parallel import finished_parts
 from gcnface.preparing.shards import SHARD_FACES, assemble, shard_path
@@ -117,7 +117,8 @@ def prepare(options: PrepareOptions) -> Report:
     begin = time.perf_counter()
     sources = find_sources(options.photos, options.layout, read_identities(options.identities))
     check_writable(options.output)
-    settings = FaceSettings(find_landmarks(options.landmarks), options.parsing, options.embed, options.min_face_px)
+    landmarks = STORED if _all_stored(sources) else find_landmarks(options.landmarks)
+    settings = FaceSettings(landmarks, options.parsing, options.embed, options.min_face_px)
     if options.embed:
         _check_facenet()
     _agree(options, settings)
@@ -133,6 +134,12 @@ def prepare(options: PrepareOptions) -> Report:
         _work(parts, paths, settings, options)
         dropped += assemble(options.output, paths, before)
     return _report(options, settings, dropped, time.perf_counter() - begin)
+
+
+def _all_stored(sources: Sequence[Source]) -> bool:
+    """Whether every usable photo brings its 468 landmarks."""
+    usable = (source.annotation for source in sources if not source.dropped)
+    return all(annotation is not None and annotation.landmarks468 is not None for annotation in usable)
 
 
 def _check_facenet() -> None:

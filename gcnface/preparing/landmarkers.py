@@ -59,6 +59,10 @@ class LandmarkSource:
         return RegressorLandmarker() if self.network is None else MediaPipeLandmarker(read_network(self.network))
 
 
+STORED = LandmarkSource(None, "stored")
+"""Every photo brings its landmarks; the regressor is never asked."""
+
+
 def find_landmarks(path: Path | None) -> LandmarkSource:
     """The named network, else that of an installed mediapipe, else the shipped regressor.
 

@@ -17,17 +17,12 @@ if importlib.util.find_spec("lightning") is None:
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.morphable import crop_camera, layout_of  # noqa: E402
 from coarse.regressor import load_regressor  # noqa: E402
+from gcnface.io.images import read_photo  # noqa: E402
 from gcnface.parsing import PARSING_CLASSES, load_parser  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
 from gcnface.training.faces import UNKNOWN, load_prepared  # noqa: E402
-from gcnface.training.parser import (  # noqa: E402
-    ParserTrainingConfig,
-    TrainingBatches,
-    ValidationBatches,
-    parsing_loss,
-    train_parser,
-    training_samples,
-)
+from gcnface.training.parser import ParserTraining, parsing_loss, train_parser  # noqa: E402
+from gcnface.training.parser_data import gather, labelled_rows, weighted_sampler  # noqa: E402
 from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor  # noqa: E402
 from gcnface.training.runs import RunSettings, plain  # noqa: E402
 from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
@@ -97,35 +92,40 @@ def test_settings_become_plain_values():
     assert yaml.safe_load(yaml.safe_dump(settings)) == settings
 
 
-def parser_settings(data, **changes):
-    return ParserTrainingConfig(data=data, threads=1, batch_size=4, **changes)
+def parser_settings(data, output, **run):
+    settings = RunSettings(output, precision="32-true", threads=1, tensorboard=False, **run)
+    return ParserTraining(data=data, run=settings, batch_size=4, epoch_steps=1)
 
 
-def test_parser_run_writes_weights_that_load(data, tmp_path):
-    settings = parser_settings(data, output=tmp_path / "run", steps=2)
-    parser = load_parser(train_parser(settings))
+def test_parser_run_writes_weights_that_load_and_goes_on_for_longer(data, tmp_path):
+    output = tmp_path / "run"
+    parser = load_parser(train_parser(parser_settings(data, output, epochs=1)))
     assert parser.parse(torch.rand(1, 3, 224, 224)).shape == (1, len(PARSING_CLASSES), 224, 224)
-    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert 0 <= figures["mean_iou"] <= 1
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["steps"] == 2
+    assert 0 <= json.loads((output / "metrics.json").read_text())["valid/mean_iou"] <= 1
+    train_parser(parser_settings(data, output, epochs=3, pictures_every=3))
+    checkpoint = torch.load(output / "last.ckpt", weights_only=False)
+    assert checkpoint["global_step"] == 3
+    assert checkpoint["lr_schedulers"][0]["total_steps"] == 3
+    assert sorted(path.name for path in (output / "pictures").iterdir()) == ["epoch_0001.png", "epoch_0003.png"]
+    assert read_photo(output / "pictures" / "epoch_0003.png").shape == (2 * 224, 2 * 224, 3)
 
 
-def test_parser_batches_hold_training_people_only(data):
-    samples = training_samples(parser_settings(data))
-    training, validation = (
-        kind(samples, parser_settings(data)) for kind in (TrainingBatches, ValidationBatches)
-    )
-    assert not samples.validation[training.rows].any()
-    assert samples.validation[validation.rows].all()
-    first, again = next(iter(training)), next(iter(training))
-    assert torch.equal(first.images, again.images)
-    assert sum(len(batch.images) for batch in validation) == samples.validation.sum()
+def test_parser_batches_hold_training_people_and_photos_more_often(data):
+    faces = load_prepared(data)
+    rows = labelled_rows(faces)
+    assert not faces.validation[rows].any()
+    torch.manual_seed(0)
+    drawn = faces.drawn[rows][list(weighted_sampler(faces, rows, 3.0, 4000))]
+    assert drawn.mean() == pytest.approx(2 / (2 + 3 * 3), abs=0.03)
+    batch = gather(faces, rows[:2])
+    assert batch.images.shape == (2, 3, 288, 288)
+    assert batch.images.max() <= 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("batch_size", 1)])
+@pytest.mark.parametrize(("name", "value"), [("epoch_steps", 0), ("batch_size", 1)])
 def test_parser_settings_are_checked(name, value):
     with pytest.raises(ValueError, match=name):
-        ParserTrainingConfig(**{name: value})
+        ParserTraining(**{name: value})
 
 
 def test_unknown_pixels_carry_no_gradient():

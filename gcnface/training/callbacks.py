@@ -1,0 +1,130 @@
+"""What watches every training run: its cost, the configuration inside checkpoints, norms that stay as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import lightning  # noqa: E402
+import torch  # noqa: E402
+from lightning.pytorch.callbacks import Callback  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.nn.modules.batchnorm import _BatchNorm  # noqa: E402
+
+_log = logging.getLogger("lightning.pytorch")
+
+
+class FreezeNorm(Callback):
+    """Batch norms use and keep the statistics they have, so that a step does not depend on how its batch is split."""
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Put them into evaluation mode; validation gives every module its mode back."""
+        for module in pl_module.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+
+
+class Configuration(Callback):
+    """Keeps the resolved configuration inside every checkpoint, where Lightning keeps hyperparameters.
+
+    Args:
+        values: plain values.
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add it."""
+        checkpoint["hyper_parameters"] = self.values
+
+
+class Cost(Callback):
+    """Measures samples a second and the peak of memory; logs them each epoch and says them at the end.
+
+    Time for validation does not count; time that training waits for its data does. Memory is that of this process and,
+    on CUDA, what torch took of the device; each process of several has its own.
+    """
+
+    def __init__(self) -> None:
+        self.samples, self.seconds = 0, 0.0
+        self._since = 0.0
+        self._epoch: tuple[int, float] = (0, 0.0)
+
+    @property
+    def samples_per_second(self) -> float:
+        """Over the whole run, all processes together."""
+        return self.samples / max(self.seconds, 1e-9)
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._since, self._epoch = time.perf_counter(), (self.samples, self.seconds)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count."""
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        self.samples += batch_size(batch) * trainer.world_size
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Leave validation out, wherever in the epoch it was."""
+        self._since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Log the epoch's figures."""
+        samples, seconds = self._epoch
+        rate = (self.samples - samples) / max(self.seconds - seconds, 1e-9)
+        values = {"cost/samples_per_second": rate, "cost/peak_memory_mib": peak_memory_mib()}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, trainer.global_step)
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Say it."""
+        if trainer.is_global_zero and self.samples:
+            _log.info(
+                "%d samples in %.0f s: %.1f samples a second; peak memory %.0f MiB%s",
+                self.samples,
+                self.seconds,
+                self.samples_per_second,
+                peak_memory_mib(),
+                f", on the device {device_memory_mib():.0f} MiB" if torch.cuda.is_available() else "",
+            )
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def device_memory_mib() -> float:
+    """Most memory that torch has held on the CUDA device."""
+    return torch.cuda.max_memory_allocated() / 2**20
+
+
+def batch_size(batch: Any) -> int:
+    """Length of the first tensor in a batch: a tensor, a record, a sequence or a mapping of them; 0 without one."""
+    if isinstance(batch, Tensor):
+        return len(batch) if batch.ndim else 1
+    if dataclasses.is_dataclass(batch):
+        parts: Sequence[Any] = [getattr(batch, field.name) for field in dataclasses.fields(batch)]
+    elif isinstance(batch, Mapping):
+        parts = list(batch.values())
+    elif isinstance(batch, Sequence) and not isinstance(batch, str):
+        parts = batch
+    else:
+        return 0
+    return next((size for part in parts if (size := batch_size(part))), 0)

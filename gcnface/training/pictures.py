@@ -1,0 +1,72 @@
+"""Pictures of a fixed handful of held-out faces while a network learns, as files and in TensorBoard."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import lightning  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from lightning.pytorch.callbacks import Callback  # noqa: E402
+from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.utils.data import DataLoader  # noqa: E402
+
+from gcnface.io.images import write_image  # noqa: E402
+from render.shapes import check_shape  # noqa: E402
+
+FACES = 8
+"""How many faces are shown."""
+
+
+class Pictures(Callback):
+    """Draws what a module that has ``pictures(batch) -> (B, 3, H, W)`` sRGB makes of the same held-out faces.
+
+    Args:
+        check: the validation faces; the first ones are shown.
+        folder: where ``epoch_0003.png`` goes.
+        every: epochs between two pictures.
+    """
+
+    def __init__(self, check: DataLoader, folder: Path, every: int) -> None:
+        self.check, self.folder, self.every = check, folder, every
+        self._batch: Any = None
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Draw after the validation of every so many epochs; the module is in evaluation mode then."""
+        epoch = trainer.current_epoch + 1
+        if trainer.sanity_checking or not trainer.is_global_zero or epoch % self.every:
+            return
+        batch = self._faces().to(pl_module.device)
+        with torch.no_grad():
+            picture = tiled(pl_module.pictures(batch).float().clamp(0, 1).cpu())  # type: ignore[operator]
+        write_image(self.folder / f"epoch_{epoch:04d}.png", picture.permute(1, 2, 0).numpy().astype(np.float32))
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("pictures", picture, trainer.global_step)
+
+    def _faces(self) -> Any:
+        """The same faces every time, drawn without a use of the run's random numbers."""
+        if self._batch is None:
+            with torch.random.fork_rng(devices=[]):
+                dataset = self.check.dataset
+                count = min(FACES, len(dataset))  # type: ignore[arg-type]
+                self._batch = self.check.collate_fn([dataset[index] for index in range(count)])
+        return self._batch
+
+
+def tiled(pictures: Tensor) -> Tensor:
+    """(3, rows * H, columns * W): pictures (B, 3, H, W) side by side in about a square, black where there are none."""
+    check_shape("pictures", pictures, "B C H W", C=3)
+    count, channels, height, width = pictures.shape
+    columns = max(1, math.ceil(math.sqrt(count * height / width)))
+    rows = math.ceil(count / columns)
+    blank = pictures.new_zeros(rows * columns - count, channels, height, width)
+    grid = torch.cat([pictures, blank]).reshape(rows, columns, channels, height, width)
+    return grid.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)

@@ -1,0 +1,89 @@
+"""A tiny network and its training; ``python -m tests.gcnface.small_training OUT DEVICES`` is a run of it."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+
+from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+
+COUNT = 8
+
+
+@dataclass(frozen=True)
+class Training:
+    run: RunSettings
+    rate: float = 0.1
+    widths: tuple[int, ...] = (4, 8)
+    folder: Path = field(default=Path("somewhere"))
+
+
+class Small(TrainingModule):
+    """A convolution with a batch norm; its validation figure gets worse with every epoch."""
+
+    def __init__(self, rate=0.1):
+        super().__init__()
+        self.rate = rate
+        self.network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 1))
+
+    def training_step(self, batch, index):
+        loss = (self.network(batch[0]).mean((2, 3)) - batch[1]).square().mean()
+        self.log("train/loss", loss.detach())
+        return loss
+
+    def validation_step(self, batch, index):
+        self.log("valid/figure", float(self.current_epoch))
+
+    def pictures(self, batch):
+        assert not self.network.training
+        return batch[0]
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.network.parameters(), self.rate)
+
+
+class Pair(tuple):
+    """Images and targets that can be moved."""
+
+    def to(self, device):
+        return Pair(part.to(device) for part in self)
+
+    @staticmethod
+    def stack(samples):
+        return Pair(torch.stack(parts) for parts in zip(*samples, strict=True))
+
+
+def loaders(size):
+    """Training and validation batches of the same images (8, 3, 8, 8) and targets."""
+    generator = torch.Generator().manual_seed(1)
+    images, targets = torch.rand(COUNT, 3, 8, 8, generator=generator), torch.rand(COUNT, 3, generator=generator)
+    data = TensorDataset(images, targets)
+    return tuple(DataLoader(data, size, collate_fn=Pair.stack) for _ in range(2))
+
+
+def fit(output, size=COUNT, **run):
+    """A run; the trained module and its trainer."""
+    torch.manual_seed(0)
+    module = Small()
+    settings = RunSettings(output, precision="32-true", threads=1, accelerator="cpu", **run)
+    trainer = train(module, *loaders(size), settings, Training(settings))
+    return module, trainer
+
+
+def main(output, devices):
+    """One step on all samples, shared by so many processes; the weights go to OUT/weights.safetensors."""
+    strategy = "ddp" if devices > 1 else "auto"
+    run = {"epochs": 1, "freeze_norm": True, "tensorboard": False, "devices": devices, "strategy": strategy}
+    module, _ = fit(output, size=COUNT // devices, **run)
+    save_weights(module.network, output / "weights.safetensors")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
