@@ -56,7 +56,11 @@ class DecompositionSettings:
 
 
 def decompose(
-    model: MorphableModel, seen: ObservedColours, settings: DecompositionSettings = DecompositionSettings()
+    model: MorphableModel,
+    seen: ObservedColours,
+    settings: DecompositionSettings = DecompositionSettings(),
+    *,
+    albedo: Tensor | None = None,
 ) -> Decomposition:
     """Find light and albedo coefficients behind observed vertex colours.
 
@@ -64,15 +68,18 @@ def decompose(
         model: gives the albedo mean and basis, at the level of the observed vertices.
         seen: colours, weights and normals.
         settings: priors.
+        albedo: (B, Na) known coefficients, of which only the light is sought; None finds both.
     """
+    known = albedo is not None
     design = sh_basis(seen.normals_view) * seen.normals_view.new_tensor(LAMBERT_FACTORS)
-    albedo = seen.linear.new_zeros(len(seen.linear), model.albedo_count)
+    if albedo is None:
+        albedo = seen.linear.new_zeros(len(seen.linear), model.albedo_count)
     robust = torch.ones_like(seen.skin)
     lighting = seen.linear.new_zeros(len(seen.linear), 9, 3)
     for _ in range(settings.rounds):
         lighting = _solve_light(model.albedo(albedo), seen.linear, robust * seen.skin, design, settings)
         shading = (design @ lighting).clamp(min=0.02)
-        if model.albedo_count:
+        if model.albedo_count and not known:
             albedo = _solve_albedo(model, seen.linear, robust * seen.face, shading, settings)
         residual = (model.albedo(albedo) * shading - seen.linear).norm(dim=2)
         robust = 1 / (1 + (residual / settings.outlier).square())

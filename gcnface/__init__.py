@@ -17,9 +17,9 @@ from gcnface.version import __version__
 
 if TYPE_CHECKING:
     from gcnface.aligned_face import AlignedFace
-    from gcnface.api import load, reconstruct
+    from gcnface.api import load, reconstruct, reconstruct_person
     from gcnface.dense import DenseAligner, align
-    from gcnface.errors import GcnfaceError, NoFaceError, OutputError, PhotoError
+    from gcnface.errors import DifferentPersonWarning, GcnfaceError, NoFaceError, OutputError, PhotoError
     from gcnface.io.images import read_photo
     from gcnface.mesh import TexturedMesh
     from gcnface.pipeline import Reconstructor
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AlignedFace": "gcnface.aligned_face",
     "DenseAligner": "gcnface.dense",
+    "DifferentPersonWarning": "gcnface.errors",
     "GcnfaceError": "gcnface.errors",
     "NoFaceError": "gcnface.errors",
     "OutputError": "gcnface.errors",
@@ -39,11 +40,13 @@ _HOME = {
     "load": "gcnface.api",
     "read_photo": "gcnface.io.images",
     "reconstruct": "gcnface.api",
+    "reconstruct_person": "gcnface.api",
 }
 
 __all__ = [
     "AlignedFace",
     "DenseAligner",
+    "DifferentPersonWarning",
     "GcnfaceError",
     "NoFaceError",
     "OutputError",
@@ -56,6 +59,7 @@ __all__ = [
     "load",
     "read_photo",
     "reconstruct",
+    "reconstruct_person",
 ]
 
 

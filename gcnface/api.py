@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import numpy as np
 
-from gcnface.errors import NoFaceError
+from gcnface.errors import DifferentPersonWarning, NoFaceError
 
 if TYPE_CHECKING:
+    from gcnface.person import PersonReconstructor
     from gcnface.pipeline import Reconstructor
     from gcnface.reconstruction import Reconstruction
 
@@ -22,6 +24,29 @@ class ReconstructsPhotos(Protocol):
 
     def __call__(self, photo: np.ndarray, *, on_stage: Callable[[str], None] | None = None) -> list[Reconstruction]:
         """The faces of one photo, largest first; none where there is no face."""
+        ...
+
+
+@dataclass(frozen=True)
+class NamedPhoto:
+    """A photo, (H, W, 3) float32 sRGB in [0, 1], and its name for messages and provenance."""
+
+    pixels: np.ndarray
+    name: Path
+
+
+class FusesPhotos(Protocol):
+    """What this module and the command line need of `gcnface.person.PersonReconstructor`."""
+
+    def __call__(
+        self,
+        photos: Sequence[NamedPhoto],
+        *,
+        on_stage: Callable[[str], None] | None = None,
+        on_photo: Callable[[Path], None] | None = None,
+        on_doubt: Callable[[str], None] | None = None,
+    ) -> Reconstruction:
+        """One face of all photos, posed as in the first."""
         ...
 
 
@@ -106,6 +131,44 @@ def reconstruct(
     return faces if all_faces else faces[0]
 
 
+def reconstruct_person(
+    photos: Sequence[str | Path | np.ndarray],
+    *,
+    device: str = "cpu",
+    fit: bool = True,
+    texture_size: int = 1024,
+) -> Reconstruction:
+    """Reconstruct one face from several photos of one person: one identity, and one texture of what each shows best.
+
+    The result is posed and lit as in the first photo and has the expression it has there; the order of the others does
+    not matter. Of each photo the largest face is taken.
+
+    Args:
+        photos: paths or arrays, as for `reconstruct`; 255 at most.
+        device: "cpu", "cuda", "mps": where the networks run.
+        fit: adjust the coefficients to each photo by rendering, after the regression.
+        texture_size: side of the texture in px.
+
+    Raises:
+        PhotoError: a file cannot be read as an image.
+        NoFaceError: no face is found in a photo; it is named.
+        ValueError: there is no photo, an array has another shape or type, or an option is out of its range.
+
+    Warns:
+        DifferentPersonWarning: a photo seems to show someone else.
+    """
+    options = Options(device=device, fit=fit, texture_size=texture_size)
+    if not len(photos):
+        raise ValueError("no photo given; expected one or more of the same person")
+    named = [NamedPhoto(*photo_and_name(photo)) for photo in photos]
+    named = [replace(p, name=Path(f"{p.name} {k}")) if p.name == Path("array") else p for k, p in enumerate(named, 1)]
+
+    def warn(doubt: str) -> None:
+        warnings.warn(doubt, DifferentPersonWarning, stacklevel=4)
+
+    return load_person_reconstructor(options)(named, on_doubt=warn)
+
+
 def load(path: str | Path) -> Reconstruction:
     """Read a NAME.npz back; all but the photo is as it was written.
 
@@ -129,6 +192,14 @@ def load_reconstructor(options: Options) -> Reconstructor:
         texture_size=options.texture_size,
         all_faces=options.all_faces,
     )
+
+
+@lru_cache(maxsize=2)
+def load_person_reconstructor(options: Options) -> PersonReconstructor:
+    """The pipeline for several photos; it shares its networks with that for one."""
+    from gcnface.person import PersonReconstructor
+
+    return PersonReconstructor(load_reconstructor(options))
 
 
 def faces_of(

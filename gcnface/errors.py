@@ -33,3 +33,7 @@ class NoFaceError(_FileError):
 
 class OutputError(_FileError):
     """A result cannot be written."""
+
+
+class DifferentPersonWarning(UserWarning):
+    """Photos that were given as one person's seem to show two."""

@@ -73,6 +73,10 @@ class Reporter:
         if not self._quiet:
             self._write(text, sys.stdout)
 
+    def warning(self, text: str) -> None:
+        """One line to stderr about something that does not stop the work."""
+        self._write(f"gcnface: warning: {' '.join(text.split())}", sys.stderr)
+
     def error(self, error: BaseException, text: str | None = None) -> None:
         """One line to stderr, the error's own or ``text``; with ``debug`` the stack trace follows."""
         line = " ".join((text or str(error)).split())

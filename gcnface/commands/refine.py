@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from gcnface.commands.arguments import add_device, add_photos, add_verbosity, count, side_px
 
@@ -14,6 +15,7 @@ DESCRIPTION = "Turn photos into textured 3D faces."
 EPILOG = """\
 examples:
   gcnface refine portrait.jpg -o out/
+  gcnface refine --same-person front.jpg left.jpg right.jpg -o out/
   gcnface refine holiday/ 'more/**/*.png' -o out/ --formats glb,html --all-faces
 
 what comes out for portrait.jpg:
@@ -39,7 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,...",
         help=f"what to write, some of {','.join(FORMATS)} (default: all)",
     )
-    parser.add_argument("--all-faces", action="store_true", help="every face of a photo instead of the largest")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--all-faces", action="store_true", help="every face of a photo instead of the largest")
+    whose.add_argument(
+        "--same-person",
+        action="store_true",
+        help="all photos show one person: one result, named after the first photo and posed as in it",
+    )
     add_device(parser)
     parser.add_argument("--no-fit", action="store_true", help="skip the fit of the shape to each photo; faster")
     parser.add_argument(
@@ -58,7 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """``gcnface refine`` with parsed arguments; the exit status."""
     from gcnface.api import Options
+    from gcnface.person_command import refine_person
     from gcnface.refine_command import RefineOptions, refine
+
+    if options.same_person and options.adapt:
+        sys.stderr.write("gcnface refine: error: --adapt works on one photo; leave it out with --same-person\n")
+        return 2
 
     request = RefineOptions(
         photos=options.photos,
@@ -68,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         quiet=options.quiet,
         debug=options.debug,
     )
-    return refine(request)
+    return refine_person(request) if options.same_person else refine(request)
 
 
 def formats(text: str) -> tuple[str, ...]:
