@@ -145,6 +145,14 @@ class StnModule(TrainingModule):
             figure = 100 * landmark_distance_loss(points, batch.landmarks)
         self.log("valid/landmarks_percent", figure, prog_bar=True, batch_size=len(points))
 
+    def pictures(self, batch: CropBatch) -> Tensor:
+        """(B, 3, 224, 448) sRGB: each held-out crop beside its flattened texture, grey where hidden."""
+        theta = self.layout.decode(self.network(batch.image).float())
+        flat = self.transformer(batch.image, theta)
+        shown = torch.where(flat.mask[:, None], flat.texture, torch.full_like(flat.texture, 0.5))
+        size = [CROP_SIDE_PX, CROP_SIDE_PX]
+        return torch.cat([batch.image, torch.nn.functional.interpolate(shown, size, mode="nearest")], dim=3)
+
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle over all steps."""
         s = self.settings

@@ -65,7 +65,7 @@ def data(tmp_path_factory):
 
 
 def settings(data, output, epochs=1, **changes):
-    run = RunSettings(output=output, precision="32-true", threads=1, epochs=epochs)
+    run = RunSettings(output=output, precision="32-true", threads=1, epochs=epochs, tensorboard=False)
     return StnTraining(data=data, run=run, **(SMALL | {"weights": BALANCED} | changes))
 
 
@@ -89,6 +89,7 @@ def test_run_resumes_where_it_stopped_and_its_weights_load(data, tmp_path):
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 2
     logged = (tmp_path / "run" / "log" / "version_1" / "metrics.csv").read_text().splitlines()
     assert "valid/landmarks_percent" in logged[0]
+    assert (tmp_path / "run" / "pictures" / "epoch_0001.png").exists()
     assert weights.stat().st_size < 6e6
     load_localiser(theta_layout_of(load_face_model(), 5, 4), weights)
 
@@ -109,6 +110,15 @@ def test_a_batch_is_learned_by_heart(data, batch, tmp_path):
         terms.append(loss.item())
     assert np.isfinite(terms).all()
     assert terms[-1] < 0.4 * terms[0], terms
+
+
+def test_pictures_stand_beside_their_crops(data, batch, tmp_path):
+    module = quiet_module(settings(data, tmp_path)).eval()
+    with torch.no_grad():
+        pictures = module.pictures(batch)
+    assert pictures.shape == (4, 3, 224, 448)
+    torch.testing.assert_close(pictures[..., :224], batch.image)
+    assert pictures[..., 224:].std() > 0.05
 
 
 @pytest.mark.parametrize("changes", [{"points": "21", "own_visibility": True}, {"visibility": "depth"}, {"paired": 0}])
