@@ -65,6 +65,14 @@ def test_gradients_of_the_model_layer():
     assert torch.autograd.gradcheck(layer, leaf(2, 4))
 
 
+def test_gradients_of_the_grid(model):
+    grid = UvGrid(model, 4)
+    corners, grid.vertex = grid.vertex.unique(return_inverse=True)
+    values = leaf(1, len(corners), 2)
+    assert torch.autograd.gradcheck(grid, values)
+    assert grid(torch.ones_like(values)).sub(1).abs().max() < 1e-6
+
+
 def test_gradients_of_the_sampler_between_pixel_centres():
     image = leaf(2, 3, 6, 7)
     grid = (torch.rand(2, 4, 4, 2, dtype=torch.float64) * 0.8 + 0.6 + torch.arange(4)[:, None]).requires_grad_()
