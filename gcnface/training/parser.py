@@ -170,6 +170,8 @@ def train_parser(settings: ParserTraining) -> Path:
     check = DataLoader(CanvasDataset(faces, np.flatnonzero(faces.validation)), size, collate_fn=stack)
     module = ParserModule(settings)
     trainer = train(module, learn, check, settings.run, settings)
+    if not trainer.is_global_zero:
+        return settings.run.output / "parser.safetensors"
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     (settings.run.output / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     return save_weights(module.network, settings.run.output / "parser.safetensors")

@@ -119,12 +119,23 @@ class RefinerModule(TrainingModule):
             "coarse": s.coarse * vertex_loss(_encoded(albedo), _encoded(face.albedo), unseen),
         }
 
-    def _drawn_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
+    def pictures(self, batch: RefinerSample) -> Tensor:
+        """(B, 3, 224, 448): each photo beside itself with the refined face drawn over it."""
+        face = self.morphable(self.morphable.layout.decode(batch.raw))
+        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+        drawn, covered = self._drawn(albedo, face)
+        return torch.cat([batch.image, torch.where(covered, drawn, batch.image)], 3)
+
+    def _drawn(self, albedo: Tensor, face: CoarseFace) -> tuple[Tensor, Tensor]:
+        """The lit face (B, 3, 224, 224) in sRGB, and where it is (B, 1, 224, 224) bool."""
         camera = crop_camera(len(albedo))
         fragments = rasterize(camera.project(face.verts_cam), self.morphable.faces, camera.hw)
-        lit = srgb_from_linear((albedo * face.shading.clamp(min=MINIMUM_SHADING)).clamp(0, 1))
+        lit = _encoded(albedo * face.shading.clamp(min=MINIMUM_SHADING))
         drawn = interpolate(lit, self.morphable.faces, fragments).permute(0, 3, 1, 2)
-        covered = fragments.mask[:, None]
+        return drawn, fragments.mask[:, None]
+
+    def _drawn_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
+        drawn, covered = self._drawn(albedo, face)
         pasted = torch.where(covered, drawn, batch.image)
         with torch.no_grad():
             target = embed_crop224(self.facenet, batch.image)

@@ -78,6 +78,18 @@ def test_colours_nobody_saw_do_not_count(module, batch):
     torch.testing.assert_close(module.training_step(spoiled, 0), module.training_step(batch, 0))
 
 
+def test_pictures_show_the_photo_and_the_face_drawn_over_it(module, batch):
+    with torch.no_grad():
+        picture = module.pictures(batch)
+    assert picture.shape == (1, 3, 224, 448)
+    photo, drawn = picture[..., :224], picture[..., 224:]
+    torch.testing.assert_close(photo, batch.image)
+    changed = (drawn != photo).any(1)[0]
+    assert changed[90:150, 90:130].float().mean() > 0.9
+    assert not changed[:, :3].any()
+    assert (drawn - photo).abs()[:, :, 110:140, 80:144].mean() < 0.15
+
+
 def test_facenet_stays_out_of_the_checkpoint(module):
     checkpoint = {"state_dict": dict(module.state_dict()), "lr_schedulers": []}
     module.on_save_checkpoint(checkpoint)
