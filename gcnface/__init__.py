@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gcnface.api import load, reconstruct, reconstruct_person
     from gcnface.dense import DenseAligner, align
     from gcnface.errors import DifferentPersonWarning, GcnfaceError, NoFaceError, OutputError, PhotoError
+    from gcnface.flattening import FlattenedFace, Flattener, flatten, mean_face
     from gcnface.io.images import read_photo
     from gcnface.mesh import TexturedMesh
     from gcnface.pipeline import Reconstructor
@@ -29,6 +30,8 @@ _HOME = {
     "AlignedFace": "gcnface.aligned_face",
     "DenseAligner": "gcnface.dense",
     "DifferentPersonWarning": "gcnface.errors",
+    "FlattenedFace": "gcnface.flattening",
+    "Flattener": "gcnface.flattening",
     "GcnfaceError": "gcnface.errors",
     "NoFaceError": "gcnface.errors",
     "OutputError": "gcnface.errors",
@@ -37,7 +40,9 @@ _HOME = {
     "Reconstructor": "gcnface.pipeline",
     "TexturedMesh": "gcnface.mesh",
     "align": "gcnface.dense",
+    "flatten": "gcnface.flattening",
     "load": "gcnface.api",
+    "mean_face": "gcnface.flattening",
     "read_photo": "gcnface.io.images",
     "reconstruct": "gcnface.api",
     "reconstruct_person": "gcnface.api",
@@ -47,6 +52,8 @@ __all__ = [
     "AlignedFace",
     "DenseAligner",
     "DifferentPersonWarning",
+    "FlattenedFace",
+    "Flattener",
     "GcnfaceError",
     "NoFaceError",
     "OutputError",
@@ -56,7 +63,9 @@ __all__ = [
     "TexturedMesh",
     "__version__",
     "align",
+    "flatten",
     "load",
+    "mean_face",
     "read_photo",
     "reconstruct",
     "reconstruct_person",
