@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
 from coarse.morphable import VIEW_FROM_CAM, cam_from_model
@@ -20,7 +21,7 @@ from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.similarity import similarity_between
 from render.baking import TexelMap, bake, texel_map
 from render.camera import Camera
-from render.normals import face_normals
+from render.normals import vertex_normals
 from render.rasterize import rasterize
 from render.rotation import axis_angle_from_rotation, euler_from_rotation
 from render.shapes import check_shape
@@ -211,8 +212,9 @@ class DenseReader(nn.Module):
         tolerance = (screen[..., 2].amax(1) - screen[..., 2].amin(1)) * DEFAULT_TOLERANCE
         points = torch.stack([bake(one, self.faces, texels).flatten(0, 1) for one in screen])
         seen = point_visibility(points, depth, frame, tolerance_mm=tolerance).view(len(screen), *texels.face.shape)
-        towards = face_normals(screen, self.faces)[..., 2] < -GRAZING_COSINE
-        return seen & towards[:, texels.face.clamp(min=0)] & texels.mask
+        normals = vertex_normals(screen, self.faces)
+        towards = torch.stack([bake(one, self.faces, texels) for one in normals])
+        return seen & (normalize(towards, dim=-1)[..., 2] < -GRAZING_COSINE)
 
     def texels(self, size: int) -> TexelMap:
         """Which point of the closed surface each texel of a square texture of the chart shows."""

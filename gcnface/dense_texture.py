@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from gcnface.alignment import warp_image
@@ -12,6 +14,10 @@ from render.baking import TexelMap, bake, pad_texture
 from render.sampling import sample_image
 
 _GUTTER_PX = 4
+_JOIN_SHARE = 1 / 24
+"""Share of the texture's side over which the halves' difference is averaged."""
+_OUTLINE_SHARE = 1 / 64
+"""Share of it along the outline where what lies behind the face shines in."""
 _MARGIN_PX = 4
 
 
@@ -40,17 +46,37 @@ def chart_texture(
     points = bake(torch.from_numpy(vertices), faces, texels).numpy()
     seen = seen & inside(points, photo)
     rgb = _sampled(photo, points, texels.mask.numpy())
-    mirrored = seen[:, ::-1] & ~seen
-    rgb = np.where(mirrored[..., None], rgb[:, ::-1], rgb)
+    rgb = _with_mirrored(rgb, seen)
     padded = pad_texture(torch.from_numpy(rgb), texels.mask, _GUTTER_PX).numpy()
     return np.concatenate([padded, seen[..., None]], 2, dtype=np.float32)
+
+
+def _with_mirrored(rgb: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Where a texel is not seen but its mirror image is, that one's colour.
+
+    The two halves of a face are lit differently: what is borrowed is shifted by the mean difference between the halves
+    around, taken where both are seen and lie off the outline, so that it joins without a seam.
+    """
+    other = rgb[:, ::-1]
+    margin = 1 + 2 * round(_OUTLINE_SHARE * len(rgb))
+    sure = cv2.erode(seen.astype(np.uint8), np.ones((margin, margin), np.uint8), borderValue=1)
+    both = (sure & sure[:, ::-1]).astype(np.float32)
+    sigma = _JOIN_SHARE * len(rgb)
+    blurred = cv2.GaussianBlur(np.dstack([(rgb - other) * both[..., None], both]), (0, 0), sigma)
+    shift = blurred[..., :3] / np.maximum(blurred[..., 3:], 1e-6)
+    if both.any():
+        nearest = distance_transform_edt(both == 0, return_distances=False, return_indices=True)
+        shift = shift[tuple(nearest)]
+    borrowed = (seen[:, ::-1] & ~seen)[..., None]
+    return np.where(borrowed, np.clip(other + shift, 0, 1), rgb).astype(np.float32)
 
 
 def _sampled(photo: NDArray[np.float32], points: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(T, T, 3) colours at points (T, T, 3) in px, 0 outside the mask; a photo finer than the texels is averaged."""
     xy = points[mask][:, :2]
-    low, high = xy.min(0) - _MARGIN_PX, xy.max(0) + _MARGIN_PX
-    scale = min(1.0, float(np.sqrt(len(xy) / (high - low).prod())))
+    low, high = np.floor(xy.min(0)), np.ceil(xy.max(0))
+    scale = min(1.0, float(np.sqrt(len(xy) / np.maximum((high - low).prod(), 1))))
+    low, high = low - _MARGIN_PX / scale, high + _MARGIN_PX / scale
     matrix = np.array([[scale, 0, -scale * low[0]], [0, scale, -scale * low[1]], [0, 0, 1]])
     hw = (int(np.ceil(scale * (high[1] - low[1]))), int(np.ceil(scale * (high[0] - low[0]))))
     view = torch.from_numpy(warp_image(photo, matrix, hw)).permute(2, 0, 1)[None]
