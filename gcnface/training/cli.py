@@ -35,6 +35,8 @@ class Part:
 PARTS = {
     "parser": Part("gcnface.training.parser", "train_parser", "face parsing"),
     "regressor": Part("gcnface.training.regressor", "train_regressor", "coefficients from a crop"),
+    "identity": Part("gcnface.training.identity", "train_identity", "identities that tell people apart"),
+    "confidence": Part("gcnface.training.confidence", "train_confidence", "how far each photo of a person is believed"),
     "position-map": Part("gcnface.training.position_map", "train_position_map", "UV position maps from a window"),
     "refiner": Part("gcnface.training.refiner", "train_refiner", "the mesh network that refines colours"),
     "stn": Part("gcnface.training.stn", "train_stn", "the spatial transformer that flattens faces"),

@@ -1,0 +1,181 @@
+"""Training of the confidence network (Deng et al. 2019, section 4) on sets of views of one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.utils.data import DataLoader, Dataset  # noqa: E402
+
+from coarse.confidence import ConfidenceNetwork  # noqa: E402
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.morphable import MorphableModel  # noqa: E402
+from coarse.regressor import CoefficientRegressor, load_regressor  # noqa: E402
+from gcnface.training.faces import load_prepared  # noqa: E402
+from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.identity import apply_heads  # noqa: E402
+from gcnface.training.person_views import PersonViews, prepare_views  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+
+
+@dataclass(frozen=True)
+class ConfidenceTraining:
+    """Configuration of `gcnface train confidence`."""
+
+    data: Path = Path("runs/faces")
+    """Prepared faces (`gcnface prepare`)."""
+    heads: Path = Path("runs/heads")
+    """Rendered heads, several a person (`python -m gcnface.building.rendered_heads`)."""
+    views: Path = Path("runs/person_views")
+    """Where labels and features are kept between runs."""
+    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/confidence"), precision="32-true"))
+    """Where and how long to train."""
+    regressor: Path | None = None
+    """Regressor whose features and answers are weighed; None takes the one that ships."""
+    fewest: int = 2
+    """Views a set, at least."""
+    most: int = 5
+    """Views a set, at most."""
+    windows: int = 1
+    """Windows of each picture whose features are computed; beyond the first they are changed at random."""
+    albedo: float = 1.0
+    """Weight of the error of albedo coefficients (root mean square) beside millimetres of shape."""
+    batch_size: int = 128
+    """Sets a step."""
+    learning_rate: float = 1e-3
+    """Peak of the one-cycle schedule."""
+    weight_decay: float = 1e-2
+    """Of AdamW."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.fewest <= self.most:
+            raise ValueError(f"fewest is {self.fewest}, most {self.most}; expected 2 <= fewest <= most")
+
+
+class ViewSets(Dataset[list[Tensor]]):
+    """Sets of views: features (M, F), identity (M, Ni), albedo (M, Na), present (M,), true identity, albedo label.
+
+    Args:
+        views: pictures of persons.
+        regressor: gives what is to be weighed.
+        settings: sizes of the sets.
+        validation: held-out persons, all their views at once; else random sets of training persons.
+    """
+
+    def __init__(
+        self, views: PersonViews, regressor: CoefficientRegressor, settings: ConfidenceTraining, *, validation: bool
+    ) -> None:
+        labels = views.labels
+        rows = (labels.head & (labels.validation == validation)).nonzero()[:, 0]
+        persons = labels.person[rows]
+        self.sets = [rows[persons == person] for person in persons.unique()]
+        self.sets = [found for found in self.sets if len(found) >= settings.fewest]
+        self.views, self.regressor, self.settings, self.validation = views, regressor, settings, validation
+
+    def __len__(self) -> int:
+        return len(self.sets)
+
+    @torch.no_grad()
+    def __getitem__(self, index: int) -> list[Tensor]:
+        s, rows, labels = self.settings, self.sets[index], self.views.labels
+        most = min(s.most, len(rows))
+        if not self.validation:
+            count = int(torch.randint(s.fewest, most + 1, ()))
+            rows = rows[torch.randperm(len(rows))[:count]]
+        windows = torch.zeros(len(rows), dtype=torch.int64)
+        if not self.validation:
+            windows = torch.randint(len(self.views.features), (len(rows),))
+        features = self.views.features[windows, rows][: s.most]
+        found = self.regressor.layout.decode(apply_heads(self.regressor, features))
+        # Sets are filled up with their own views, which count nothing: zeros would disturb the batch norm.
+        place = torch.arange(s.most)
+        filled = place % len(features)
+        present = (place < len(features)).float()
+        answers = [features[filled], found.identity[filled], found.albedo[filled], present]
+        return [*answers, labels.true[rows[0]], labels.albedo[rows[0]]]
+
+
+class ConfidenceModule(TrainingModule):
+    """The network, and how far the aggregated face lies from the true one."""
+
+    basis: Tensor
+
+    def __init__(self, settings: ConfidenceTraining, regressor: CoefficientRegressor) -> None:
+        super().__init__()
+        self.settings = settings
+        self.network = ConfidenceNetwork.beside(regressor)
+        model = load_face_model()
+        morphable = MorphableModel(model, level=3)
+        face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[morphable.vertex_index]
+        basis = morphable.shape_basis.view(len(face), 3, -1)[face, :, : morphable.identity_count]
+        self.register_buffer("basis", basis.clone(), persistent=False)
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        """Vertex error of the aggregated identity, mm, and the error of the aggregated albedo."""
+        features, identity, albedo, present, truth, albedo_truth = batch
+        trust = self._trust(features)
+        shape = self.vertex_error_mm(_weighted(identity, trust[0] * present[..., None]), truth)
+        colour = (_weighted(albedo, trust[1] * present[..., None]) - albedo_truth).square().mean().add(1e-8).sqrt()
+        self.log_dict({"train/vertex_mm": shape.detach(), "train/albedo": colour.detach()})
+        return shape + self.settings.albedo * colour
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        """The same on held-out people, beside the plain mean and single views."""
+        features, identity, _, present, truth, _ = batch
+        weighted = _weighted(identity, self._trust(features)[0] * present[..., None])
+        plain = _weighted(identity, present[..., None].expand_as(identity))
+        single = (identity - truth[:, None])[present > 0]
+        figures = {
+            "vertex_mm": self.vertex_error_mm(weighted, truth),
+            "plain_mean_mm": self.vertex_error_mm(plain, truth),
+            "single_mm": self.vertex_error_mm(single, torch.zeros_like(single)),
+        }
+        self.log_dict({f"valid/{k}": v for k, v in figures.items()}, prog_bar=True, batch_size=len(truth))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle over all steps."""
+        s = self.settings
+        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def vertex_error_mm(self, identity: Tensor, truth: Tensor) -> Tensor:
+        """Mean distance of the face's vertices that two identities (B, Ni) give."""
+        return torch.einsum("vci,bi->bvc", self.basis, identity - truth).norm(dim=2).mean()
+
+    def _trust(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Confidences (B, M, Ni) and (B, M, Na) of features (B, M, F)."""
+        found = self.network(features.flatten(0, 1))
+        return found.identity.view(*features.shape[:2], -1), found.albedo.view(*features.shape[:2], -1)
+
+
+def _weighted(values: Tensor, weights: Tensor) -> Tensor:
+    """(B, D) means of (B, M, D) over the views."""
+    return (weights * values).sum(1) / weights.sum(1)
+
+
+def train_confidence(settings: ConfidenceTraining) -> Path:
+    """Train and write the weights; returns their path."""
+    torch.set_num_threads(settings.run.threads)
+    regressor = load_regressor(MorphableModel(load_face_model(), level=3).layout, settings.regressor)
+    regressor.requires_grad_(False)
+    faces, heads = load_prepared(settings.data), load_heads(settings.heads)
+    views = prepare_views(faces, heads, regressor, settings.views, settings.windows)
+    learn, check = (ViewSets(views, regressor, settings, validation=held_out) for held_out in (False, True))
+    module = ConfidenceModule(settings, regressor)
+    train(
+        module,
+        DataLoader(learn, settings.batch_size, shuffle=True, drop_last=len(learn) > settings.batch_size),
+        DataLoader(check, settings.batch_size),
+        settings.run,
+        settings,
+    )
+    return save_weights(module.network, settings.run.output / "confidence.safetensors")

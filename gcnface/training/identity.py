@@ -1,0 +1,180 @@
+"""Discriminative training of the regressor's identity and albedo (Tran et al. 2017): pooled labels, asymmetric loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gcnface.compat import ensure_torchvision
+
+ensure_torchvision()
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.utils.data import DataLoader, Dataset, TensorDataset  # noqa: E402
+
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss  # noqa: E402
+from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
+from coarse.regressor import CoefficientRegressor, load_regressor  # noqa: E402
+from gcnface.training.faces import load_prepared  # noqa: E402
+from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+
+LOSSES = ("asymmetric", "euclidean")
+
+
+@dataclass(frozen=True)
+class IdentityTraining:
+    """Configuration of `gcnface train identity`."""
+
+    data: Path = Path("runs/faces")
+    """Prepared faces (`gcnface prepare`)."""
+    heads: Path = Path("runs/heads")
+    """Rendered heads (`python -m gcnface.building.rendered_heads`)."""
+    views: Path = Path("runs/person_views")
+    """Where labels and features are kept between runs."""
+    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/identity"), precision="32-true"))
+    """Where and how long to train."""
+    start: Path | None = None
+    """Regressor to go on from; None takes the one that ships."""
+    loss: str = "asymmetric"
+    """"asymmetric" (Tran et al.) or "euclidean"."""
+    over: float = 1.0
+    """Weight of coefficients that are too large."""
+    under: float = 3.0
+    """Weight of those that shrink towards the mean face."""
+    pooled: bool = True
+    """Labels pooled over the pictures of a person, or one label a picture."""
+    truth: bool = True
+    """True labels for rendered heads; false fits them to landmarks as photographs."""
+    whole: bool = False
+    """Train the backbone too; false trains the heads alone, on features computed once."""
+    windows: int = 1
+    """Windows of each picture whose features are computed; beyond the first they are changed at random."""
+    landmarks: float = 10.0
+    """Weight of the landmark distance, which lets pose and expression follow the new identity."""
+    coefficients: float = 0.02
+    """Weight of the loss of identity and albedo coefficients."""
+    keep: float = 1.0
+    """Weight of keeping light, and expression, where they were (mean square of raw coefficients)."""
+    batch_size: int = 256
+    """Pictures a step."""
+    learning_rate: float = 1e-3
+    """Peak of the one-cycle schedule."""
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        if min(self.over, self.under) <= 0 or self.windows < 1:
+            raise ValueError(f"over {self.over}, under {self.under} and windows {self.windows} must be positive")
+
+
+class IdentityModule(TrainingModule):
+    """The regressor's heads (or all of it), the loss of coefficients and of landmarks."""
+
+    start: Tensor
+
+    def __init__(self, settings: IdentityTraining, network: CoefficientRegressor) -> None:
+        super().__init__()
+        self.settings, self.network = settings, network
+        model = load_face_model()
+        self.model = MorphableModel(model, level=3)
+        region = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[self.model.vertex_index]
+        basis = self.model.shape_basis.view(len(region), 3, -1)[region, :, : self.model.identity_count]
+        self.register_buffer("basis", basis.clone(), persistent=False)
+        network.requires_grad_(settings.whole)
+        network.heads.requires_grad_(True)
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        """One step on (features or images, identity, albedo, landmarks, raw coefficients at the start)."""
+        seen, identity, albedo, landmarks, before = batch
+        raw = self._raw(seen).float()
+        found = self.model.layout.decode(raw)
+        s = self.settings
+        points = crop_camera(len(raw)).project(self.model.landmarks_cam(found))[..., :2]
+        parts, old = self.model.layout.split(raw), self.model.layout.split(before)
+        kept = torch.stack([(parts[name] - old[name]).square().mean() for name in ("expression", "lighting")])
+        terms = {
+            "identity": s.coefficients * self._loss(found.identity, identity),
+            "albedo": s.coefficients * self._loss(found.albedo, albedo),
+            "landmarks": s.landmarks * landmark_distance_loss(points, landmarks),
+            "keep": s.keep * kept.sum(),
+        }
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        return torch.stack(list(terms.values())).sum()
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        """Distance of the face's vertices from the label's, mm, and of the landmarks, in percent."""
+        seen, identity, _, landmarks, _ = batch
+        found = self.model.layout.decode(self._raw(seen).float())
+        points = crop_camera(len(identity)).project(self.model.landmarks_cam(found))[..., :2]
+        away = torch.einsum("vci,bi->bvc", self.basis, found.identity - identity).norm(dim=2).mean()
+        figures = {"vertex_mm": away, "landmarks_percent": 100 * landmark_distance_loss(points, landmarks)}
+        self.log_dict({f"valid/{k}": v for k, v in figures.items()}, prog_bar=True, batch_size=len(identity))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle over all steps."""
+        s = self.settings
+        free = [p for p in self.network.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(free, s.learning_rate, weight_decay=1e-2)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _raw(self, seen: Tensor) -> Tensor:
+        return self.network(seen) if seen.ndim == 4 else apply_heads(self.network, seen)
+
+    def _loss(self, predicted: Tensor, label: Tensor) -> Tensor:
+        s = self.settings
+        if s.loss == "euclidean":
+            return euclidean_loss(predicted, label)
+        return asymmetric_euclidean_loss(predicted, label, s.over, s.under)
+
+
+def apply_heads(network: CoefficientRegressor, features: Tensor) -> Tensor:
+    """Raw coefficients (B, layout.total) of pooled features (B, F)."""
+    return torch.cat([head(features) for head in network.heads.values()], dim=1)
+
+
+@torch.no_grad()
+def identity_data(
+    settings: IdentityTraining, views: PersonViews, network: CoefficientRegressor, rows: Tensor
+) -> TensorDataset:
+    """(features, identity, albedo, landmarks, raw coefficients of the network as it is) of some pictures."""
+    labels = views.labels
+    identity = labels.identity(truth=settings.truth, pooled=settings.pooled)[rows]
+    features = views.features[:, rows]
+    times = len(features)
+    raw = apply_heads(network, features.flatten(0, 1))
+    return TensorDataset(
+        features.flatten(0, 1),
+        identity.repeat(times, 1),
+        labels.albedo[rows].repeat(times, 1),
+        views.landmarks[:, rows].flatten(0, 1),
+        raw,
+    )
+
+
+def train_identity(settings: IdentityTraining) -> Path:
+    """Train and write the regressor's weights; returns their path."""
+    torch.set_num_threads(settings.run.threads)
+    network = load_regressor(MorphableModel(load_face_model(), level=3).layout, settings.start)
+    faces, heads = load_prepared(settings.data), load_heads(settings.heads)
+    views = prepare_views(faces, heads, network, settings.views, settings.windows)
+    held_out = views.labels.validation
+    rows = (~held_out).nonzero()[:, 0]
+    learn: Dataset = identity_data(settings, views, network, rows)
+    if settings.whole:
+        learn = ViewPictures(faces, heads, rows, learn)
+    first = PersonViews(views.labels, views.features[:1], views.landmarks[:1])
+    check = identity_data(settings, first, network, (held_out & views.labels.head).nonzero()[:, 0])
+    module = IdentityModule(settings, network)
+    loaders = (
+        DataLoader(learn, settings.batch_size, shuffle=True, drop_last=len(learn) > settings.batch_size),  # type: ignore[arg-type]
+        DataLoader(check, settings.batch_size),
+    )
+    train(module, *loaders, settings.run, settings)
+    return save_weights(module.network, settings.run.output / "regressor.safetensors")

@@ -1,0 +1,259 @@
+"""What identity and confidence learn from: photographs and rendered heads by person, labels, and a backbone's features.
+
+All of it is computed once and kept in a folder, so that training itself takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from coarse.coefficients import Coefficients
+from coarse.confidence import backbone_checksum
+from coarse.decomposition import decompose
+from coarse.face_model import FaceModel, load_face_model
+from coarse.fitting import LandmarkFitting, fit_landmarks
+from coarse.morphable import MorphableModel, crop_camera
+from coarse.pooling import pool_labels, residual_confidence
+from coarse.regressor import CoefficientRegressor
+from gcnface.alignment import CROP_SIDE_PX, warp_points
+from gcnface.observation import observe_vertices
+from gcnface.training.augment import (
+    Augmentation,
+    draw_window,
+    middle_window,
+    random_window,
+    recoloured,
+    sample_rng,
+)
+from gcnface.training.faces import CANVAS_PX, PreparedFaces
+from gcnface.training.heads import HeadRenders
+
+_log = logging.getLogger(__name__)
+
+_AUGMENTATION = Augmentation(flip=0.0, shift_px=5.0, scale=0.05, angle_rad=0.1)
+"""Small: crops are aligned when the network is used. A mirrored face would be another person."""
+
+_BATCH = 64
+_FIT_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Coefficients behind photographs and, after them, rendered heads.
+
+    Attributes:
+        fitted: (N, Ni) identity from each picture's own landmarks.
+        residual: (N,) mean landmark distance of that fit over the size of the face.
+        true: (N, Ni) identity of rendered heads; the fitted one for photographs.
+        albedo: (N, Na) from each photograph's colours; a head has that of the photograph it was made from.
+        person: (N,) int64; photographs and heads of one person are two persons here.
+        head: (N,) bool.
+        validation: (N,) bool.
+    """
+
+    fitted: Tensor
+    residual: Tensor
+    true: Tensor
+    albedo: Tensor
+    person: Tensor
+    head: Tensor
+    validation: Tensor
+
+    def identity(self, *, truth: bool, pooled: bool) -> Tensor:
+        """(N, Ni) the label: true where it is known and wanted, else fitted, pooled over a person's pictures or not."""
+        fitted = self.fitted
+        if pooled:
+            fitted = pool_labels(fitted, residual_confidence(self.residual), self.person)
+        return torch.where(self.head[:, None], self.true, fitted) if truth else fitted
+
+
+@dataclass(frozen=True)
+class PersonViews:
+    """Labels and features of K windows of each picture.
+
+    Attributes:
+        labels: of N pictures.
+        features: (K, N, F); the first window as it is, the others changed at random.
+        landmarks: (K, N, 468, 2) crop px.
+    """
+
+    labels: Labels
+    features: Tensor
+    landmarks: Tensor
+
+
+def prepare_views(
+    faces: PreparedFaces, heads: HeadRenders, regressor: CoefficientRegressor, folder: Path, windows: int
+) -> PersonViews:
+    """Labels and features of all photographs (drawn faces aside) and heads; kept in `folder` for the next call.
+
+    Labels are computed once for the data; features once for each backbone and number of windows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model = load_face_model()
+    rows = np.nonzero(~faces.drawn)[0]
+    stored = folder / "labels.npz"
+    if not stored.exists():
+        labels = compute_labels(model, faces, rows, heads)
+        np.savez(stored, **{f.name: getattr(labels, f.name).numpy() for f in fields(Labels)})
+    with np.load(stored) as archive:
+        labels = Labels(**{name: torch.from_numpy(array) for name, array in archive.items()})
+    stored = folder / f"features_{backbone_checksum(regressor):08x}_{windows}.npz"
+    if not stored.exists():
+        found = _features(faces, rows, heads, regressor, windows)
+        np.savez(stored, features=found[0], landmarks=found[1])
+    with np.load(stored) as archive:
+        features, landmarks = (torch.from_numpy(archive[name]) for name in ("features", "landmarks"))
+    if features.shape[1] != len(labels.person):
+        raise ValueError(f"{folder}: was made from other faces or heads; delete it")
+    return PersonViews(labels, features, landmarks)
+
+
+def compute_labels(model: FaceModel, faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders) -> Labels:
+    """Fits to the landmarks of all pictures, and the albedo of the photographs `rows` and of the heads' sources."""
+    network = MorphableModel(model)
+    sources = np.union1d(rows, heads.person)
+    margin = (CANVAS_PX - CROP_SIDE_PX) / 2
+    points = np.concatenate([faces.landmarks[sources, :, :2], heads.landmarks[:, :, :2]]) - np.float32(margin)
+    fits, residual = _fit(network, torch.from_numpy(points))
+    _log.info("fitted the landmarks of %d pictures", len(points))
+    albedo = _albedos(model, network, faces, sources, fits)
+    of_row, of_head = (np.searchsorted(sources, r) for r in (rows, heads.person))
+    chosen = torch.from_numpy(np.concatenate([of_row, len(sources) + np.arange(len(heads))]))
+    identities, person = np.unique(faces.identities[rows], return_inverse=True)
+    head_person = len(identities) + np.unique(heads.person, return_inverse=True)[1]
+    fitted = torch.cat([fit.identity for fit in fits])[chosen]
+    return Labels(
+        fitted=fitted,
+        residual=residual[chosen],
+        true=torch.cat([fitted[: len(rows)], torch.from_numpy(np.array(heads.identity))]),
+        albedo=albedo[torch.from_numpy(np.concatenate([of_row, of_head]))],
+        person=torch.from_numpy(np.concatenate([person, head_person]).astype(np.int64)),
+        head=torch.arange(len(chosen)) >= len(rows),
+        validation=torch.from_numpy(np.concatenate([faces.validation[rows], heads.validation])),
+    )
+
+
+def _fit(network: MorphableModel, points: Tensor) -> tuple[list[Coefficients], Tensor]:
+    """Landmark fits in parts of at most `_FIT_BATCH`, and their residuals (N,)."""
+    settings = LandmarkFitting(pose_steps=100, steps=150)
+    fits, residuals = [], []
+    for part in points.float().split(_FIT_BATCH):
+        fits.append(fit_landmarks(network, part, settings))
+        drawn = crop_camera(len(part)).project(network.landmarks_cam(fits[-1]))[..., :2]
+        side = (part.amax(1) - part.amin(1)).prod(1).sqrt()
+        residuals.append((drawn - part).norm(dim=-1).mean(1) / side)
+    return fits, torch.cat(residuals)
+
+
+@torch.no_grad()
+def _albedos(
+    model: FaceModel,
+    network: MorphableModel,
+    faces: PreparedFaces,
+    rows: NDArray[np.int64],
+    fits: list[Coefficients],
+) -> Tensor:
+    """(M, Na) that explain the colours of the photographs `rows` under lights of their own."""
+    coarser = MorphableModel(model, level=2)
+    found = []
+    for i, row in enumerate(rows):
+        part, place = divmod(i, _FIT_BATCH)
+        face = network(fits[part][place : place + 1])
+        seen = observe_vertices(model, face, faces.crop(row), faces.parsing(row), crop_camera())
+        found.append(decompose(coarser, seen.colours(coarser.vertex_index)).albedo)
+        if i % 500 == 499:
+            _log.info("albedo of %d of %d photographs", i + 1, len(rows))
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def _features(
+    faces: PreparedFaces,
+    rows: NDArray[np.int64],
+    heads: HeadRenders,
+    regressor: CoefficientRegressor,
+    windows: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Features (K, N, F) and landmarks in crop px (K, N, 468, 2)."""
+    regressor = regressor.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    features, landmarks = [], []
+    for window in range(windows):
+        rng = np.random.default_rng(window) if window else None
+        images: list[NDArray[np.float32]] = []
+        for canvas, points in _pictures(faces, rows, heads):
+            image, moved = crop_window(canvas, points, rng)
+            images.append(image)
+            landmarks.append(moved)
+            if len(images) == _BATCH:
+                features.append(_through(regressor, images))
+                images = []
+        if images:
+            features.append(_through(regressor, images))
+        _log.info("features of window %d of %d", window + 1, windows)
+    width = features[0].shape[1]
+    return np.concatenate(features).reshape(windows, -1, width), np.stack(landmarks).reshape(windows, -1, 468, 2)
+
+
+def crop_window(
+    canvas: NDArray[np.uint8], points: NDArray[np.float32], rng: np.random.Generator | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A crop (3, 224, 224) sRGB of a canvas and its landmarks (468, 2); changed at random when there is a generator."""
+    if rng is None:
+        matrix = middle_window(CANVAS_PX, CROP_SIDE_PX)
+        colours = draw_window(canvas, matrix, CROP_SIDE_PX).astype(np.float32) / 255
+    else:
+        matrix = random_window(rng, _AUGMENTATION, CANVAS_PX, CROP_SIDE_PX)
+        colours, _ = recoloured(draw_window(canvas, matrix, CROP_SIDE_PX), rng, _AUGMENTATION)
+    moved = warp_points(points[:, :2], matrix)
+    return np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32), moved.astype(np.float32)
+
+
+def _pictures(
+    faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """Canvas and landmarks of the photographs `rows`, then of all heads."""
+    for row in rows:
+        yield faces.canvases[row], faces.landmarks[row]
+    yield from zip(heads.canvases, heads.landmarks, strict=True)
+
+
+class ViewPictures(Dataset[list[Tensor]]):
+    """The pictures themselves, changed anew each time, in place of their features: what trains a whole network.
+
+    Args:
+        faces: as given to `prepare_views`.
+        heads: likewise.
+        rows: (M,) which of the N pictures.
+        data: (features, ..., landmarks, raw) of these, K windows after each other.
+    """
+
+    def __init__(
+        self, faces: PreparedFaces, heads: HeadRenders, rows: Tensor, data: Dataset[tuple[Tensor, ...]]
+    ) -> None:
+        self.faces, self.heads, self.rows, self.data = faces, heads, rows, data
+        self.photographs = np.nonzero(~faces.drawn)[0]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        row, count = int(self.rows[index]), len(self.photographs)
+        source, place = (self.faces, self.photographs[row]) if row < count else (self.heads, row - count)
+        image, landmarks = crop_window(source.canvases[place], source.landmarks[place], sample_rng())
+        _, identity, albedo, _, raw = self.data[index]
+        return [torch.from_numpy(image), identity, albedo, torch.from_numpy(landmarks), raw]
+
+
+def _through(regressor: CoefficientRegressor, images: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    batch = torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last)
+    return regressor.features(batch).numpy()

@@ -1,0 +1,230 @@
+"""Training of identity and confidence on a tiny made-up data set: labels, sets of views, learning by heart, files."""
+
+import importlib.util
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+if importlib.util.find_spec("lightning") is None:
+    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
+
+from coarse.confidence import load_confidence  # noqa: E402
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
+from coarse.regressor import load_regressor  # noqa: E402
+from gcnface.training.confidence import (  # noqa: E402
+    ConfidenceModule,
+    ConfidenceTraining,
+    ViewSets,
+    train_confidence,
+)
+from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, load_prepared  # noqa: E402
+from gcnface.training.heads import HeadRenders, load_heads, save_heads  # noqa: E402
+from gcnface.training.identity import (  # noqa: E402
+    IdentityModule,
+    IdentityTraining,
+    apply_heads,
+    train_identity,
+)
+from gcnface.training.person_views import Labels, PersonViews, ViewPictures  # noqa: E402
+from gcnface.training.runs import RunSettings  # noqa: E402
+from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
+
+SOURCES = (0, 0, 0, 2, 2, 2, 2, 3, 3)
+"""Rows of the prepared faces the heads are made from; the last person is held out."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MorphableModel(load_face_model(), level=3)
+
+
+@pytest.fixture(scope="module")
+def regressor(model):
+    return load_regressor(model.layout).requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_prepared_faces(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory, model):
+    """Noise with the landmarks of random people."""
+    folder = tmp_path_factory.mktemp("heads")
+    person, count = np.array(SOURCES), len(SOURCES)
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.zeros(count, model.layout.total)
+    raw[:, : model.layout.identity] = torch.randn(4, model.layout.identity, generator=generator)[torch.tensor(SOURCES)]
+    c = model.layout.decode(raw)
+    points = crop_camera(count).project(model.landmarks_cam(c)).numpy() + np.float32([CANVAS_MARGIN_PX] * 2 + [0])
+    canvases = np.random.default_rng(0).integers(0, 255, (count, CANVAS_PX, CANVAS_PX, 3), np.uint8)
+    np.save(folder / "canvases.npy", canvases)
+    save_heads(
+        HeadRenders(
+            canvases=canvases,
+            identity=c.identity.numpy(),
+            expression=c.expression.numpy(),
+            rotation=c.rotation.numpy(),
+            translation=c.translation.numpy(),
+            canvas_from_crop=np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
+            landmarks=points,
+            person=person,
+            yaw=np.zeros(count, np.float32),
+            photographic=np.zeros(count, bool),
+            validation=person == 3,
+        ),
+        folder,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def views(model):
+    """Three persons of 5, 3 and 2 views, made up; the second is held out."""
+    generator = torch.Generator().manual_seed(0)
+    person = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
+    true = torch.randn(3, model.layout.identity, generator=generator)[person]
+    labels = Labels(
+        fitted=true + torch.randn(true.shape, generator=generator),
+        residual=0.01 + torch.rand(10, generator=generator),
+        true=true,
+        albedo=torch.randn(3, model.layout.albedo, generator=generator)[person],
+        person=person,
+        head=torch.ones(10, dtype=torch.bool),
+        validation=person == 1,
+    )
+    features = torch.rand(1, 10, 384, generator=generator)
+    return PersonViews(labels, features, 112 + 50 * torch.randn(1, 10, 468, 2, generator=generator))
+
+
+def run(output, **settings):
+    return RunSettings(output=output, precision="32-true", threads=1, tensorboard=False, **settings)
+
+
+def test_labels_are_true_pooled_or_single(views):
+    labels = views.labels
+    assert torch.equal(labels.identity(truth=True, pooled=True), labels.true)
+    assert torch.equal(labels.identity(truth=False, pooled=False), labels.fitted)
+    pooled = labels.identity(truth=False, pooled=True)
+    assert torch.equal(pooled[0], pooled[4])
+    assert not torch.equal(pooled[0], pooled[5])
+    assert (pooled[8:] - labels.true[8:]).square().mean() < (labels.fitted[8:] - labels.true[8:]).square().mean()
+
+
+def test_sets_hold_one_person_and_vary(views, regressor):
+    learn, check = (ViewSets(views, regressor, ConfidenceTraining(), validation=part) for part in (False, True))
+    assert (len(learn), len(check)) == (2, 1)
+    counts = {int(learn[0][3].sum()) for _ in range(40)}
+    assert counts == {2, 3, 4, 5}
+    features, identity, albedo, present, truth, _ = check[0]
+    assert features.shape == (5, 384)
+    assert present.tolist() == [1, 1, 1, 0, 0]
+    assert torch.equal(truth, views.labels.true[5])
+    expected = regressor.layout.decode(apply_heads(regressor, views.features[0, 5:8]))
+    torch.testing.assert_close(identity[:3], expected.identity)
+    torch.testing.assert_close(albedo[:3], expected.albedo)
+
+
+def test_confidence_learns_a_set_by_heart(model, regressor):
+    """One view of each set is right; its features say so."""
+    torch.manual_seed(0)
+    truth = torch.randn(16, model.layout.identity)
+    identity = truth[:, None] + 0.7 * torch.randn(16, 5, model.layout.identity)
+    features = torch.rand(16, 5, 384)
+    identity[:, 2], features[:, 2, :40] = truth, 2.0
+    albedo = torch.zeros(16, 5, model.layout.albedo)
+    batch = [features, identity, albedo, torch.ones(16, 5), truth, albedo[:, 0]]
+    module = ConfidenceModule(ConfidenceTraining(), regressor)
+    optimiser = torch.optim.Adam(module.network.parameters(), 3e-3)
+    losses = []
+    for step in range(40):
+        loss = module.training_step(batch, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize("loss", ["asymmetric", "euclidean"])
+def test_identity_learns_a_batch_by_heart(views, model, loss):
+    torch.manual_seed(0)
+    network = load_regressor(model.layout)
+    module = IdentityModule(IdentityTraining(loss=loss, landmarks=0.0, keep=0.0), network)
+    features, labels = views.features[0], views.labels
+    batch = [features, labels.true, labels.albedo, views.landmarks[0], apply_heads(network, features).detach()]
+    frozen = network.blocks[0].body[0][0].weight.clone()
+    optimiser = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 3e-2)
+    losses = []
+    for step in range(60):
+        value = module.training_step(batch, step)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        losses.append(value.item())
+    assert losses[-1] < 0.2 * losses[0]
+    assert torch.equal(network.blocks[0].body[0][0].weight, frozen)
+
+
+def test_runs_write_weights_that_load_beside_each_other(data, heads, tmp_path, model, regressor):
+    common = {"data": data, "heads": heads, "views": tmp_path / "views", "batch_size": 4}
+    weights = train_identity(IdentityTraining(run=run(tmp_path / "identity", epochs=2), **common))
+    trained = load_regressor(model.layout, weights)
+    torch.testing.assert_close(trained.stem[0][0].weight, regressor.stem[0][0].weight)
+    assert not torch.equal(trained.heads["identity"].weight, regressor.heads["identity"].weight)
+    stored = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "views").iterdir()}
+    assert len(stored) == 2
+    found = train_confidence(
+        ConfidenceTraining(run=run(tmp_path / "confidence", epochs=2), regressor=weights, **common)
+    )
+    load_confidence(trained, found)
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "views").iterdir()} == stored
+
+
+def test_the_whole_network_trains_on_pictures(data, heads, model, views):
+    faces, rendered = load_prepared(data), load_heads(heads)
+    photographs = int((~faces.drawn).sum())
+    rows = torch.tensor([0, photographs, photographs + 1])
+    count = len(rows)
+    data_of_rows = torch.utils.data.TensorDataset(
+        views.features[0, :count],
+        views.labels.true[:count],
+        views.labels.albedo[:count],
+        views.landmarks[0, :count],
+        torch.zeros(count, model.layout.total),
+    )
+    pictures = ViewPictures(faces, rendered, rows, data_of_rows)
+    image, identity, _, landmarks, _ = pictures[1]
+    assert image.shape == (3, 224, 224)
+    assert torch.equal(identity, views.labels.true[1])
+    assert (landmarks - (rendered.landmarks[0, :, :2] - CANVAS_MARGIN_PX)).abs().mean() < 20
+    module = IdentityModule(IdentityTraining(whole=True), load_regressor(model.layout))
+    batch = [torch.stack(parts) for parts in zip(*(pictures[i] for i in range(3)), strict=True)]
+    module.training_step(batch, 0).backward()
+    assert module.network.stem[0][0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("wrong", [{"loss": "huber"}, {"under": 0.0}, {"windows": 0}])
+def test_identity_settings_are_checked(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        IdentityTraining(**wrong)
+
+
+def test_confidence_settings_are_checked():
+    with pytest.raises(ValueError, match="fewest"):
+        ConfidenceTraining(fewest=6)
+    assert ConfidenceTraining().views == IdentityTraining().views == Path("runs/person_views")
