@@ -177,7 +177,8 @@ class FacePreparer:
         if annotation.landmarks468 is not None:
             return annotation.landmarks468
         corners = np.array(CROP224_WINDOW_PX, np.float64).reshape(2, 2) + CANVAS_MARGIN_PX
-        centre = warp_points(corners.mean(0, keepdims=True), np.linalg.inv(canvas_from_photo))[0]
+        photo_from_canvas = np.linalg.inv(canvas_from_photo).astype(np.float64)
+        centre = warp_points(corners.mean(0, keepdims=True), photo_from_canvas)[0]
         half = _WINDOW_PX / similarity_scale(canvas_from_photo) / 2
         found = self._landmarker(photo, annotation.points5, np.concatenate([centre - half, centre + half]))
         if found.score < LEAST_SCORE:

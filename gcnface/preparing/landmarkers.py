@@ -126,7 +126,7 @@ class MediaPipeLandmarker:
             self._network.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
             found, logit = self._network.forward([_POINTS, _SCORE])
             score = float(1 / (1 + np.exp(-np.float64(logit.ravel()[0]))))
-            points = warp_points(found.reshape(468, 3), np.linalg.inv(network_from_photo))
+            points = warp_points(found.reshape(468, 3), np.linalg.inv(network_from_photo).astype(np.float64))
             box = np.concatenate([points[:, :2].min(0), points[:, :2].max(0)])
         return Landmarks(points, score)
 
@@ -150,7 +150,7 @@ class RegressorLandmarker:
             points = camera.project(cam)[0].numpy().astype(np.float64)
         depth_mm = cam[0, :, 2].numpy().astype(np.float64)
         points[:, 2] = (depth_mm - depth_mm.mean()) * float(camera.px_from_cam[0, 0, 0]) / depth_mm.mean()
-        return Landmarks(warp_points(points, np.linalg.inv(crop_from_photo)), 1.0)
+        return Landmarks(warp_points(points, np.linalg.inv(crop_from_photo).astype(np.float64)), 1.0)
 
 
 def _square(points5: NDArray, box: NDArray) -> NDArray[np.float64]:

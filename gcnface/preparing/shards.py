@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def shard_path(dataset: Path, sources: Sequence[Source]) -> Path:
 
 def write_shard(path: Path, faces: Sequence[PreparedFace], drops: Sequence[Drop]) -> None:
     """Write a part."""
-    arrays: dict[str, NDArray] = {}
+    arrays: dict[str, Any] = {}
     if faces:
         for name, field in zip(_ARRAYS, ("canvas", "labels", *_ARRAYS[2:5], "embedding"), strict=True):
             values = [getattr(face, field) for face in faces]

@@ -98,6 +98,8 @@ def parsing_loss(logits: Tensor, labels: Tensor) -> Tensor:
 class ParserModule(TrainingModule):
     """The parser with its loss, optimiser and validation figures."""
 
+    counts: Tensor
+
     def __init__(self, settings: ParserTraining) -> None:
         super().__init__()
         self.settings = settings

@@ -127,7 +127,7 @@ def train(
     torch.set_num_threads(run.threads)
     lightning.seed_everything(run.seed, workers=True, verbose=False)
     run.output.mkdir(parents=True, exist_ok=True)
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         (run.output / "config.yaml").write_text(yaml.safe_dump(plain(settings)))
     last = run.output / "last.ckpt"
     trainer = lightning.Trainer(
@@ -168,8 +168,10 @@ def _callbacks(module: lightning.LightningModule, check: DataLoader, run: RunSet
     )
     callbacks: list[Callback] = [bar, LearningRateMonitor(), Cost(), latest]
     if run.monitor:
-        best = {"monitor": run.monitor, "mode": run.monitor_mode}
-        callbacks.append(ModelCheckpoint(run.output, "best", enable_version_counter=False, **best))
+        best = ModelCheckpoint(
+            run.output, "best", monitor=run.monitor, mode=run.monitor_mode, enable_version_counter=False
+        )
+        callbacks.append(best)
     if run.patience:
         callbacks.append(EarlyStopping(run.monitor, patience=run.patience, mode=run.monitor_mode))
     if run.freeze_norm:
@@ -177,6 +179,11 @@ def _callbacks(module: lightning.LightningModule, check: DataLoader, run: RunSet
     if run.pictures_every and hasattr(module, "pictures"):
         callbacks.append(Pictures(check, run.output / "pictures", run.pictures_every))
     return callbacks
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first, or the only one, of a run: the one that writes files."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def plain(settings: Any) -> Any:
@@ -198,7 +205,7 @@ def save_weights(network: nn.Module, path: Path) -> Path:
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in network.state_dict().items()
     }
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         with staged(path.parent) as stage:
             save_file(state, stage / path.name)
     return path
