@@ -67,8 +67,8 @@ class ConfidenceNetwork(nn.Module):
     def beside(cls, regressor: CoefficientRegressor) -> ConfidenceNetwork:
         """An untrained network for the features and coefficients of `regressor`."""
         layout = regressor.layout
-        features = regressor.heads["identity"].in_features
-        network = cls(int(features), layout.identity, layout.albedo)
+        features = regressor.heads["identity"].weight.shape[1]
+        network = cls(features, layout.identity, layout.albedo)
         network.backbone.fill_(backbone_checksum(regressor))
         return network
 

@@ -147,4 +147,4 @@ def _log_gains(
         normal[[i, j], [j, i]] -= weight
         side[i] += weight * ratio
         side[j] -= weight * ratio
-    return np.linalg.solve(normal, side)
+    return np.asarray(np.linalg.solve(normal, side), np.float64)

@@ -34,8 +34,9 @@ from render.visibility import vertex_visibility
 STAGES = ("detect", "align", "parse", "regress", "dense", "fit", "fuse", "refine", "bake")
 """Names of the stages, in order; those up to the fit come again for every photo."""
 
-SAME_PERSON_COSINE = 0.2
-"""Mean FaceNet cosine of a photo to the others below which it is doubted."""
+SAME_PERSON_COSINE = 0.3
+"""Mean FaceNet cosine of a photo to the others below which it is doubted. Of 6,612 pairs of strangers 94 % lie below,
+of 51 pairs of portraits of one person none (the least has 0.70, but most pairs are of one session)."""
 
 LARGEST_COUNT = 255
 """So many photos the texture's provenance can name."""

@@ -210,7 +210,7 @@ def crop_window(
     """A crop (3, 224, 224) sRGB of a canvas and its landmarks (468, 2); changed at random when there is a generator."""
     if rng is None:
         matrix = middle_window(CANVAS_PX, CROP_SIDE_PX)
-        colours = draw_window(canvas, matrix, CROP_SIDE_PX).astype(np.float32) / 255
+        colours = np.asarray(draw_window(canvas, matrix, CROP_SIDE_PX) / 255, np.float32)
     else:
         matrix = random_window(rng, _AUGMENTATION, CANVAS_PX, CROP_SIDE_PX)
         colours, _ = recoloured(draw_window(canvas, matrix, CROP_SIDE_PX), rng, _AUGMENTATION)
