@@ -43,7 +43,7 @@ class Pictures(Callback):
         epoch = trainer.current_epoch + 1
         if trainer.sanity_checking or not trainer.is_global_zero or epoch % self.every:
             return
-        batch = self._faces().to(pl_module.device)
+        batch = trainer.strategy.batch_to_device(self._faces(), pl_module.device)
         with torch.no_grad():
             picture = tiled(pl_module.pictures(batch).float().clamp(0, 1).cpu())  # type: ignore[operator]
         write_image(self.folder / f"epoch_{epoch:04d}.png", picture.permute(1, 2, 0).numpy().astype(np.float32))

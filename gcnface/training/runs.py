@@ -176,7 +176,7 @@ def _callbacks(module: lightning.LightningModule, check: DataLoader, run: RunSet
         callbacks.append(EarlyStopping(run.monitor, patience=run.patience, mode=run.monitor_mode))
     if run.freeze_norm:
         callbacks.append(FreezeNorm())
-    if run.pictures_every and hasattr(module, "pictures"):
+    if run.pictures_every and hasattr(module, "pictures") and len(check.dataset):  # type: ignore[arg-type]
         callbacks.append(Pictures(check, run.output / "pictures", run.pictures_every))
     return callbacks
 

@@ -49,23 +49,12 @@ class Small(TrainingModule):
         return torch.optim.SGD(self.network.parameters(), self.rate)
 
 
-class Pair(tuple):
-    """Images and targets that can be moved."""
-
-    def to(self, device):
-        return Pair(part.to(device) for part in self)
-
-    @staticmethod
-    def stack(samples):
-        return Pair(torch.stack(parts) for parts in zip(*samples, strict=True))
-
-
 def loaders(size):
     """Training and validation batches of the same images (8, 3, 8, 8) and targets."""
     generator = torch.Generator().manual_seed(1)
     images, targets = torch.rand(COUNT, 3, 8, 8, generator=generator), torch.rand(COUNT, 3, generator=generator)
     data = TensorDataset(images, targets)
-    return tuple(DataLoader(data, size, collate_fn=Pair.stack) for _ in range(2))
+    return tuple(DataLoader(data, size) for _ in range(2))
 
 
 def fit(output, size=COUNT, **run):

@@ -192,6 +192,22 @@ def test_nothing_found_is_a_failure(tmp_path, capsys):
     assert "report.json says why" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", [["--workers", "0"], ["--min-face", "-3"], ["--layout", "lfw"], ["--parsing", "none"]]
+)
+def test_wrong_words_are_named(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["prepare", "x", "-o", "y", *words])
+    assert caught.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
+def test_an_argument_that_leads_nowhere_is_one_line(tmp_path, capsys):
+    assert cli.main(["prepare", str(tmp_path / "nowhere"), "-o", str(tmp_path / "data"), "--no-embed"]) == 1
+    assert capsys.readouterr().err.splitlines() == [f"gcnface: {tmp_path}/nowhere: no such file; check the path"]
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_network_that_is_none_is_named(tmp_path):
     (tmp_path / "x.whl").write_bytes(b"no archive")
     with pytest.raises(GcnfaceError, match=r"x\.whl: holds no landmark network"):
