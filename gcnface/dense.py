@@ -15,7 +15,7 @@ from torch import Tensor
 from coarse.dense_alignment import DenseAlignment, DenseReader
 from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM, cam_from_model
-from coarse.position_map import WINDOW_PX
+from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from coarse.position_network import load_position_map_network
 from gcnface.aligned_face import AlignedFace, HeadPose
 from gcnface.alignment import warp_image
@@ -24,13 +24,7 @@ from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.dense_texture import chart_texture, inside
 from gcnface.detection import Detection, FaceDetector
 from gcnface.errors import NoFaceError
-from gcnface.similarity import (
-    CROP_SIDE_PX,
-    TEMPLATE_POINTS5_PX,
-    similarity_from_points,
-    similarity_scale,
-    warp_points,
-)
+from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
 from render.rotation import euler_from_rotation
 
 STAGES = ("detect", "align", "map", "measure", "texture")
@@ -95,7 +89,8 @@ class DenseAligner:
         with watch.stage("measure"):
             aligned = self.reader(maps)
         with watch.stage("texture"):
-            return self._in_photo(photo, face, aligned, np.linalg.inv(window_from_photo))
+            photo_from_window = np.asarray(np.linalg.inv(window_from_photo), np.float64)
+            return self._in_photo(photo, face, aligned, photo_from_window)
 
     def _in_photo(
         self,
@@ -130,8 +125,7 @@ class DenseAligner:
 
 def window_matrix(face: Detection) -> NDArray[np.float64]:
     """(3, 3) window_from_photo: the aligned crop's frame with a margin on every side, at the same scale."""
-    margin = (WINDOW_PX - CROP_SIDE_PX) / 2
-    window_from_crop = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1.0]])
+    window_from_crop = np.array([[1, 0, WINDOW_MARGIN_PX], [0, 1, WINDOW_MARGIN_PX], [0, 0, 1.0]])
     return window_from_crop @ similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)
 
 

@@ -59,7 +59,7 @@ def _with_mirrored(rgb: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray
     """
     other = rgb[:, ::-1]
     margin = 1 + 2 * round(_OUTLINE_SHARE * len(rgb))
-    sure = cv2.erode(seen.astype(np.uint8), np.ones((margin, margin), np.uint8), borderValue=1)
+    sure = np.asarray(cv2.erode(seen.astype(np.uint8), np.ones((margin, margin), np.uint8), borderValue=1)) > 0
     both = (sure & sure[:, ::-1]).astype(np.float32)
     sigma = _JOIN_SHARE * len(rgb)
     blurred = cv2.GaussianBlur(np.dstack([(rgb - other) * both[..., None], both]), (0, 0), sigma)
