@@ -120,9 +120,10 @@ class PositionMapLayout(nn.Module):
         return weight
 
     def _template(self, model: FaceModel) -> Tensor:
-        network = MorphableModel(model)
-        neutral = layout_of(model).decode(torch.zeros(1, network.layout.total))
-        return self.encode(window_points(network, neutral, window_camera()))[0]
+        layout = layout_of(model)
+        neutral = layout.decode(torch.zeros(1, layout.total))
+        verts = torch.from_numpy(model.mean.astype(np.float32))[None]
+        return self.encode(window_points(verts, neutral, window_camera()))[0]
 
 
 def window_camera(batch: int = 1) -> Camera:
@@ -132,19 +133,18 @@ def window_camera(batch: int = 1) -> Camera:
     return crop_camera(batch).transformed(shift, (WINDOW_PX, WINDOW_PX))
 
 
-def window_points(network: MorphableModel, coefficients: Coefficients, camera: Camera) -> Tensor:
+def window_points(verts: Tensor, coefficients: Coefficients, camera: Camera) -> Tensor:
     """What a position map stores, for every vertex of a posed face: x, y in px and z in px of the same scale.
 
     Args:
-        network: the face model; its finest level for `PositionMapLayout.encode`.
-        coefficients: shape and pose.
+        verts: (B, V, 3) mm in model space; all of the finest level for `PositionMapLayout.encode`.
+        coefficients: their pose is used.
         camera: a perspective camera, `window_camera` or one behind a similarity (a mirrored one too).
 
     Returns:
         (B, V, 3); z grows away from the camera and is 0 at the model's origin.
     """
-    verts = network.vertices(coefficients.identity, coefficients.expression)
-    screen = camera.project(network.in_camera(verts, coefficients))
+    screen = camera.project(MorphableModel.in_camera(verts, coefficients))
     origin_mm = coefficients.translation[:, None, 2:]
     px_per_mm = camera.px_from_cam[:, :2, :2].det().abs().sqrt().to(screen)[:, None, None] / origin_mm
     return torch.cat([screen[..., :2], (screen[..., 2:] - origin_mm) * px_per_mm], dim=2)

@@ -93,7 +93,8 @@ class PositionMapModule(TrainingModule):
     def true_maps(self, batch: WindowBatch) -> Tensor:
         """(B, 3, S, S) of the known geometry; those of mirrored photographs are mirrored in the chart too."""
         camera = Camera(batch.px_from_cam, (WINDOW_PX, WINDOW_PX))
-        maps = self.layout.encode(window_points(self.model, batch.coefficients(self.model), camera))
+        verts = self.model.vertices(batch.identity, batch.expression)
+        maps = self.layout.encode(window_points(verts, batch.coefficients(self.model), camera))
         return torch.where(batch.mirrored[:, None, None, None], maps.flip(3), maps)
 
     def dense_percent(self, predicted: Tensor, truth: Tensor) -> Tensor:

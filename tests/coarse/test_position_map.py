@@ -54,7 +54,8 @@ def coefficients(network):
 
 @pytest.fixture(scope="module")
 def points(network, coefficients):
-    return window_points(network, coefficients, window_camera())
+    verts = network.vertices(coefficients.identity, coefficients.expression)
+    return window_points(verts, coefficients, window_camera())
 
 
 @pytest.fixture(scope="module")
