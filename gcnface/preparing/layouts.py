@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,11 +105,9 @@ def annotated_photos(argument: str, identities: Identities) -> Iterator[Source]:
         on_disk = sorted(path.name for path in (folder / kind).glob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
         for name in [*known, *(name for name in on_disk if name not in known)]:
             labels = folder / f"{kind}_parsing" / f"{Path(name).stem}.png"
-            yield _source(
-                folder / kind / name,
-                name,
-                Path(name).stem,
-                people if kind == "photos" else {},
+            known_people = people if kind == "photos" else {}
+            yield replace(
+                _source(folder / kind / name, name, Path(name).stem, known_people),
                 drawn=kind == "synthetic",
                 annotation=known.get(name),
                 labels=_if_there(labels),
@@ -133,12 +132,8 @@ def celeba(argument: str, identities: Identities) -> Iterator[Source]:
         points = np.array(numbers[:10], np.float32).reshape(5, 2)
         held_out = parts[name] != "0" if name in parts else None
         path = photos / name
-        yield _source(
-            path,
-            name,
-            people.get(name, Path(name).stem),
-            identities,
-            validation=held_out,
+        yield replace(
+            _source(path, name, people.get(name, Path(name).stem), identities, held_out),
             annotation=Annotation(points),
             dropped="" if path.exists() else "no such file",
         )
@@ -155,9 +150,8 @@ def w300lp(argument: str, identities: Identities) -> Iterator[Source]:
             mat = path.with_suffix(".mat")
             person = re.sub(r"_\d+$", "", path.stem)
             name = path.relative_to(folder).as_posix()
-            yield _source(
-                path, name, person, identities, mat=_if_there(mat), dropped="" if mat.exists() else "not annotated"
-            )
+            dropped = "" if mat.exists() else "not annotated"
+            yield replace(_source(path, name, person, identities), mat=_if_there(mat), dropped=dropped)
 
 
 LAYOUTS: dict[str, Callable[[str, Identities], Iterator[Source]]] = {
@@ -168,23 +162,10 @@ LAYOUTS: dict[str, Callable[[str, Identities], Iterator[Source]]] = {
 }
 
 
-def _source(
-    path: Path,
-    name: str,
-    person: str,
-    identities: Identities,
-    *,
-    validation: bool | None = None,
-    drawn: bool = False,
-    annotation: Annotation | None = None,
-    mat: Path | None = None,
-    labels: Path | None = None,
-    dropped: str = "",
-) -> Source:
+def _source(path: Path, name: str, person: str, identities: Identities, held_out: bool | None = None) -> Source:
     """A source; a table of identities wins, the CRC-32 decides about held-out people where the layout does not."""
     identity = identities.get(name, identities.get(path.name, person))
-    held_out = is_validation(identity) if validation is None else validation
-    return Source(path.resolve(), name, identity, held_out, drawn, annotation, mat, labels, dropped)
+    return Source(path.resolve(), name, identity, is_validation(identity) if held_out is None else held_out)
 
 
 def _stored_landmarks(path: Path) -> dict[str, Annotation]:
