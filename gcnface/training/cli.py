@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 import typing
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str]) -> int:
         if "--debug" in arguments:
             traceback.print_exc()
         return 1
-    sys.stdout.write(f"{weights}\n")
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning starts the others of several processes with this command
+        sys.stdout.write(f"{weights}\n")
     return 0
 
 
