@@ -70,3 +70,22 @@ def tiled(pictures: Tensor) -> Tensor:
     blank = pictures.new_zeros(rows * columns - count, channels, height, width)
     grid = torch.cat([pictures, blank]).reshape(rows, columns, channels, height, width)
     return grid.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
+
+
+def dotted(images: Tensor, points: Tensor, channel: int) -> Tensor:
+    """A copy of `images` (B, 3, H, W) with one pixel at each of `points` (B, N, 2) px in a pure colour.
+
+    Args:
+        images: sRGB.
+        points: outside the picture they are drawn on its edge.
+        channel: 0 red, 1 green, 2 blue.
+    """
+    size = check_shape("images", images, "B 3 H W")
+    check_shape("points", points, "B N 2", B=size["B"])
+    limit = points.new_tensor([size["W"] - 1, size["H"] - 1])
+    column, line = points.clamp(min=0).minimum(limit).long().unbind(2)
+    rows = torch.arange(size["B"], device=points.device)[:, None].expand(column.shape)
+    drawn = images.clone()
+    for other in range(3):
+        drawn[rows, other, line, column] = float(other == channel)
+    return drawn

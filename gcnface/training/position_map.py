@@ -23,6 +23,7 @@ from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss,
 from coarse.position_network import NETWORKS, make_position_map_network  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.pictures import dotted  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads  # noqa: E402
 from render.camera import Camera  # noqa: E402
@@ -107,13 +108,8 @@ class PositionMapModule(TrainingModule):
         """(B, 3, 256, 256) sRGB: the windows with the found landmarks in green over the true ones in red."""
         with torch.no_grad():
             found = self.layout.landmarks468(self.network(batch.image).float())
-        pictures = batch.image.clone()
-        for points, colour in ((self.layout.landmarks468(self.true_maps(batch)), 0), (found, 1)):
-            place = points[..., :2].long().clamp(0, WINDOW_PX - 1)
-            rows = torch.arange(len(pictures))[:, None].expand(place.shape[:2])
-            for channel in range(3):
-                pictures[rows, channel, place[..., 1], place[..., 0]] = float(channel == colour)
-        return pictures
+        true = self.layout.landmarks468(self.true_maps(batch))
+        return dotted(dotted(batch.image, true[..., :2], 0), found[..., :2], 1)
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle, or Adam halved every few epochs as published."""

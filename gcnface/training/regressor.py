@@ -24,6 +24,7 @@ from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor  # 
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.pictures import dotted  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 
@@ -105,6 +106,11 @@ class RegressorModule(TrainingModule):
         points = self._project(self.network(batch.image).float())
         figure = 100 * losses.landmark_distance_loss(points, batch.landmarks)
         self.log("valid/landmarks_percent", figure, prog_bar=True, batch_size=len(points))
+
+    def pictures(self, batch: CropBatch) -> Tensor:
+        """(B, 3, 224, 224) sRGB: the crops with the found landmarks in green over the teacher's in red."""
+        found = self._project(self.network(batch.image).float())
+        return dotted(dotted(batch.image, batch.landmarks, 0), found, 1)
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle over all steps."""
