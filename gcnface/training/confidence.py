@@ -77,29 +77,30 @@ class ViewSets(Dataset[list[Tensor]]):
         persons = labels.person[rows]
         self.sets = [rows[persons == person] for person in persons.unique()]
         self.sets = [found for found in self.sets if len(found) >= settings.fewest]
-        self.views, self.regressor, self.settings, self.validation = views, regressor, settings, validation
+        self.views, self.settings, self.validation = views, settings, validation
+        windows, count = views.features.shape[:2]
+        with torch.no_grad():
+            found = regressor.layout.decode(apply_heads(regressor, views.features.flatten(0, 1)))
+        self.identity, self.albedo = (x.view(windows, count, -1) for x in (found.identity, found.albedo))
 
     def __len__(self) -> int:
         return len(self.sets)
 
-    @torch.no_grad()
     def __getitem__(self, index: int) -> list[Tensor]:
         s, rows, labels = self.settings, self.sets[index], self.views.labels
         most = min(s.most, len(rows))
-        if not self.validation:
+        if self.validation:
+            rows, windows = rows[:most], torch.zeros(most, dtype=torch.int64)
+        else:
             count = int(torch.randint(s.fewest, most + 1, ()))
             rows = rows[torch.randperm(len(rows))[:count]]
-        windows = torch.zeros(len(rows), dtype=torch.int64)
-        if not self.validation:
-            windows = torch.randint(len(self.views.features), (len(rows),))
-        features = self.views.features[windows, rows][: s.most]
-        found = self.regressor.layout.decode(apply_heads(self.regressor, features))
+            windows = torch.randint(len(self.views.features), (count,))
         # Sets are filled up with their own views, which count nothing: zeros would disturb the batch norm.
         place = torch.arange(s.most)
-        filled = place % len(features)
-        present = (place < len(features)).float()
-        answers = [features[filled], found.identity[filled], found.albedo[filled], present]
-        return [*answers, labels.true[rows[0]], labels.albedo[rows[0]]]
+        filled = place % len(rows)
+        chosen = windows[filled], rows[filled]
+        answers = [values[chosen] for values in (self.views.features, self.identity, self.albedo)]
+        return [*answers, (place < len(rows)).float(), labels.true[rows[0]], labels.albedo[rows[0]]]
 
 
 class ConfidenceModule(TrainingModule):
