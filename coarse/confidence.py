@@ -67,8 +67,9 @@ class ConfidenceNetwork(nn.Module):
     def beside(cls, regressor: CoefficientRegressor) -> ConfidenceNetwork:
         """An untrained network for the features and coefficients of `regressor`."""
         layout = regressor.layout
-        features = regressor.heads["identity"].weight.shape[1]
-        network = cls(features, layout.identity, layout.albedo)
+        head = regressor.heads["identity"]
+        assert isinstance(head, nn.Linear)
+        network = cls(head.in_features, layout.identity, layout.albedo)
         network.backbone.fill_(backbone_checksum(regressor))
         return network
 

@@ -41,6 +41,9 @@ of 51 pairs of portraits of one person none (the least has 0.70, but most pairs 
 LARGEST_COUNT = 255
 """So many photos the texture's provenance can name."""
 
+_EXPRESSION_MM = 2.0
+"""Movement by another expression at which a photo's quality falls to 1 / e."""
+
 _FINEST_PX_PER_MM = 4.0
 """Photos finer than the texels of a 1024 px texture show nothing more."""
 
@@ -105,7 +108,8 @@ class PersonReconstructor:
             doubt = doubted([photo.name for photo in photos], cosine)
             if on_doubt is not None and doubt is not None:
                 on_doubt(doubt)
-            sightings = [self._sighting(view) for view in self.of_one_identity(views)]
+            posed = self.of_one_identity(views)
+            sightings = [self._sighting(view, posed[0]) for view in posed]
             blend = self._blend(sightings)
         refined = self._refined(sightings, blend, embeddings, watch)
         sights = [_sight(sighting.view, blend, k) for k, sighting in enumerate(sightings)]
@@ -164,12 +168,14 @@ class PersonReconstructor:
         face = self.pipeline.coarse.morphable(coefficients)
         return observe_vertices(self.pipeline.model, face, view.image, view.classes, crop_camera())
 
-    def _sighting(self, view: View) -> _Sighting:
+    def _sighting(self, view: View, first: View) -> _Sighting:
+        """What a photo shows; of places that its expression moves, the less the further they are from the first's."""
         seen = self.pipeline.observe(view)
         cosine = view_cosine(view.coarse.verts_cam, view.coarse.normals_view)[0].clamp(min=0)
         scale = view.camera.px_from_cam[0, :2, :2].det().abs().sqrt().to(cosine)
         px_per_mm = scale / view.coarse.verts_cam[0, :, 2].clamp(min=1)
-        quality = seen.confidence[0] * cosine * (px_per_mm / _FINEST_PX_PER_MM).clamp(max=1)
+        alike = same_expression(view.coarse.verts[0], first.coarse.verts[0])
+        quality = seen.confidence[0] * cosine * alike * (px_per_mm / _FINEST_PX_PER_MM).clamp(max=1)
         return _Sighting(view, seen, seen.linear / view.shading, quality)
 
     def _blend(self, sightings: Sequence[_Sighting]) -> Blend:
@@ -192,6 +198,14 @@ class PersonReconstructor:
         return on_cpu(RefinedFace(view.coarse, seen, albedo[0], view.shading[0]))
 
 
+def same_expression(verts: Tensor, first: Tensor) -> Tensor:
+    """(V,) in [0, 1]: how far vertices (V, 3) mm of one identity lie where the first photo's expression puts them.
+
+    A smile that is painted onto closed lips shows teeth on them.
+    """
+    return (-(verts - first).norm(dim=1) / _EXPRESSION_MM).exp()
+
+
 def mean_cosines(embeddings: Tensor) -> Tensor:
     """(P,) of unit embeddings (P, D): the mean cosine of each to the others; 1 for a single one."""
     count = len(embeddings)
@@ -205,7 +219,8 @@ def doubted(names: Sequence[Path], cosine: Tensor) -> str | None:
 
     Of two photos that do not agree the second is named.
     """
-    least = len(cosine) - 1 - int(cosine.flip(0).argmin())
+    rounded = (cosine * 1000).round()  # what is equal but for the last bits is equal
+    least = len(cosine) - 1 - int(rounded.flip(0).argmin())
     if float(cosine[least]) >= SAME_PERSON_COSINE:
         return None
     figure = f"FaceNet cosine {float(cosine[least]):.2f}, below {SAME_PERSON_COSINE}"

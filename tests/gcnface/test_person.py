@@ -17,7 +17,7 @@ from gcnface.alignment import align_face
 from gcnface.api import NamedPhoto, Options, load_person_reconstructor
 from gcnface.coarse_stage import Stopwatch
 from gcnface.io.images import read_photo
-from gcnface.person import SAME_PERSON_COSINE, doubted, mean_cosines
+from gcnface.person import SAME_PERSON_COSINE, doubted, mean_cosines, same_expression
 from refine.facenet import embed_crop224
 from render.lighting import ambient_lighting
 from render.rotation import axis_angle_from_rotation, rotation_from_euler
@@ -165,7 +165,19 @@ def test_someone_else_is_doubted_by_name():
     assert doubted(names, cosine).startswith("c.jpg: does not look like the person of the other photos")
     assert doubted(names[:2], mean_cosines(torch.eye(3)[[0, 0]])) is None
     assert doubted(names[:1], mean_cosines(torch.eye(3)[:1])) is None
-    assert doubted(names[:2], torch.tensor([0.1, 0.1])).startswith("b.jpg")
+    assert doubted(names[:2], torch.tensor([0.1, 0.1 + 1e-7])).startswith("b.jpg")
+
+
+def test_what_another_expression_moves_counts_less(model, truth):
+    smile = truth.expression.clone()
+    smile[0, [k for k, name in enumerate(load_face_model().expression_names) if name.startswith("mouthSmile")]] = 1
+    rest, moved = (model.vertices(truth.identity, units)[0] for units in (truth.expression, smile))
+    weight = same_expression(moved, rest)
+    lips = model.landmarks468(truth.identity, smile) - model.landmarks468(truth.identity, truth.expression)
+    assert lips[0, 61].norm() > 3
+    assert weight.min() < 0.2
+    assert (weight[torch.from_numpy(load_face_model().region_mask("scalp", "neck"))] > 0.8).all()
+    assert (same_expression(rest, rest) == 1).all()
 
 
 def test_two_people_are_told_apart(person):
