@@ -152,9 +152,11 @@ def main() -> None:
     parser.add_argument("--heads", type=Path, default=Path("runs/heads"), help="rendered heads")
     parser.add_argument("--fits", type=int, default=100, help="rendered heads that are also fitted")
     parser.add_argument("--hard", type=int, default=12, help="hard photos of a kind")
+    parser.add_argument("--variants", type=Path, nargs="*", default=[], help="weights of other regressors")
     parser.add_argument("--sheet", type=Path, help="pictures of the worst faces: SHEET_photos.png and so on")
     parser.add_argument("--json", type=Path, help="write every value here")
     args = parser.parse_args()
+    variants = {path.stem.replace("_", " "): path for path in args.variants}
     torch.manual_seed(0)
     methods, report = Methods(), Report()
     faces, heads = load_prepared(args.data), load_heads(args.heads)
@@ -165,7 +167,7 @@ def main() -> None:
         print(f"{section}, means\n{report.table(section)}\n", flush=True)
     pictures["hard"] = on_hard_photos(methods, faces, report, args.hard)
     print(f"hard photos ({', '.join(KINDS)}), means\n{report.table('hard photos, 468 points 2D %')}\n", flush=True)
-    for method, column, value in identity_figures(methods, faces, heads):
+    for method, column, value in identity_figures(methods, faces, heads, variants):
         report.add("identity", method, column, value)
     print(f"identity\n{report.table('identity')}\n", flush=True)
     for name, seconds in methods.seconds(faces.canvases[int(np.nonzero(faces.validation)[0][0])]).items():

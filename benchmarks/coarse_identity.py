@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.coarse_methods import Methods
 from coarse.confidence import load_confidence
+from coarse.regressor import CoefficientRegressor, load_regressor
 from coarse.similarity import similarity_between
 from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces
 from gcnface.training.heads import HeadRenders
@@ -19,38 +22,47 @@ _CROP = slice(CANVAS_MARGIN_PX, CANVAS_PX - CANVAS_MARGIN_PX)
 
 
 def identity_figures(
-    methods: Methods, faces: PreparedFaces, heads: HeadRenders
+    methods: Methods, faces: PreparedFaces, heads: HeadRenders, variants: dict[str, Path]
 ) -> Iterator[tuple[str, str, float]]:
-    """(method, column, value) of every figure."""
-    rows = np.nonzero(heads.validation)[0]
-    found, trust = regressed(methods, heads.canvases[rows])
+    """(method, column, value) of every figure.
+
+    Args:
+        methods: the shipped networks.
+        faces: photographs of held-out people, some with two.
+        heads: rendered heads, several views a person, who share one true identity.
+        variants: other regressors by name; they are measured beside the shipped one, without confidences.
+    """
+    rows, real = (np.nonzero(x)[0] for x in (heads.validation, faces.validation & ~faces.drawn))
     true, person = torch.from_numpy(np.array(heads.identity[rows])), heads.person[rows]
-    yield "mean face", "heads: mm, 1 photo", float(identity_error_mm(methods, torch.zeros_like(true), true).mean())
-    yield "regressor", "heads: mm, 1 photo", float(identity_error_mm(methods, found, true).mean())
     groups = [np.nonzero(person == p)[0] for p in np.unique(person)]
-    # People whose views are partly photographs keep one identity; a person's views share it exactly.
     truth = torch.stack([true[g[0]] for g in groups])
-    for name, weight in (("plain mean", torch.ones_like(trust)), ("confidences", trust)):
-        fused = torch.stack([(weight[g] * found[g]).sum(0) / weight[g].sum(0) for g in groups])
+    yield "mean face", "heads: mm, 1 photo", float(identity_error_mm(methods, torch.zeros_like(true), true).mean())
+    regressors = {"regressor": methods.regressor}
+    regressors |= {name: load_regressor(methods.regressor.layout, path) for name, path in variants.items()}
+    trust_known = load_confidence(methods.regressor)
+    for name, regressor in regressors.items():
+        of_heads, of_photos = (features(regressor, x) for x in (heads.canvases[rows], faces.canvases[real]))
+        with torch.no_grad():
+            found, several = (regressor.heads["identity"](x) for x in (of_heads, of_photos))
+            trust = trust_known(of_heads).identity
+        yield name, "heads: mm, 1 photo", float(identity_error_mm(methods, found, true).mean())
         column = f"heads: mm, {len(groups[0])} photos"
-        yield f"regressor, {name}", column, float(identity_error_mm(methods, fused, truth).mean())
-    yield "regressor", "heads: same person AUC", same_person_auc(found, person)
-    real = np.nonzero(faces.validation & ~faces.drawn)[0]
-    several, _ = regressed(methods, faces.canvases[real])
-    yield "regressor", "photographs: AUC", same_person_auc(several, faces.identities[real])
+        weights = {"plain mean": torch.ones_like(trust)} | ({"confidences": trust} if name == "regressor" else {})
+        for kind, weight in weights.items():
+            fused = torch.stack([(weight[g] * found[g]).sum(0) / weight[g].sum(0) for g in groups])
+            yield f"{name}, {kind}", column, float(identity_error_mm(methods, fused, truth).mean())
+        yield name, "heads: AUC", same_person_auc(found, person)
+        yield name, "photographs: AUC", same_person_auc(several, faces.identities[real])
 
 
 @torch.no_grad()
-def regressed(methods: Methods, canvases: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Identity coefficients and their confidences, (N, Ni) each."""
-    confidence = load_confidence(methods.regressor)
-    found, trust = [], []
+def features(regressor: CoefficientRegressor, canvases: NDArray[np.uint8]) -> Tensor:
+    """(N, F) pooled features of canvases."""
+    found = []
     for start in range(0, len(canvases), 16):
         image = torch.from_numpy(canvases[start : start + 16].astype(np.float32) / 255).permute(0, 3, 1, 2)
-        features = methods.regressor.features(image[:, :, _CROP, _CROP])
-        found.append(methods.regressor.heads["identity"](features))
-        trust.append(confidence(features).identity)
-    return torch.cat(found), torch.cat(trust)
+        found.append(regressor.features(image[:, :, _CROP, _CROP]))
+    return torch.cat(found)
 
 
 @torch.no_grad()
@@ -66,7 +78,7 @@ def identity_error_mm(methods: Methods, found: Tensor, true: Tensor) -> Tensor:
     return torch.cat(errors)
 
 
-def same_person_auc(identity: Tensor, person: np.ndarray) -> float:
+def same_person_auc(identity: Tensor, person: NDArray) -> float:
     """How often two photos of a person have the larger cosine than two of strangers."""
     unit = torch.nn.functional.normalize(identity, dim=1)
     cosine = (unit @ unit.T).numpy()

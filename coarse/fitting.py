@@ -140,10 +140,10 @@ class PhotoFitting:
     learning_rate: float = 0.04
     side_px: int = 112
     """Side of the rendered comparison; half the crop is enough to place features."""
-    anchor: float = 1.0
+    anchor: float = 0.3
     """Pull of the landmarks towards where the regressor saw them (mean distance / face size)."""
-    dense: float = 2.0
-    """Pull of the vertices towards where the position map saw them, likewise."""
+    dense: float = 0.5
+    """Pull of the vertices towards where the position map saw them, likewise; without a map the landmarks pull more."""
     identity_every: int = 0
     """The identity loss enters every so many steps (0: never); FaceNet costs more than all else together."""
     weights: CoarseLossWeights = field(
@@ -189,13 +189,14 @@ def fit_photo(
     optimiser = torch.optim.Adam([raw], lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
     weights = settings.weights
+    pull = settings.anchor if dense is not None else settings.anchor + settings.dense
     for step in range(settings.steps):
         face = model(model.layout.decode(raw))
         picture, mask = render_crop(model, face, small, side)
         points = camera.project(model.landmarks_cam(face.coefficients))[..., :2]
         loss = (
             weights.photometric * photometric_loss(picture, small, attention * mask)
-            + settings.anchor * landmark_distance_loss(points, anchor)
+            + pull * landmark_distance_loss(points, anchor)
             + coefficient_prior(face.coefficients, weights)
             + weights.gamma * gamma_loss(face.coefficients.lighting)
         )

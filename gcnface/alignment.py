@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from gcnface.detection import Detection
 from gcnface.similarity import (
     CROP_SIDE_PX,
@@ -20,8 +21,10 @@ from gcnface.similarity import (
 __all__ = [
     "CROP_SIDE_PX",
     "TEMPLATE_POINTS5_PX",
+    "WINDOW_FROM_CROP",
     "FaceCrop",
     "align_face",
+    "cut_window",
     "similarity_from_points",
     "similarity_scale",
     "warp_image",
@@ -29,6 +32,10 @@ __all__ = [
     "warp_labels",
     "warp_points",
 ]
+
+
+WINDOW_FROM_CROP = np.array([[1, 0, WINDOW_MARGIN_PX], [0, 1, WINDOW_MARGIN_PX], [0, 0, 1.0]])
+"""(3, 3) takes homogenous crop px to px of the window in which position maps are found."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,12 @@ def align_face(
         points5=detection.points5,
         score=detection.score,
     )
+
+
+def cut_window(photo: NDArray[np.float32], crop: FaceCrop) -> Tensor:
+    """(1, 3, 256, 256) float32 sRGB: the crop with 16 px more on every side, what position maps are found in."""
+    window = warp_image(photo, WINDOW_FROM_CROP @ crop.crop_from_photo, (WINDOW_PX, WINDOW_PX))
+    return torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1)))[None]
 
 
 def warp_image(

@@ -15,10 +15,10 @@ from torch import Tensor
 from coarse.dense_alignment import DenseAlignment, DenseReader
 from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM, cam_from_model
-from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
+from coarse.position_map import WINDOW_PX
 from coarse.position_network import load_position_map_network
 from gcnface.aligned_face import AlignedFace, HeadPose
-from gcnface.alignment import warp_image
+from gcnface.alignment import WINDOW_FROM_CROP, warp_image
 from gcnface.api import photo_and_name
 from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.dense_texture import chart_texture, inside
@@ -125,8 +125,7 @@ class DenseAligner:
 
 def window_matrix(face: Detection) -> NDArray[np.float64]:
     """(3, 3) window_from_photo: the aligned crop's frame with a margin on every side, at the same scale."""
-    window_from_crop = np.array([[1, 0, WINDOW_MARGIN_PX], [0, 1, WINDOW_MARGIN_PX], [0, 0, 1.0]])
-    return window_from_crop @ similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)
+    return WINDOW_FROM_CROP @ similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)
 
 
 def _pose_in_photo(aligned: DenseAlignment, photo_from_window: NDArray[np.float64]) -> HeadPose:

@@ -14,9 +14,11 @@ from torch import Tensor
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
 from coarse.fitting import PhotoFitting
 from coarse.morphable import MorphableModel, crop_camera, layout_of
+from coarse.position_map import PositionMapLayout
+from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
-from gcnface.alignment import CROP_SIDE_PX, FaceCrop, align_face, warp_image
+from gcnface.alignment import CROP_SIDE_PX, FaceCrop, align_face, cut_window, warp_image
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
 from gcnface.detection import Detection, FaceDetector
 from gcnface.mesh import TexturedMesh
@@ -32,7 +34,7 @@ from render.camera import Camera
 from render.color import srgb_from_linear
 from render.normals import vertex_normals
 
-STAGES = ("detect", "align", "parse", "regress", "fit", "refine", "adapt", "bake")
+STAGES = ("detect", "align", "parse", "regress", "dense", "fit", "refine", "adapt", "bake")
 """Names of the stages, in order; those that are switched off are left out."""
 
 
@@ -130,7 +132,9 @@ class Reconstructor:
         self.detector = FaceDetector()
         self.parser = load_parser().to(self.device)
         fitting = PhotoFitting() if fit else None
-        self.coarse = CoarseStage(self.model, load_regressor(layout_of(self.model)), fitting, self.device)
+        position_map = load_position_map_network(PositionMapLayout(self.model)) if fit else None
+        regressor = load_regressor(layout_of(self.model))
+        self.coarse = CoarseStage(self.model, regressor, fitting, self.device, position_map=position_map)
         self._model_on_cpu = self.coarse.morphable if self.device.type == "cpu" else MorphableModel(self.model)
         self.facenet = load_facenet().to(self.device)
         self.refiner = load_refiner(self.model).to(self.device)
@@ -169,7 +173,8 @@ class Reconstructor:
         with watch.stage("parse"), torch.no_grad():
             classes = self.parser.parse(image)
             classes = classes * crop.inside.to(classes)
-        return View(photo, crop, image, classes, self.coarse(image, classes, watch))
+            window = cut_window(photo, crop).to(self.device) if self.fit else None
+        return View(photo, crop, image, classes, self.coarse(image, classes, watch, window=window))
 
     def observe(self, view: View) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""

@@ -21,6 +21,7 @@ from coarse.regressor import CoefficientRegressor, load_regressor  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views  # noqa: E402
+from gcnface.training.regressor import level_heads  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 
 LOSSES = ("asymmetric", "euclidean")
@@ -177,4 +178,5 @@ def train_identity(settings: IdentityTraining) -> Path:
         DataLoader(check, settings.batch_size),
     )
     train(module, *loaders, settings.run, settings)
+    level_heads(module.network, faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

@@ -1,0 +1,72 @@
+"""Mirrored photographs, mirrored coefficients."""
+
+import pytest
+import torch
+
+from coarse.face_model import load_face_model
+from coarse.mirroring import RawMirror, mirror_bias, remove_mirror_bias
+from coarse.morphable import MorphableModel, crop_camera
+from coarse.regressor import CoefficientRegressor, ResNetConfig
+from render.lighting import shade
+
+
+@pytest.fixture(scope="module")
+def face_model():
+    return load_face_model()
+
+
+@pytest.fixture(scope="module")
+def model(face_model):
+    return MorphableModel(face_model, level=2)
+
+
+@pytest.fixture(scope="module")
+def mirror(face_model, model):
+    return RawMirror(face_model, model.layout)
+
+
+def random_raw(model, count, seed=0):
+    return 0.4 * torch.randn(count, model.layout.total, generator=torch.Generator().manual_seed(seed))
+
+
+def test_twice_is_nothing(model, mirror):
+    raw = random_raw(model, 3)
+    assert torch.allclose(mirror(mirror(raw)), raw)
+    assert not torch.allclose(mirror(raw), raw)
+
+
+def test_landmarks_are_mirrored(model, mirror):
+    raw = random_raw(model, 2)
+    plain, mirrored = (model.layout.decode(x) for x in (raw, mirror(raw)))
+    points = crop_camera(2).project(model.landmarks_cam(plain))
+    other = crop_camera(2).project(model.landmarks_cam(mirrored))
+    flipped = points * torch.tensor([-1.0, 1, 1]) + torch.tensor([224.0, 0, 0])
+    middle = torch.cdist(model.landmark_mean * torch.tensor([-1.0, 1, 1]), model.landmark_mean).argmin(1)
+    assert (other - flipped[:, middle])[..., :2].abs().max() < 0.3  # the bases are symmetric to a fraction of a mm
+
+
+def test_light_is_mirrored(model, mirror):
+    raw = random_raw(model, 1)
+    light, other = (model.layout.decode(x).lighting for x in (raw, mirror(raw)))
+    normals = torch.nn.functional.normalize(torch.randn(1, 50, 3, generator=torch.Generator().manual_seed(1)), dim=2)
+    assert torch.allclose(shade(normals * torch.tensor([-1.0, 1, 1]), other), shade(normals, light), atol=1e-5)
+
+
+def test_the_bias_is_found_and_removed(model, mirror):
+    torch.manual_seed(0)
+    network = CoefficientRegressor(model.layout, ResNetConfig((1, 1, 1, 1), width=4)).eval()
+    crops = [torch.rand(2, 3, 224, 224) for _ in range(2)]
+    with torch.no_grad():
+        network.heads["rotation"].bias += torch.tensor([0.3, 0.2, -0.1])
+        network.heads["translation"].bias += torch.tensor([0.5, 0.25, 0.0])
+    bias = model.layout.split(mirror_bias(network, crops, mirror)[None])
+    assert torch.allclose(bias["rotation"], torch.tensor([[0.0, 0.2, -0.1]]), atol=1e-6)
+    assert torch.allclose(bias["translation"], torch.tensor([[0.5, 0.0, 0.0]]), atol=1e-6)
+    remove_mirror_bias(network, crops, mirror)
+    assert mirror_bias(network, crops, mirror).abs().max() < 1e-6
+
+
+def test_no_crops_are_refused(model, mirror):
+    network = CoefficientRegressor(model.layout, ResNetConfig((1, 1, 1, 1), width=4))
+    with pytest.raises(ValueError, match="photographs"):
+        mirror_bias(network, [], mirror)
