@@ -126,7 +126,7 @@ class CropDataset(Dataset[Crop]):
         if index < len(self.rows):
             row = self.rows[index]
             skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
-            points = self.faces.landmarks[row] * np.float32([1, 1, 0])
+            points = self.faces.landmarks[row] * np.array([1, 1, 0], np.float32)
             return self._crop(self.faces.canvases[row], points, skin, None)
         assert self.heads is not None
         row = self.head_rows[index - len(self.rows)]
@@ -134,29 +134,33 @@ class CropDataset(Dataset[Crop]):
         return self._crop(self.heads.canvases[row], self.heads.landmarks[row], skin, self.heads.identity[row])
 
     def _crop(
-        self, canvas: NDArray[np.uint8], points: NDArray, skin: NDArray[np.uint8], identity: NDArray | None
+        self, canvas: NDArray[np.uint8], points: NDArray, skin: NDArray[np.uint8], identity: NDArray[Any] | None
     ) -> Crop:
         known, natural = identity is not None, True
-        identity = identity if identity is not None else np.zeros_like(_identity_sign())
+        of_whom = identity if identity is not None else np.zeros_like(_identity_sign())
         rng = sample_rng() if self.augment else None
         window = random_window(rng, self.settings, CANVAS_PX, CROP_SIDE_PX) if rng else _MIDDLE
         image, mask = draw_window(canvas, window, CROP_SIDE_PX), draw_window(skin, window, CROP_SIDE_PX, nearest=True)
         determinant = float(np.linalg.det(window[:2, :2]))
         moved = np.column_stack([warp_points(points[:, :2], window), points[:, 2] * abs(determinant) ** 0.5])
         if determinant < 0:
-            moved, identity = moved[mirror468()], identity * _identity_sign()
+            moved, of_whom = moved[mirror468()], of_whom * _identity_sign()
         if rng and rng.random() < self.settings.occluder:
             image, covered = occluded(image, self._texture(rng), rng)
             mask = np.where(covered, 0, mask)
         if rng:
             colours, natural = recoloured(image, rng, self.settings)
         else:
-            colours = image.astype(np.float32) / 255
-        moved = moved.astype(np.float32)
-        planes = np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)
-        drawable = natural and bool(mask.any())
+            colours = np.asarray(image / 255, np.float32)
+        landmarks = moved.astype(np.float32)
         return Crop(
-            planes, moved[:, :2], mask.astype(np.float32), drawable, moved[:, 2], identity.astype(np.float32), known
+            image=np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32),
+            landmarks=landmarks[:, :2],
+            skin=mask.astype(np.float32),
+            drawable=natural and bool(mask.any()),
+            depth=landmarks[:, 2],
+            identity=of_whom.astype(np.float32),
+            known=known,
         )
 
     def _texture(self, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +53,11 @@ class HeadRenders:
     def coefficients(self, rows: NDArray[np.int64], model: MorphableModel) -> Coefficients:
         """True shape and pose of some heads; albedo and lighting neutral, since their colours are a photograph's."""
         neutral = model.layout.decode(torch.zeros(len(rows), model.layout.total))
-        known = (torch.from_numpy(np.array(a[rows])) for a in (self.identity, self.expression))
-        pose = (torch.from_numpy(np.array(a[rows])) for a in (self.rotation, self.translation))
-        return Coefficients(*known, neutral.albedo, *pose, neutral.lighting)
+        known = {
+            name: torch.from_numpy(np.array(getattr(self, name)[rows]))
+            for name in ("identity", "expression", "rotation", "translation")
+        }
+        return replace(neutral, **known)
 
     def cameras(self, rows: NDArray[np.int64]) -> Camera:
         """The cameras that see the canvases."""

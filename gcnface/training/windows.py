@@ -57,8 +57,9 @@ class KnownFaces:
 
 def known_heads(heads: HeadRenders, rows: NDArray[np.int64]) -> KnownFaces:
     """Rendered heads, whose coefficients are true."""
-    arrays = (getattr(heads, name)[rows] for name in ("identity", "expression", "rotation", "translation"))
-    return KnownFaces(heads.canvases, *arrays, heads.cameras(rows).px_from_cam.numpy(), rows)
+    arrays = {name: getattr(heads, name)[rows] for name in _COEFFICIENTS}
+    cameras = heads.cameras(rows).px_from_cam.numpy()
+    return KnownFaces(canvases=heads.canvases, px_from_cam=cameras, rows=rows, **arrays)
 
 
 def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.int64]) -> KnownFaces:
@@ -67,8 +68,9 @@ def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.i
     fits = [fit_landmarks(model, part, LandmarkFitting(steps=200)) for part in points.split(512)]
     canvas_from_window = torch.from_numpy(middle_window(WINDOW_PX, CANVAS_PX)).float()
     camera = window_camera().transformed(canvas_from_window, (CANVAS_PX, CANVAS_PX)).px_from_cam.numpy()
-    arrays = [torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in _COEFFICIENTS]
-    return KnownFaces(faces.canvases, *arrays, np.repeat(camera, len(rows), axis=0), rows)
+    arrays = {name: torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in _COEFFICIENTS}
+    cameras = np.repeat(camera, len(rows), axis=0)
+    return KnownFaces(canvases=faces.canvases, px_from_cam=cameras, rows=rows, **arrays)
 
 
 _COEFFICIENTS = ("identity", "expression", "rotation", "translation")
