@@ -20,8 +20,8 @@ from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
 from coarse.regressor import CoefficientRegressor, load_regressor  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.levelling import level  # noqa: E402
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views  # noqa: E402
-from gcnface.training.regressor import level_heads  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 
 LOSSES = ("asymmetric", "euclidean")
@@ -178,5 +178,5 @@ def train_identity(settings: IdentityTraining) -> Path:
         DataLoader(check, settings.batch_size),
     )
     train(module, *loaders, settings.run, settings)
-    level_heads(module.network, faces)
+    level(module.network, [head.bias for head in module.network.heads.values()], faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

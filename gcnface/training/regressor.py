@@ -19,12 +19,12 @@ from coarse.coefficients import Coefficients  # noqa: E402
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.fitting import render_crop  # noqa: E402
 from coarse.losses import CoarseLossWeights  # noqa: E402
-from coarse.mirroring import RawMirror, remove_mirror_bias  # noqa: E402
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera  # noqa: E402
 from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
-from gcnface.training.faces import PreparedFaces, load_prepared  # noqa: E402
+from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.levelling import level  # noqa: E402
 from gcnface.training.pictures import dotted  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
@@ -183,12 +183,5 @@ def train_regressor(settings: RegressorTraining) -> Path:
     size, stack = settings.batch_size, CropBatch.stack
     learning = DataLoader(learn, size, shuffle=True, collate_fn=stack, drop_last=True)
     train(module, learning, DataLoader(check, size, collate_fn=stack), settings.run, settings)
-    level_heads(module.network, faces)
+    level(module.network, [head.bias for head in module.network.heads.values()], faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")
-
-
-def level_heads(network: CoefficientRegressor, faces: PreparedFaces) -> None:
-    """Take the constant turn to one side out of the heads, in place, by the training photographs and their mirrors."""
-    photographs = CropDataset(faces, ~faces.validation & ~faces.drawn, augment=False)
-    crops = (batch.image for batch in DataLoader(photographs, 32, collate_fn=CropBatch.stack))
-    remove_mirror_bias(network.cpu().eval(), crops, RawMirror(load_face_model(), network.layout))

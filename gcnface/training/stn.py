@@ -28,6 +28,7 @@ from gcnface.alignment import CROP_SIDE_PX  # noqa: E402
 from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.levelling import level  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
 
 PAIRS = ("flip", "person")
@@ -250,4 +251,5 @@ def train_stn(settings: StnTraining) -> Path:
     collate = PersonPairs.stack if by_person else CropBatch.stack
     loader: DataLoader[Any] = DataLoader(pairs, size, shuffle=True, collate_fn=collate, drop_last=True)
     train(module, loader, DataLoader(check, 2 * size, collate_fn=CropBatch.stack), settings.run, settings)
+    level(module.network, [module.network.head.bias], rows)
     return save_weights(module.network, settings.run.output / "stn.safetensors")

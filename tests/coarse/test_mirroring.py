@@ -7,6 +7,7 @@ from coarse.face_model import load_face_model
 from coarse.mirroring import RawMirror, mirror_bias, remove_mirror_bias
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import CoefficientRegressor, ResNetConfig
+from coarse.spatial_transformer.theta import theta_layout_of
 from render.lighting import shade
 
 
@@ -22,7 +23,7 @@ def model(face_model):
 
 @pytest.fixture(scope="module")
 def mirror(face_model, model):
-    return RawMirror(face_model, model.layout)
+    return RawMirror(face_model, model.layout.sizes)
 
 
 def random_raw(model, count, seed=0):
@@ -62,11 +63,36 @@ def test_the_bias_is_found_and_removed(model, mirror):
     bias = model.layout.split(mirror_bias(network, crops, mirror)[None])
     assert torch.allclose(bias["rotation"], torch.tensor([[0.0, 0.2, -0.1]]), atol=1e-6)
     assert torch.allclose(bias["translation"], torch.tensor([[0.5, 0.0, 0.0]]), atol=1e-6)
-    remove_mirror_bias(network, crops, mirror)
+    remove_mirror_bias(network, [head.bias for head in network.heads.values()], crops, mirror)
     assert mirror_bias(network, crops, mirror).abs().max() < 1e-6
+
+
+def test_only_what_is_odd_is_removed(model, mirror):
+    """A network that answers each picture as it likes: what is left has no odd part."""
+
+    def network(crops):
+        return torch.cat([crops.flatten(1)[:, : model.layout.total]])
+
+    crops = [torch.rand(4, 3, 224, 224, generator=torch.Generator().manual_seed(4))]
+    offset = torch.zeros(model.layout.total)
+    remove_mirror_bias(lambda x: network(x) + offset, [offset], crops, mirror)
+    assert offset.abs().max() > 0.01
+    assert mirror_bias(lambda x: network(x) + offset, crops, mirror).abs().max() < 1e-6
 
 
 def test_no_crops_are_refused(model, mirror):
     network = CoefficientRegressor(model.layout, ResNetConfig((1, 1, 1, 1), width=4))
     with pytest.raises(ValueError, match="photographs"):
         mirror_bias(network, [], mirror)
+
+
+def test_a_localisers_vector_is_mirrored_too(face_model):
+    layout = theta_layout_of(face_model, identity=10, expression=0)
+    raw = torch.arange(1.0, layout.total + 1)[None]
+    mirrored = layout.decode(RawMirror(face_model, layout.sizes)(raw))
+    plain = layout.decode(raw)
+    flipped = torch.tensor([[224.0, 0.0]]) + plain.translation * torch.tensor([-1.0, 1.0])
+    assert torch.allclose(mirrored.translation, flipped)
+    assert torch.allclose(mirrored.rotation, plain.rotation * torch.tensor([1.0, -1, -1]))
+    assert torch.equal(mirrored.log_scale, plain.log_scale)
+    assert torch.equal(mirrored.identity.abs(), plain.identity.abs())
