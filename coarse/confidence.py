@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from coarse.regressor import CoefficientRegressor
+from coarse.weights import load_weights
 from render.shapes import check_shape
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "assets" / "confidence.safetensors"
@@ -97,18 +98,10 @@ def load_confidence(regressor: CoefficientRegressor, path: Path | None = None) -
     Raises:
         ValueError: the file is missing, or was trained on another regressor's features.
     """
-    from safetensors.torch import load_file
-
     path = path or SHIPPED_WEIGHTS
-    if not path.is_file():
-        raise ValueError(f"{path}: weights are missing; reinstall the package or run `gcnface train confidence`")
     network = ConfidenceNetwork.beside(regressor)
     expected = int(network.backbone)
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
-    try:
-        network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: weights do not fit this regressor: {error}") from error
+    load_weights(network, path, "confidence weights")
     if int(network.backbone) != expected:
         raise ValueError(f"{path}: trained beside another regressor; run `gcnface train confidence` again")
     return network.eval()

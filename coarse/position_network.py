@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.regressor import ResidualBlock
+from coarse.weights import load_weights
 from render.shapes import check_shape
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "assets" / "position_map.safetensors"
@@ -217,15 +218,4 @@ def load_position_map_network(layout: PositionMapLayout, path: Path | None = Non
     Raises:
         ValueError: the file is missing or holds other weights.
     """
-    from safetensors.torch import load_file
-
-    path = path or SHIPPED_WEIGHTS
-    if not path.is_file():
-        raise ValueError(f"{path}: position map weights are missing; reinstall the package or train them anew")
-    network = PositionMapNetwork(layout)
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
-    try:
-        network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: holds weights of another network: {error}") from error
-    return network.eval()
+    return load_weights(PositionMapNetwork(layout), path or SHIPPED_WEIGHTS, "position map weights")

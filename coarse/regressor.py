@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from coarse.coefficients import CoefficientLayout
+from coarse.weights import load_weights
 from render.shapes import check_shape
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "assets" / "regressor.safetensors"
@@ -29,6 +30,11 @@ class ResNetConfig:
     """Channels of the first stage; each further stage doubles them."""
     bottleneck: bool = False
     """1x1-3x3-1x1 blocks with fourfold output (ResNet-50) instead of two 3x3 convolutions."""
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the last stage."""
+        return (self.width << 3) * (4 if self.bottleneck else 1)
 
 
 LIGHT = ResNetConfig()
@@ -74,6 +80,24 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
+def residual_stem(config: ResNetConfig) -> nn.Sequential:
+    """(B, 3, H, W) to (B, width, H / 4, W / 4)."""
+    return nn.Sequential(_conv(3, config.width, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+
+
+def residual_stages(config: ResNetConfig) -> nn.Sequential:
+    """(B, width, h, w) to (B, config.outputs, h / 8, w / 8): four stages of residual blocks."""
+    blocks: list[nn.Module] = []
+    inputs = config.width
+    for stage, depth in enumerate(config.depths):
+        width = config.width << stage
+        for i in range(depth):
+            stride = 2 if stage > 0 and i == 0 else 1
+            blocks.append(ResidualBlock(inputs, width, stride, bottleneck=config.bottleneck))
+            inputs = 4 * width if config.bottleneck else width
+    return nn.Sequential(*blocks)
+
+
 class CoefficientRegressor(nn.Module):
     """Crop to raw coefficient vector (`CoefficientLayout.decode` gives it units).
 
@@ -83,17 +107,8 @@ class CoefficientRegressor(nn.Module):
 
     def __init__(self, layout: CoefficientLayout, config: ResNetConfig = LIGHT) -> None:
         super().__init__()
-        expansion = 4 if config.bottleneck else 1
-        self.stem = nn.Sequential(_conv(3, config.width, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
-        blocks: list[nn.Module] = []
-        inputs = config.width
-        for stage, depth in enumerate(config.depths):
-            width = config.width << stage
-            for i in range(depth):
-                stride = 2 if stage > 0 and i == 0 else 1
-                blocks.append(ResidualBlock(inputs, width, stride, bottleneck=config.bottleneck))
-                inputs = width * expansion
-        self.blocks = nn.Sequential(*blocks)
+        self.stem, self.blocks = residual_stem(config), residual_stages(config)
+        inputs = config.outputs
         self.layout = layout
         self.heads = nn.ModuleDict({name: _zero_head(inputs, size) for name, size in layout.sizes.items()})
 
@@ -114,17 +129,4 @@ def load_regressor(layout: CoefficientLayout, path: Path | None = None) -> Coeff
     Raises:
         ValueError: the file is missing, or was trained for another face model.
     """
-    from safetensors.torch import load_file
-
-    path = path or SHIPPED_WEIGHTS
-    if not path.is_file():
-        raise ValueError(f"{path}: regressor weights are missing; reinstall the package or train them anew")
-    network = CoefficientRegressor(layout)
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
-    try:
-        network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path}: weights do not fit this face model's {layout.total} coefficients: {error}"
-        ) from error
-    return network.eval()
+    return load_weights(CoefficientRegressor(layout), path or SHIPPED_WEIGHTS, "regressor weights")

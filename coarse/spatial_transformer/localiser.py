@@ -11,8 +11,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from coarse.regressor import RESNET50, ResidualBlock, ResNetConfig
+from coarse.regressor import RESNET50, ResNetConfig, residual_stages
 from coarse.spatial_transformer.theta import ThetaLayout
+from coarse.weights import load_weights
 from render.shapes import check_shape
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "assets" / "stn.safetensors"
@@ -37,16 +38,8 @@ class ResidualBackbone(nn.Module):
         super().__init__()
         conv = nn.Conv2d(3, config.width, 7, 2, 3, bias=False)
         self.stem = nn.Sequential(conv, nn.BatchNorm2d(config.width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
-        blocks: list[nn.Module] = []
-        inputs = config.width
-        for stage, depth in enumerate(config.depths):
-            width = config.width << stage
-            for i in range(depth):
-                stride = 2 if stage > 0 and i == 0 else 1
-                blocks.append(ResidualBlock(inputs, width, stride, bottleneck=config.bottleneck))
-                inputs = 4 * width if config.bottleneck else width
-        self.blocks = nn.Sequential(*blocks)
-        self.outputs = inputs
+        self.blocks = residual_stages(config)
+        self.outputs = config.outputs
 
     def forward(self, crops: Tensor) -> Tensor:
         """Pooled features."""
@@ -118,17 +111,4 @@ def load_localiser(layout: ThetaLayout, path: Path | None = None) -> Localiser:
     Raises:
         ValueError: the file is missing, or was trained for another theta.
     """
-    from safetensors.torch import load_file
-
-    path = path or SHIPPED_WEIGHTS
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: localiser weights are missing; reinstall the package or train them (gcnface train stn)"
-        )
-    network = Localiser(layout)
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
-    try:
-        network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: weights do not fit a theta of {layout.total} numbers: {error}") from error
-    return network.eval()
+    return load_weights(Localiser(layout), path or SHIPPED_WEIGHTS, "localiser weights")

@@ -22,7 +22,7 @@ from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.identity import apply_heads  # noqa: E402
 from gcnface.training.person_views import PersonViews, prepare_views  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,7 @@ class ConfidenceModule(TrainingModule):
         """AdamW with one cycle over all steps."""
         s = self.settings
         optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, optimiser)
 
     def vertex_error_mm(self, identity: Tensor, truth: Tensor) -> Tensor:
         """Mean distance of the face's vertices that two identities (B, Ni) give."""

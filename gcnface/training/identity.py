@@ -22,7 +22,7 @@ from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.levelling import level  # noqa: E402
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
 
 LOSSES = ("asymmetric", "euclidean")
 
@@ -121,9 +121,7 @@ class IdentityModule(TrainingModule):
         s = self.settings
         free = [p for p in self.network.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(free, s.learning_rate, weight_decay=1e-2)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, optimiser)
 
     def _raw(self, seen: Tensor) -> Tensor:
         return self.network(seen) if seen.ndim == 4 else apply_heads(self.network, seen)

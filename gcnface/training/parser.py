@@ -22,7 +22,7 @@ from gcnface.training.faces import UNKNOWN, PreparedFaces, load_prepared, read_s
 from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views  # noqa: E402
 from gcnface.training.parser_data import Batch, CanvasDataset, labelled_rows, weighted_sampler  # noqa: E402
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
 
 CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 2.0, 1.2, 2.0, 2.5, 1.8, 1.0)
 """Weight of each of PARSING_CLASSES in the cross entropy: what covers few pixels counts more."""
@@ -147,9 +147,7 @@ class ParserModule(TrainingModule):
         """AdamW with one cycle over all steps."""
         s = self.settings
         optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps, pct_start=0.1)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, optimiser, warm_up=0.1)
 
     def _logits(self, images: Tensor) -> Tensor:
         return self.network(images.contiguous(memory_format=torch.channels_last))

@@ -24,7 +24,7 @@ from coarse.position_network import NETWORKS, make_position_map_network  # noqa:
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.pictures import dotted  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
 from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads  # noqa: E402
 from render.camera import Camera  # noqa: E402
 from render.rotation import rotation_from_axis_angle  # noqa: E402
@@ -118,9 +118,7 @@ class PositionMapModule(TrainingModule):
             plain = torch.optim.Adam(self.network.parameters(), s.learning_rate)
             return {"optimizer": plain, "lr_scheduler": torch.optim.lr_scheduler.StepLR(plain, s.halve_every, 0.5)}
         optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps, pct_start=0.1)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, optimiser, warm_up=0.1)
 
 
 def head_yaw_deg(rotation: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from gcnface.training.observations import (  # noqa: E402
     RefinerSample,
     prepare_observations,
 )
-from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 from refine.losses import identity_loss, pixel_loss, vertex_loss  # noqa: E402
 from refine.network import TextureRefiner  # noqa: E402
@@ -103,9 +103,7 @@ class RefinerModule(TrainingModule):
     def configure_optimizers(self) -> Any:
         """Adam with one cycle over all steps."""
         optimiser = torch.optim.Adam(self.network.parameters(), self.settings.learning_rate)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.settings.learning_rate, total_steps=steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, optimiser)
 
     def _vertex_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
         s = self.settings

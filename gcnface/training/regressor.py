@@ -26,7 +26,7 @@ from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.levelling import level  # noqa: E402
 from gcnface.training.pictures import dotted  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 
 
@@ -117,9 +117,7 @@ class RegressorModule(TrainingModule):
         """AdamW with one cycle over all steps."""
         s = self.settings
         optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=steps, pct_start=0.15)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self, optimiser, warm_up=0.15)
 
     def _project(self, raw: Tensor) -> Tensor:
         coefficients = self.model.layout.decode(raw)

@@ -113,6 +113,21 @@ class TrainingModule(lightning.LightningModule):
                 schedule.pop(key, None)
 
 
+def one_cycle(
+    module: lightning.LightningModule, optimiser: torch.optim.Optimizer, *, warm_up: float = 0.3
+) -> dict[str, Any]:
+    """What `configure_optimizers` returns for one cycle over all steps of the run (Smith and Topin 2018).
+
+    Args:
+        module: attached to its trainer.
+        optimiser: its learning rate is the cycle's peak.
+        warm_up: share of the steps before the peak.
+    """
+    steps, peak = int(module.trainer.estimated_stepping_batches), optimiser.defaults["lr"]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps, pct_start=warm_up)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
 def train(
     module: lightning.LightningModule, learn: DataLoader, check: DataLoader, run: RunSettings, settings: Any
 ) -> lightning.Trainer:

@@ -1,3 +1,5 @@
+import logging
+import warnings
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,15 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def quiet_training():
+    """Lightning says nothing of missing loggers, few workers and the like."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """Training of identity and confidence on a tiny made-up data set: labels, sets of views, learning by heart, files."""
 
 import importlib.util
-import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +36,7 @@ SOURCES = (0, 0, 0, 2, 2, 2, 2, 3, 3)
 """Rows of the prepared faces the heads are made from; the last person is held out."""
 
 
-@pytest.fixture(autouse=True)
-def _quiet():
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("quiet_training")
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 import csv
 import importlib.util
-import logging
 import os
 import subprocess
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +26,7 @@ from tests.gcnface.small_training import Small, fit, loaders  # noqa: E402
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def _quiet():
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("quiet_training")
 
 
 def test_two_processes_do_what_one_does_with_the_whole_batch(tmp_path):

@@ -2,8 +2,6 @@
 
 import csv
 import importlib.util
-import logging
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,12 +32,7 @@ SMALL = {"identity": 5, "expression": 4, "side": 16, "batch_size": 4, "paired": 
 BALANCED = TransformerLossWeights(landmarks=1e-4, prior=1e-5, expression_range=0.01)
 
 
-@pytest.fixture(autouse=True)
-def _quiet():
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("quiet_training")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import logging
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -27,13 +25,7 @@ from gcnface.training.regressor import RegressorModule, RegressorTraining, train
 from gcnface.training.runs import RunSettings, plain  # noqa: E402
 from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.usefixtures("quiet_training")
 
 
 @pytest.fixture(scope="module")
