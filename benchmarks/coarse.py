@@ -44,7 +44,7 @@ class Report:
     def table(self, section: str, middle: str = "mean") -> str:
         """The section as a table of means or medians."""
         rows = self.cells.get(section, {})
-        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        columns = sorted({column for row in rows.values() for column in row}, key=lambda name: (name == "all", name))
         width = max((len(method) for method in rows), default=0)
         lines = [" " * width + "".join(f"{column:>22}" for column in columns)]
         for method, row in rows.items():

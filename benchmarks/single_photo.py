@@ -151,7 +151,7 @@ def main() -> None:
             tiles.append(tile(photo, found[0]))
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     report(rows, failed, seconds, peak_gb)
-    print(f"cold start of the command line: {cold_start_seconds(samples[0].photo):.1f} s")
+    print(f"cold start of the command line: {cold_start_seconds(samples[0].file):.1f} s")
     if args.sheet:
         save_sheet(tiles, args.sheet)
     if args.json:
