@@ -28,6 +28,8 @@ from gcnface.training.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.training.heads import HeadRenders, load_heads
 from render.camera import Camera
 
+SECTIONS = ("photos", "heads", "hard", "identity", "networks")
+HARD = "hard photos, 468 points 2D %"
 YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 
 
@@ -117,7 +119,7 @@ def on_hard_photos(methods: Methods, faces: PreparedFaces, report: Report, count
         answers = methods(photo.canvas)
         for name, answer in answers.items():
             error = landmark_percent(answer.landmarks, photo.landmarks)
-            report.add("hard photos, 468 points 2D %", name, photo.kind, error)
+            report.add(HARD, name, photo.kind, error)
         worst = max(landmark_percent(answer.landmarks, photo.landmarks) for answer in answers.values())
         pictures.append((worst, drawn_points(photo.canvas, answers, photo.landmarks)))
     return pictures
@@ -153,6 +155,7 @@ def main() -> None:
     parser.add_argument("--fits", type=int, default=100, help="rendered heads that are also fitted")
     parser.add_argument("--hard", type=int, default=12, help="hard photos of a kind")
     parser.add_argument("--variants", type=Path, nargs="*", default=[], help="weights of other regressors")
+    parser.add_argument("--sections", nargs="*", default=SECTIONS, choices=SECTIONS, help="what to measure")
     parser.add_argument("--sheet", type=Path, help="pictures of the worst faces: SHEET_photos.png and so on")
     parser.add_argument("--json", type=Path, help="write every value here")
     args = parser.parse_args()
@@ -160,19 +163,25 @@ def main() -> None:
     torch.manual_seed(0)
     methods, report = Methods(), Report()
     faces, heads = load_prepared(args.data), load_heads(args.heads)
-    pictures = {"photos": on_photographs(methods, faces, report)}
-    print(f"{len(pictures['photos'])} photographs, medians\n{report.table('photographs', 'median')}\n", flush=True)
-    pictures["heads"] = on_heads(methods, heads, report, args.fits)
-    for section in [name for name in report.cells if name.startswith("heads")]:
-        print(f"{section}, means\n{report.table(section)}\n", flush=True)
-    pictures["hard"] = on_hard_photos(methods, faces, report, args.hard)
-    print(f"hard photos ({', '.join(KINDS)}), means\n{report.table('hard photos, 468 points 2D %')}\n", flush=True)
-    for method, column, value in identity_figures(methods, faces, heads, variants):
-        report.add("identity", method, column, value)
-    print(f"identity\n{report.table('identity')}\n", flush=True)
-    for name, seconds in methods.seconds(faces.canvases[int(np.nonzero(faces.validation)[0][0])]).items():
-        report.add("networks", name, "s a photo", seconds)
-    print(f"networks, {torch.get_num_threads()} threads, medians\n{report.table('networks')}")
+    pictures: dict[str, list[tuple[float, NDArray]]] = {}
+    if "photos" in args.sections:
+        pictures["photos"] = on_photographs(methods, faces, report)
+        print(f"{len(pictures['photos'])} photographs, medians\n{report.table('photographs', 'median')}\n", flush=True)
+    if "heads" in args.sections:
+        pictures["heads"] = on_heads(methods, heads, report, args.fits)
+        for section in [name for name in report.cells if name.startswith("heads")]:
+            print(f"{section}, means\n{report.table(section)}\n", flush=True)
+    if "hard" in args.sections:
+        pictures["hard"] = on_hard_photos(methods, faces, report, args.hard)
+        print(f"hard photos ({', '.join(KINDS)}), means\n{report.table(HARD)}\n", flush=True)
+    if "identity" in args.sections:
+        for method, column, value in identity_figures(methods, faces, heads, variants):
+            report.add("identity", method, column, value)
+        print(f"identity\n{report.table('identity')}\n", flush=True)
+    if "networks" in args.sections:
+        for name, seconds in methods.seconds(faces.canvases[int(np.nonzero(faces.validation)[0][0])]).items():
+            report.add("networks", name, "s a photo", seconds)
+        print(f"networks, {torch.get_num_threads()} threads, medians\n{report.table('networks')}")
     if args.json:
         args.json.write_text(json.dumps(report.cells))
     for name, found in pictures.items():

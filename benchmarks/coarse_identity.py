@@ -51,8 +51,9 @@ def identity_figures(
         for kind, weight in weights.items():
             fused = torch.stack([(weight[g] * found[g]).sum(0) / weight[g].sum(0) for g in groups])
             yield f"{name}, {kind}", column, float(identity_error_mm(methods, fused, truth).mean())
-        yield name, "heads: AUC", same_person_auc(found, person)
-        yield name, "photographs: AUC", same_person_auc(several, faces.identities[real])
+        for kind, identity, who in (("heads", found, person), ("photographs", several, faces.identities[real])):
+            yield name, f"{kind}: AUC", same_person_auc(identity, who)
+            yield name, f"{kind}: centred AUC", same_person_auc(identity - identity.mean(0), who)
 
 
 @torch.no_grad()
@@ -79,7 +80,10 @@ def identity_error_mm(methods: Methods, found: Tensor, true: Tensor) -> Tensor:
 
 
 def same_person_auc(identity: Tensor, person: NDArray) -> float:
-    """How often two photos of a person have the larger cosine than two of strangers."""
+    """How often two photos of a person have the larger cosine than two of strangers.
+
+    What all pictures of one kind have in common raises all cosines alike: "centred" is without their mean.
+    """
     unit = torch.nn.functional.normalize(identity, dim=1)
     cosine = (unit @ unit.T).numpy()
     pairs = np.array(list(combinations(range(len(person)), 2)))
