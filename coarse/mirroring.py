@@ -32,7 +32,9 @@ class RawMirror:
     """
 
     def __init__(self, model: FaceModel, sizes: Mapping[str, int]) -> None:
-        index, sign, ruled = [], [], []
+        index: list[Tensor] = []
+        sign: list[Tensor] = []
+        ruled: list[Tensor] = []
         for name, size in sizes.items():
             place = torch.arange(size)
             if name == "expression" and size:

@@ -112,6 +112,11 @@ class CoefficientRegressor(nn.Module):
         self.layout = layout
         self.heads = nn.ModuleDict({name: _zero_head(inputs, size) for name, size in layout.sizes.items()})
 
+    @property
+    def head_biases(self) -> list[Tensor]:
+        """The biases of the heads, in the order of the vector."""
+        return [head.get_parameter("bias") for head in self.heads.values()]
+
     def features(self, crops: Tensor) -> Tensor:
         """(B, 3, H, W) to pooled features (B, F)."""
         check_shape("crops", crops, "B 3 H W")

@@ -176,5 +176,5 @@ def train_identity(settings: IdentityTraining) -> Path:
         DataLoader(check, settings.batch_size),
     )
     train(module, *loaders, settings.run, settings)
-    level(module.network, [head.bias for head in module.network.heads.values()], faces)
+    level(module.network, module.network.head_biases, faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

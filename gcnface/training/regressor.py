@@ -181,5 +181,5 @@ def train_regressor(settings: RegressorTraining) -> Path:
     size, stack = settings.batch_size, CropBatch.stack
     learning = DataLoader(learn, size, shuffle=True, collate_fn=stack, drop_last=True)
     train(module, learning, DataLoader(check, size, collate_fn=stack), settings.run, settings)
-    level(module.network, [head.bias for head in module.network.heads.values()], faces)
+    level(module.network, module.network.head_biases, faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

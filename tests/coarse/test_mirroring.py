@@ -63,7 +63,7 @@ def test_the_bias_is_found_and_removed(model, mirror):
     bias = model.layout.split(mirror_bias(network, crops, mirror)[None])
     assert torch.allclose(bias["rotation"], torch.tensor([[0.0, 0.2, -0.1]]), atol=1e-6)
     assert torch.allclose(bias["translation"], torch.tensor([[0.5, 0.0, 0.0]]), atol=1e-6)
-    remove_mirror_bias(network, [head.bias for head in network.heads.values()], crops, mirror)
+    remove_mirror_bias(network, network.head_biases, crops, mirror)
     assert mirror_bias(network, crops, mirror).abs().max() < 1e-6
 
 
