@@ -24,11 +24,15 @@ from numpy.typing import NDArray
 from benchmarks.coarse_identity import identity_figures
 from benchmarks.coarse_methods import METHODS, Answer, Methods, dense_percent, landmark_percent
 from benchmarks.hard_photos import KINDS, hard_photos
+from gcnface.parsing import PARSING_CLASSES
 from gcnface.training.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.training.heads import HeadRenders, load_heads
 from render.camera import Camera
 
-SECTIONS = ("photos", "heads", "hard", "identity", "networks")
+SECTIONS = ("photos", "heads", "hard", "tone", "identity", "networks")
+TONES = {"light, 41 and more": 41.0, "intermediate": 28.0, "tan": 10.0, "brown and dark": -180.0}
+"""Groups by their least angle, degrees; the two darkest groups of Chardon et al. are one here."""
+TONE = "468 points 2D % by skin tone"
 HARD = "hard photos, 468 points 2D %"
 YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 
@@ -125,6 +129,22 @@ def on_hard_photos(methods: Methods, faces: PreparedFaces, report: Report, count
     return pictures
 
 
+def by_skin_tone(methods: Methods, faces: PreparedFaces, report: Report) -> None:
+    """All held-out faces, drawn ones too, by the individual typology angle of the skin as the photo shows it."""
+    for row in np.nonzero(faces.validation)[0]:
+        tone = typology_angle_deg(faces.canvases[row], faces.labels[row])
+        name = next(name for name, least in TONES.items() if tone >= least)
+        for method, answer in methods(faces.canvases[row], ("regressor", "position map")).items():
+            report.add(TONE, method, name, landmark_percent(answer.landmarks, faces.landmarks[row, :, :2]))
+
+
+def typology_angle_deg(canvas: NDArray[np.uint8], labels: NDArray[np.uint8]) -> float:
+    """arctan((L - 50) / b) of the median skin colour in CIELAB (Chardon et al. 1991), light included."""
+    lab = cv2.cvtColor(canvas.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lightness, _, yellow = np.median(lab[labels == PARSING_CLASSES.index("skin")], axis=0)
+    return float(np.degrees(np.arctan2(lightness - 50, max(yellow, 1e-3))))
+
+
 def drawn_points(
     canvas: NDArray[np.uint8], answers: dict[str, Answer], true: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
@@ -174,6 +194,10 @@ def main() -> None:
     if "hard" in args.sections:
         pictures["hard"] = on_hard_photos(methods, faces, report, args.hard)
         print(f"hard photos ({', '.join(KINDS)}), means\n{report.table(HARD)}\n", flush=True)
+    if "tone" in args.sections:
+        by_skin_tone(methods, faces, report)
+        counts = {name: len(values) for name, values in report.cells[TONE]["regressor"].items()}
+        print(f"held-out faces by skin tone, {counts}, means\n{report.table(TONE)}\n", flush=True)
     if "identity" in args.sections:
         for method, column, value in identity_figures(methods, faces, heads, variants):
             report.add("identity", method, column, value)
