@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.measures import psnr_db
 from coarse.face_model import FaceModel, load_face_model
 from coarse.fitting import PhotoFitting, render_crop
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera, layout_of
@@ -52,8 +53,8 @@ class Methods:
     def __init__(self) -> None:
         self.model: FaceModel = load_face_model()
         self.parser = load_parser()
-        self.layout = PositionMapLayout(self.model)
-        self.network = load_position_map_network(self.layout)
+        self.network = load_position_map_network(PositionMapLayout(self.model))
+        self.layout = self.network.layout
         regressor = load_regressor(layout_of(self.model))
         self.stages = {
             "regressor": CoarseStage(self.model, regressor, None),
@@ -100,8 +101,8 @@ class Methods:
         landmarks = crop_camera().project(self.morphable.landmarks_cam(face.coefficients))[0, :, :2]
         picture, drawn = render_crop(self.morphable, face, crop.permute(0, 2, 3, 1))
         inside = drawn[0] & (face_mask(classes)[0] > 0.5)
-        error = (picture[0] - crop[0].permute(1, 2, 0))[inside].square().mean()
-        psnr = float(-10 * torch.log10(error)) if inside.any() else float("nan")
+        photo = crop[0].permute(1, 2, 0).numpy()
+        psnr = psnr_db(picture[0].numpy(), photo, inside.numpy()) if inside.any() else float("nan")
         return Answer((landmarks + CANVAS_MARGIN_PX).numpy(), self._dense(face).numpy(), psnr)
 
     def _dense(self, face: CoarseFace) -> Tensor:
@@ -130,12 +131,6 @@ class Methods:
                     times.append(time.perf_counter() - begin)
             found[name] = float(np.median(times[3:]))
         return found
-
-
-def landmark_percent(found: NDArray[np.float32], true: NDArray[np.float32]) -> float:
-    """Mean 2D distance of 468 points over the root of the area of the true points' box, percent."""
-    side = np.sqrt(np.prod(np.ptp(true[:, :2], axis=0)))
-    return float(100 * np.linalg.norm(found[:, :2] - true[:, :2], axis=1).mean() / side)
 
 
 def dense_percent(found: NDArray[np.float32], true: NDArray[np.float32]) -> tuple[float, float]:

@@ -49,9 +49,14 @@ def draw(face: Reconstruction, vertex_rgb: NDArray[np.float32], hw: tuple[int, i
 
 
 def landmark_error_percent(face: Reconstruction, truth: NDArray[np.float32]) -> float:
-    """Mean distance of 468 landmarks over sqrt(box area) of the teacher's, in percent."""
-    side = np.sqrt(np.prod(np.ptp(truth[:, :2], axis=0)))
-    return float(100 * np.linalg.norm(face.landmarks468[:, :2] - truth[:, :2], axis=1).mean() / side)
+    """The error of a reconstruction's landmarks against the teacher's, see `landmark_percent`."""
+    return landmark_percent(face.landmarks468, truth)
+
+
+def landmark_percent(found: NDArray[np.float32], true: NDArray[np.float32]) -> float:
+    """Mean 2D distance of points (N, 2 or more) over the root of the area of the true points' box, percent."""
+    side = np.sqrt(np.prod(np.ptp(true[:, :2], axis=0)))
+    return float(100 * np.linalg.norm(found[:, :2] - true[:, :2], axis=1).mean() / side)
 
 
 def psnr_db(picture: NDArray[np.float32], photo: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:

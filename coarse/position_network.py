@@ -77,6 +77,7 @@ class PositionMapNetwork(nn.Module):
             nn.init.zeros_(head.weight)
             assert head.bias is not None
             nn.init.zeros_(head.bias)
+        self.layout = layout
         centre = layout.template.mean(dim=(1, 2), keepdim=True)
         self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("template", layout.template - centre, persistent=False)

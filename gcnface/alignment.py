@@ -90,9 +90,9 @@ def align_face(
     )
 
 
-def cut_window(photo: NDArray[np.float32], crop: FaceCrop) -> Tensor:
-    """(1, 3, 256, 256) float32 sRGB: the crop with 16 px more on every side, what position maps are found in."""
-    window = warp_image(photo, WINDOW_FROM_CROP @ crop.crop_from_photo, (WINDOW_PX, WINDOW_PX))
+def cut_window(photo: NDArray[np.float32], window_from_photo: NDArray[np.float64]) -> Tensor:
+    """(1, 3, 256, 256) float32 sRGB: the window in which position maps are found, see `WINDOW_FROM_CROP`."""
+    window = warp_image(photo, window_from_photo, (WINDOW_PX, WINDOW_PX))
     return torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1)))[None]
 
 

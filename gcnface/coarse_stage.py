@@ -14,7 +14,7 @@ from coarse.decomposition import decompose
 from coarse.face_model import FaceModel
 from coarse.fitting import DensePoints, PhotoFitting, fit_photo
 from coarse.morphable import MorphableModel, crop_camera
-from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX, PositionMapLayout
+from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
@@ -56,17 +56,12 @@ class DenseStage:
     """Windows to the dense points that the fit pulls a face towards.
 
     Args:
-        model: the face model.
-        fitted: the level of it that is fitted; points are those of its vertices that lie in the face chart.
-        network: answers position maps.
-        device: where it runs.
+        fitted: the level of the face model that is fitted; points are those of its vertices that lie in the face chart.
+        network: answers position maps, on the device of `fitted`.
     """
 
-    def __init__(
-        self, model: FaceModel, fitted: MorphableModel, network: PositionMapNetwork, device: torch.device | str = "cpu"
-    ) -> None:
-        self.layout = PositionMapLayout(model).to(device)
-        self.network = network.to(device)
+    def __init__(self, fitted: MorphableModel, network: PositionMapNetwork) -> None:
+        self.layout, self.network = network.layout, network
         in_chart = torch.isin(fitted.vertex_index, self.layout.vertex_index)
         self.vertex = in_chart.nonzero()[::_DENSE_STRIDE, 0]
         self.row = torch.searchsorted(self.layout.vertex_index, fitted.vertex_index[self.vertex])
@@ -105,7 +100,7 @@ class CoarseStage:
         self.morphable = MorphableModel(model).to(device)
         self.coarser = MorphableModel(model, level=1).to(device)
         self.regressor = regressor.to(device)
-        self.dense = DenseStage(model, self.coarser, position_map, device) if position_map is not None else None
+        self.dense = DenseStage(self.coarser, position_map.to(device)) if position_map is not None else None
 
     def __call__(
         self, image: Tensor, classes: Tensor, watch: Stopwatch | None = None, *, window: Tensor | None = None

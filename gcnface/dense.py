@@ -15,10 +15,9 @@ from torch import Tensor
 from coarse.dense_alignment import DenseAlignment, DenseReader
 from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM, cam_from_model
-from coarse.position_map import WINDOW_PX
 from coarse.position_network import load_position_map_network
 from gcnface.aligned_face import AlignedFace, HeadPose
-from gcnface.alignment import WINDOW_FROM_CROP, warp_image
+from gcnface.alignment import WINDOW_FROM_CROP, cut_window
 from gcnface.api import photo_and_name
 from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.dense_texture import chart_texture, inside
@@ -82,10 +81,9 @@ class DenseAligner:
     def _align(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> AlignedFace:
         with watch.stage("align"):
             window_from_photo = window_matrix(face)
-            window = warp_image(photo, window_from_photo, (WINDOW_PX, WINDOW_PX))
-            image = torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1)))[None]
+            window = cut_window(photo, window_from_photo)
         with watch.stage("map"):
-            maps = self.network(image.to(self.device)).float().cpu()
+            maps = self.network(window.to(self.device)).float().cpu()
         with watch.stage("measure"):
             aligned = self.reader(maps)
         with watch.stage("texture"):

@@ -18,7 +18,7 @@ from coarse.position_map import PositionMapLayout
 from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
-from gcnface.alignment import CROP_SIDE_PX, FaceCrop, align_face, cut_window, warp_image
+from gcnface.alignment import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
 from gcnface.detection import Detection, FaceDetector
 from gcnface.mesh import TexturedMesh
@@ -173,7 +173,8 @@ class Reconstructor:
         with watch.stage("parse"), torch.no_grad():
             classes = self.parser.parse(image)
             classes = classes * crop.inside.to(classes)
-            window = cut_window(photo, crop).to(self.device) if self.fit else None
+            window_from_photo = WINDOW_FROM_CROP @ crop.crop_from_photo
+            window = cut_window(photo, window_from_photo).to(self.device) if self.fit else None
         return View(photo, crop, image, classes, self.coarse(image, classes, watch, window=window))
 
     def observe(self, view: View) -> VertexObservation:
