@@ -1,0 +1,1 @@
+"""Measuring methods against each other on any folder of photos: ``gcnface evaluate``."""

@@ -1,0 +1,124 @@
+"""Painted heads drawn into the frame of the aligned crop; one rasterisation serves every method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from coarse.face_model import FaceModel
+from coarse.morphable import crop_camera
+from coarse.records import CoarseFace
+from gcnface.alignment import CROP_SIDE_PX, warp_image
+from gcnface.evaluation.records import Drawing, Painted, Seen
+from render.color import linear_from_srgb, srgb_from_linear
+from render.fragments import Fragments
+from render.interpolate import interpolate
+from render.rasterize import rasterize
+from render.sampling import sample_image
+
+_OVERSAMPLING = 2
+"""Drawn finer and averaged down, as the photo is: a texture has several texels to a pixel of the crop."""
+
+
+_TEXELS = 1.2
+"""Largest side of a texture that is drawn, in sides of the finer picture: what is larger is averaged down first."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A posed mesh rasterised once, in a picture finer than the drawing.
+
+    Attributes:
+        fragments: of one picture.
+        uv: (1, H, W, 2) texture coordinates at its pixels.
+    """
+
+    fragments: Fragments
+    uv: Tensor
+
+
+class Studio:
+    """Draws the heads of one face model through the crop's camera.
+
+    The frame is that of the aligned crop: every face has the same size in it, so that figures of a large photo and of
+    a small one may be averaged, and it is the resolution that the published figures are of.
+
+    Args:
+        model: gives faces and atlas.
+        side_px: of the drawings.
+    """
+
+    def __init__(self, model: FaceModel, side_px: int = CROP_SIDE_PX) -> None:
+        self.side_px = side_px
+        self._fine_px = side_px * _OVERSAMPLING
+        self._faces = torch.from_numpy(model.faces.astype(np.int64))
+        self._uv = torch.from_numpy(np.asarray(model.uv, np.float32))
+        self._uv_faces = torch.from_numpy(model.uv_faces.astype(np.int64))
+
+    @torch.no_grad()
+    def frame(self, face: CoarseFace, yaw_deg: float = 0.0) -> Frame:
+        """Rasterise a posed face.
+
+        Args:
+            face: of one photo, at the finest level.
+            yaw_deg: turn of the head about the camera's vertical through the model's origin; positive turns the nose
+                to the viewer's right.
+        """
+        verts = turned(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
+        hw = (self._fine_px, self._fine_px)
+        screen = crop_camera(1, self._fine_px).project(verts)
+        fragments = rasterize(screen, self._faces, hw, perspective_correct=True)
+        return Frame(fragments, interpolate(self._uv, self._uv_faces, fragments))
+
+    @torch.no_grad()
+    def paint(self, frame: Frame, painted: Painted) -> Drawing:
+        """Draw a method's answer into a frame."""
+        if painted.texture is None:
+            lit = interpolate(painted.albedo * painted.shading, self._faces, frame.fragments)
+        else:
+            shading = interpolate(painted.shading, self._faces, frame.fragments)
+            lit = linear_from_srgb(self._texture(painted.texture, frame.uv)) * shading
+        covered = frame.fragments.mask[..., None].float()
+        share = _averaged(covered)
+        mask = share >= 0.5
+        colour = _averaged(srgb_from_linear(lit.clamp(0, 1)) * covered) / share.clamp(min=0.5)
+        picture = torch.where(mask, colour, 0.0)
+        return Drawing(picture[0].clamp(0, 1).numpy(), mask[0, ..., 0].numpy())
+
+    def draw(self, seen: Seen, painted: Painted, yaw_deg: float = 0.0) -> Drawing:
+        """`frame` and `paint` in one, for a single method."""
+        return self.paint(self.frame(seen.view.coarse, yaw_deg), painted)
+
+    def photo(self, seen: Seen) -> NDArray[np.float32]:
+        """(S, S, 3) sRGB: the photo in the frame of the drawings; outside the photo its border pixels repeat."""
+        zoom = np.diag([self.side_px / CROP_SIDE_PX] * 2 + [1.0])
+        return warp_image(seen.view.photo, zoom @ seen.view.crop.crop_from_photo, (self.side_px, self.side_px))
+
+    def _texture(self, texture: NDArray[np.float32], uv: Tensor) -> Tensor:
+        """(1, H, W, 3) colours of a texture at `uv`."""
+        while len(texture) > _TEXELS * self._fine_px:
+            half = len(texture) // 2
+            texture = cv2.resize(texture, (half, half), interpolation=cv2.INTER_AREA)
+        image = torch.from_numpy(np.ascontiguousarray(texture, np.float32).transpose(2, 0, 1).copy())[None]
+        xy = torch.stack([uv[..., 0], 1 - uv[..., 1]], dim=-1) * len(texture)
+        return sample_image(image, xy.reshape(1, -1, 2)).reshape(*uv.shape[:3], 3)
+
+
+def _averaged(fine: Tensor) -> Tensor:
+    """(1, S, S, C) means of the blocks of (1, 2S, 2S, C)."""
+    return avg_pool2d(fine.permute(0, 3, 1, 2), _OVERSAMPLING).permute(0, 2, 3, 1)
+
+
+def turned(points_cam: Tensor, origin_cam: Tensor, yaw_deg: float) -> Tensor:
+    """Points (B, N, 3) in camera space after the head has turned about the vertical through `origin_cam` (B, 3)."""
+    angle = np.radians(yaw_deg)
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    turn = points_cam.new_tensor([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    origin = origin_cam[:, None]
+    return (points_cam - origin) @ turn.T + origin

@@ -1,0 +1,224 @@
+"""Ways from one photo's coarse face to a painted head: the baselines, the ablations and ours, on the same geometry.
+
+Every method is given the same `Seen` and may read the photo through its observation alone (ours also through the UV
+stage, by the observation's confidence), so that parts of a photo can be held out by changing the observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coarse.face_model import FaceModel
+from gcnface.coarse_stage import Stopwatch
+from gcnface.errors import GcnfaceError
+from gcnface.evaluation.records import Painted, Seen
+from gcnface.pipeline import Reconstructor
+from gcnface.texture import Sight, bake_texture
+from refine.diffusion import extend_values
+from refine.pyramid import MeshPyramid
+
+Method = Callable[[Seen], Painted]
+Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+class MethodUnavailableError(GcnfaceError):
+    """What a method needs is not there."""
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method of the table.
+
+    Attributes:
+        name: key, what the command line takes.
+        title: in tables.
+        summary: one sentence.
+        build: makes it; raises MethodUnavailableError when something is missing.
+        copies_photo: shows the photo's own pixels, so that figures against the photo flatter it.
+    """
+
+    name: str
+    title: str
+    summary: str
+    build: Callable[[Reconstructor], Method]
+    copies_photo: bool = False
+
+
+@torch.no_grad()
+def look(reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwatch | None = None) -> Seen | None:
+    """The largest face of a photo after the coarse stage; None when there is no face.
+
+    Args:
+        reconstructor: holds the networks.
+        photo: (H, W, 3) float32 sRGB in [0, 1].
+        watch: times the stages.
+    """
+    watch = watch or Stopwatch()
+    with watch.stage("detect"):
+        found = reconstructor.detector.detect(photo)
+    if not found:
+        return None
+    with torch.enable_grad():
+        view = reconstructor.look(photo, found[0], watch)
+    with watch.stage("observe"):
+        return Seen(view, reconstructor.observe(view), reconstructor.embed(view))
+
+
+def build_methods(
+    reconstructor: Reconstructor, names: Sequence[str], *, strict: bool
+) -> tuple[dict[str, Method], dict[str, str]]:
+    """The methods by name, and why others were left out.
+
+    Args:
+        reconstructor: holds the networks.
+        names: keys of `METHODS`.
+        strict: raise for a method that is not available instead of leaving it out.
+
+    Raises:
+        MethodUnavailableError: a method is not available and `strict` is set.
+    """
+    built: dict[str, Method] = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        try:
+            built[name] = METHODS[name].build(reconstructor)
+        except MethodUnavailableError as error:
+            if strict:
+                raise
+            left_out[name] = str(error)
+    return built, left_out
+
+
+def _painted(albedo: Tensor, shading: Tensor, texture: NDArray[np.float32] | None = None) -> Painted:
+    return Painted(albedo.detach().cpu(), shading.detach().cpu(), texture)
+
+
+def _mean(reconstructor: Reconstructor) -> Method:
+    albedo = torch.from_numpy(np.asarray(reconstructor.model.albedo_mean, np.float32))
+    return lambda seen: _painted(albedo, seen.view.shading[0])
+
+
+def _coarse(reconstructor: Reconstructor) -> Method:
+    return lambda seen: _painted(seen.view.coarse.albedo[0], seen.view.shading[0])
+
+
+def projected_colours(linear: Tensor, confidence: Tensor, mirror: Tensor, pyramid: MeshPyramid) -> Tensor:
+    """Colours of a photo, mirrored where they were not seen, continued smoothly where neither side was.
+
+    Args:
+        linear: (B, V, 3) linear colours of the photo.
+        confidence: (B, V) in [0, 1], how far they were seen.
+        mirror: (V,) index of each vertex's mirror image.
+        pyramid: of the mesh.
+
+    Returns:
+        (B, V, 3) linear.
+    """
+    own = confidence[..., None]
+    other = (1 - own) * own[:, mirror]
+    total = own + other
+    colours = (own * linear + other * linear[:, mirror]) / total.clamp(min=1e-6)
+    return extend_values(colours, total, pyramid)
+
+
+def _projected(reconstructor: Reconstructor) -> Method:
+    pyramid = MeshPyramid(reconstructor.model.levels).to(reconstructor.device)
+    mirror = torch.from_numpy(reconstructor.model.mirror.astype(np.int64)).to(reconstructor.device)
+
+    def paint(seen: Seen) -> Painted:
+        found = seen.observation
+        colours = projected_colours(found.linear, found.confidence, mirror, pyramid)[0]
+        return _painted(colours, torch.ones_like(colours))
+
+    return paint
+
+
+def network_albedo(network: Network, seen: Seen) -> Tensor:
+    """(V, 3) linear albedo by a refinement network."""
+    view, found = seen.view, seen.observation
+    with torch.no_grad():
+        answer = network(view.coarse.albedo, found.linear / view.shading, found.confidence[..., None], seen.embedding)
+    return answer[0]
+
+
+def _from_file(name: str) -> Callable[[Reconstructor], Method]:
+    """Builds the network of a weight file of `refine.network.baseline_weights`."""
+
+    def build(reconstructor: Reconstructor) -> Method:
+        network = _loaded(reconstructor.model, name).to(reconstructor.device)
+        return lambda seen: _painted(network_albedo(network, seen), seen.view.shading[0])
+
+    return build
+
+
+def _loaded(model: FaceModel, name: str) -> torch.nn.Module:
+    from refine.network import baseline_weights, load_refiner
+
+    path: Path = baseline_weights(name)
+    if not path.is_file():
+        raise MethodUnavailableError(f"its weights are missing: {path}; train them (docs/training.md) or leave it out")
+    return load_refiner(model, path)
+
+
+def _ours_vertices(reconstructor: Reconstructor) -> Method:
+    return lambda seen: _painted(network_albedo(reconstructor.refiner, seen), seen.view.shading[0])
+
+
+def _ours(reconstructor: Reconstructor) -> Method:
+    def paint(seen: Seen) -> Painted:
+        albedo, shading = network_albedo(reconstructor.refiner, seen).cpu(), seen.view.shading[0].cpu()
+        sight = Sight(seen.view.photo, seen.view.screen, shading, seen.observation.confidence[0].cpu())
+        texture = bake_texture(reconstructor.model, albedo, [sight], reconstructor.texture_size)
+        return _painted(albedo, shading, texture.rgb)
+
+    return paint
+
+
+_ABLATIONS = {
+    "no_pixel": "without the pixel loss",
+    "no_identity": "without the identity loss",
+    "no_vertex": "without the vertex losses",
+    "no_adversarial": "without the adversarial loss",
+    "no_embedding": "without the identity embedding",
+    "no_pyramid": "without pooling, at the finest level alone",
+}
+
+_SPECS = (
+    MethodSpec("mean", "mean albedo", "the face model's mean albedo under the estimated light", _mean),
+    MethodSpec("coarse", "coarse 3DMM", "the morphable model's own albedo under the estimated light", _coarse),
+    MethodSpec(
+        "projected",
+        "projected colours, mirrored",
+        "the photo's colours as they are, light included; mirrored, then continued smoothly where they were not seen",
+        _projected,
+        copies_photo=True,
+    ),
+    MethodSpec("image", "CNN on the UV map", "a convolutional U-Net on the flattened face", _from_file("image")),
+    MethodSpec("dense", "fully connected", "no neighbours: every vertex for itself", _from_file("dense")),
+    MethodSpec(
+        "paper", "Lin et al., paper", "decoder, refiner and tanh combination as in the paper", _from_file("paper")
+    ),
+    MethodSpec(
+        "released", "Lin et al., released code", "the same as its published code has it", _from_file("released")
+    ),
+    MethodSpec("ours_equal", "ours, trained as short", "ours with the training of the baselines", _from_file("equal")),
+    *(
+        MethodSpec(name, f"ours, {what}", f"ours, short training, {what}", _from_file(name))
+        for name, what in _ABLATIONS.items()
+    ),
+    MethodSpec("ours_vertices", "ours, vertex colours", "the shipped refiner's vertex colours", _ours_vertices),
+    MethodSpec("ours", "ours", "the shipped refiner and the UV stage's texture", _ours, copies_photo=True),
+)
+
+METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in _SPECS}
+"""Every method, in the order of the table."""
+
+DEFAULT_METHODS = ("mean", "coarse", "projected", "image", "dense", "paper", "released", "ours_vertices", "ours")
+"""What is measured when nothing is asked for."""

@@ -1,0 +1,74 @@
+"""What the parts of the evaluation hand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gcnface.observation import VertexObservation
+from gcnface.pipeline import View
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One photo after the coarse stage, the same for every method.
+
+    Attributes:
+        view: photo, crop, classes, posed face.
+        observation: what the photo shows at the vertices; a method may take nothing else from the photo.
+        embedding: (1, 512) FaceNet's embedding of the crop, unit length.
+    """
+
+    view: View
+    observation: VertexObservation
+    embedding: Tensor
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A method's answer, on the CPU.
+
+    Attributes:
+        albedo: (V, 3) linear, not clipped.
+        shading: (V, 3) linear; albedo * shading is the lit colour. 1 where a method does not tell light from albedo.
+        texture: (T, T, 3) albedo, sRGB, on the face model's atlas; None where the vertex colours are drawn.
+    """
+
+    albedo: Tensor
+    shading: Tensor
+    texture: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A painted head in the frame of the aligned crop.
+
+    Attributes:
+        picture: (S, S, 3) float32 sRGB in [0, 1], black where the head is not.
+        mask: (S, S) bool, where the head is.
+    """
+
+    picture: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number.
+
+    Attributes:
+        photo: path of the photo, as the user named it.
+        person: whom it shows.
+        method: a key of `gcnface.evaluation.methods.METHODS`, or "" for what belongs to the photo alone.
+        name: of the figure, such as "psnr_face".
+        value: NaN where it cannot be told.
+    """
+
+    photo: str
+    person: str
+    method: str
+    name: str
+    value: float
