@@ -42,6 +42,11 @@ class Frame:
     fragments: Fragments
     uv: Tensor
 
+    @property
+    def mask(self) -> Tensor:
+        """(S, S) bool: the drawing's pixels that the head covers by half or more."""
+        return _averaged(self.fragments.mask[..., None].float())[0, ..., 0] >= 0.5
+
 
 class Studio:
     """Draws the heads of one face model through the crop's camera.
@@ -116,9 +121,12 @@ def _averaged(fine: Tensor) -> Tensor:
 
 
 def turned(points_cam: Tensor, origin_cam: Tensor, yaw_deg: float) -> Tensor:
-    """Points (B, N, 3) in camera space after the head has turned about the vertical through `origin_cam` (B, 3)."""
+    """Points (B, N, 3) in camera space after the head has turned about the vertical through `origin_cam` (B, 3).
+
+    A positive yaw turns the nose to the viewer's right.
+    """
     angle = np.radians(yaw_deg)
     cos, sin = float(np.cos(angle)), float(np.sin(angle))
-    turn = points_cam.new_tensor([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    turn = points_cam.new_tensor([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
     origin = origin_cam[:, None]
     return (points_cam - origin) @ turn.T + origin

