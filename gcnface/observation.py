@@ -12,12 +12,14 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from coarse.decomposition import ObservedColours
 from coarse.face_model import REGIONS, FaceModel
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.records import CoarseFace
 from gcnface.parsing import PARSING_CLASSES
+from gcnface.plausibility import plausibility, step_down
 from render.camera import Camera
 from render.color import linear_from_srgb
 from render.sampling import sample_image
@@ -46,9 +48,20 @@ _LIT_CLASSES = ("skin", "nose")
 SURENESS = (0.35, 0.65)
 """Probability of the allowed classes from which a colour begins to count, and at which it counts in full."""
 
-_BLEEDING = ("hair", "glasses", "ears")
-_BLEEDING_EDGE_PX = 1
-"""Classes that reach further into the skin beside them, by shadow and by single hairs, and how far."""
+_BLEEDING = {"hair": 2, "glasses": 3, "ears": 1, "rest": 1}
+"""Classes that reach further into the skin beside them, by shadow, hairs and blur, and how far, px of the maps."""
+
+_FOREIGN = ("hair", "glasses", "rest")
+NEAR_PX = (6, 16)
+"""Distance to a foreign class up to which a colour is doubted in full, and from which it is not, px of the maps."""
+
+_DOUBTED = ("face", "eyes_nose_mouth", "ears", "neck")
+"""Regions whose colours are doubted: skin, whose colour is known."""
+_UNDOUBTED = ("brows", "lips", "eyes", "mouth_interior")
+"""Classes whose colours are not: they differ from skin."""
+
+DOUBTED_COSINE = (0.35, 0.65)
+"""Cosine between normal and line of sight up to which a colour is doubted in full, and from which it is not."""
 
 MINIMUM_SHADING = 0.08
 """Light below this is not divided out: noise would be multiplied."""
@@ -98,11 +111,28 @@ def allowed_maps(classes: Tensor) -> Tensor:
         classes: (B, 10, H, W) class probabilities of a crop.
     """
     table = _allowed_table().to(classes)
-    bleeding = [PARSING_CLASSES.index(name) for name in _BLEEDING]
     allowed = torch.einsum("rc,bchw->brhw", table, classes)
-    forbidden = torch.einsum("rc,bchw->brhw", 1 - table[:, bleeding], classes[:, bleeding])
-    spread = torch.nn.functional.max_pool2d(forbidden, 2 * _BLEEDING_EDGE_PX + 1, stride=1, padding=_BLEEDING_EDGE_PX)
-    return torch.minimum(allowed, 1 - spread)
+    names = [PARSING_CLASSES.index(name) for name in _BLEEDING]
+    reach = torch.cat([_spread(classes[:, [k]], px) for k, px in zip(names, _BLEEDING.values(), strict=True)], 1)
+    forbidden = torch.einsum("rc,bchw->brhw", 1 - table[:, names], reach)
+    return torch.minimum(allowed, 1 - forbidden).clamp(min=0)
+
+
+def _spread(maps: Tensor, px: int) -> Tensor:
+    """(B, C, H, W): the largest value within `px` rows and columns; separable, so two thin pools do."""
+    wide = max_pool2d(maps, (1, 2 * px + 1), stride=1, padding=(0, px))
+    return max_pool2d(wide, (2 * px + 1, 1), stride=1, padding=(px, 0))
+
+
+def nearness(classes: Tensor) -> Tensor:
+    """(B, 1, H, W) in [0, 1]: 1 within the first of `NEAR_PX` of hair, glasses or background, 0 from the second on."""
+    foreign = classes[:, [PARSING_CLASSES.index(name) for name in _FOREIGN]].sum(1, keepdim=True)
+    near, (full, none) = _spread(foreign, NEAR_PX[0]), NEAR_PX
+    spread, step = near, 2
+    for px in range(full + step, none, step):
+        spread = _spread(spread, step)
+        near = torch.maximum(near, spread * (none - px) / (none - full))
+    return near.clamp(0, 1)
 
 
 def face_mask(classes: Tensor) -> Tensor:
@@ -140,15 +170,33 @@ def observe_vertices(
     region = torch.from_numpy(model.region.astype(np.int64)).to(screen.device)
     visible = vertex_visibility(screen, faces, camera.hw)
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
-    scale = screen.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
-    allowed = sample_image(allowed_maps(classes), screen[..., :2] * scale)
-    low, high = SURENESS
-    sure = ((allowed - low) / (high - low)).clamp(0, 1)
     cosine = view_cosine(face.verts_cam, face.normals_view)
-    any_angle = torch.isin(region, region.new_tensor([REGIONS.index(name) for name in _ANY_ANGLE]))
+    allowed, skin_share, doubt = _class_weights(classes, screen[..., :2], camera, region)
+    any_angle = _inside(region, *_ANY_ANGLE)
     facing = visible * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
-    confidence = facing * sure.gather(2, region.expand(len(sure), -1)[..., None])[..., 0]
-    on_face = (region == REGIONS.index("face")) | (region == REGIONS.index("eyes_nose_mouth"))
-    skin = facing * on_face * sure[..., -1]
-    on_face = on_face | (region == REGIONS.index("eyeballs"))
+    on_face = _inside(region, "face", "eyes_nose_mouth")
+    doubt = (doubt + step_down(cosine, DOUBTED_COSINE) * ~any_angle).clamp(max=1) * _inside(region, *_DOUBTED)
+    expected = face.albedo * face.shading.clamp(min=MINIMUM_SHADING)
+    trusted = facing * on_face * skin_share * (1 - doubt)
+    plausible = plausibility(linear, expected, trusted, doubt)
+    confidence = facing * allowed * plausible
+    skin = facing * on_face * skin_share * plausible
+    on_face = on_face | _inside(region, "eyeballs")
     return VertexObservation(linear, visible, confidence, skin, confidence * on_face, face.normals_view)
+
+
+def _inside(region: Tensor, *names: str) -> Tensor:
+    """(V,) bool: vertices of some regions."""
+    return torch.isin(region, region.new_tensor([REGIONS.index(name) for name in names]))
+
+
+def _class_weights(classes: Tensor, xy_px: Tensor, camera: Camera, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The parser at points (B, V, 2): what the regions may show, what the light may, where to doubt; each (B, V)."""
+    scale = xy_px.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
+    features = classes[:, [PARSING_CLASSES.index(name) for name in _UNDOUBTED]].sum(1, keepdim=True)
+    maps = torch.cat([allowed_maps(classes), nearness(classes) * (1 - features)], 1)
+    values = sample_image(maps, xy_px * scale)
+    low, high = SURENESS
+    sure = ((values[..., :-1] - low) / (high - low)).clamp(0, 1)
+    own = sure.gather(2, region.expand(len(sure), -1)[..., None])[..., 0]
+    return own, sure[..., -1], values[..., -1]

@@ -1,5 +1,7 @@
 """What a region of the model may take from a photo, and what it may not see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,10 @@ from coarse.morphable import MorphableModel, crop_camera
 from gcnface.observation import (
     FACE_CLASSES,
     GRAZING_COSINE,
+    NEAR_PX,
     face_mask,
     grazing_weight,
+    nearness,
     observe_vertices,
     view_cosine,
 )
@@ -131,16 +135,57 @@ def test_lips_colour_the_mouth_and_eyes_the_eyeballs(model, face, region):
     assert seen_with(model, face, all_of("eyes")).confidence[0, inside(region, "face")].max() == 0
 
 
-@pytest.mark.parametrize(("neighbour", "kept_px"), [("hair", 0.8), ("glasses", 0.8), ("rest", 0.0)])
-def test_distance_is_kept_from_hair_and_glasses(model, face, region, on_skin, neighbour, kept_px):
+GREY = 0.5
+
+
+def plain(face):
+    """The face in one colour, under even light."""
+    colour = linear_from_srgb(torch.tensor(GREY))
+    return replace(face, albedo=torch.full_like(face.albedo, float(colour)), shading=torch.ones_like(face.shading))
+
+
+def half(name):
     classes = all_of("skin")
-    classes[..., SIDE // 2 :] = all_of(neighbour)[..., SIDE // 2 :]
-    seen = seen_with(model, face, classes)
+    classes[..., SIDE // 2 :] = all_of(name)[..., SIDE // 2 :]
+    return classes
+
+
+@pytest.mark.parametrize(("neighbour", "kept_px"), [("hair", 1.8), ("glasses", 2.8), ("rest", 0.8)])
+def test_distance_is_kept_from_other_classes(model, face, region, neighbour, kept_px):
+    image = torch.full((1, 3, SIDE, SIDE), GREY)
+    seen, free = (
+        observe_vertices(model, plain(face), image, classes, crop_camera())
+        for classes in (half(neighbour), all_of("skin"))
+    )
     x = crop_camera().project(face.verts_cam)[0, :, 0]
     skin = inside(region, "face") & (seen.visible[0])
     assert seen.confidence[0, skin & (x > SIDE / 2 - kept_px + 0.2)].max() == 0
     away = skin & (x < SIDE / 2 - kept_px - 0.5)
-    torch.testing.assert_close(seen.confidence[0, away], on_skin.confidence[0, away])
+    torch.testing.assert_close(seen.confidence[0, away], free.confidence[0, away], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("far_px", "kept"), [(4.5, False), (NEAR_PX[1] + 4, True)])
+def test_a_dark_line_on_skin_is_refused_beside_glasses_and_kept_elsewhere(model, face, region, far_px, kept):
+    """A piece of a frame that the parser took for skin; the same line far from any glasses may be a scar."""
+    image = torch.full((1, 3, SIDE, SIDE), GREY)
+    line = int(SIDE / 2 - far_px)
+    image[..., line - 1 : line + 2] = 0.05
+    seen = observe_vertices(model, plain(face), image, half("glasses"), crop_camera())
+    x = crop_camera().project(face.verts_cam)[0, :, 0]
+    on_line = inside(region, "face") & (view_cosine(face.verts_cam, face.normals_view)[0] > 0.7)
+    on_line &= seen.visible[0] & ((x - line - 0.5).abs() < 0.5)
+    assert on_line.sum() > 20
+    assert seen.confidence[0, on_line].mean() == pytest.approx(float(kept), abs=0.05)
+
+
+def test_nearness_falls_with_the_distance_to_background():
+    classes = all_of("skin")
+    classes[..., 100:] = all_of("rest")[..., 100:]
+    near, (full, none) = nearness(classes)[0, 0, 50], NEAR_PX
+    assert (near[100 - full :] == 1).all()
+    assert (near[: 100 - none] == 0).all()
+    assert (near.diff() >= 0).all()
+    assert 0 < near[100 - (full + none) // 2] < 1
 
 
 def test_class_maps_may_be_coarser_than_the_picture(model, face, on_skin):
