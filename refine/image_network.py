@@ -1,0 +1,151 @@
+"""Convolutional U-Net on the texture atlas: the baseline that shows what the graph is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from refine.chebyshev import ACTIVATIONS, Activation
+from refine.unet import RESIDUAL_SCALE
+from refine.uv_layout import UVLayout
+from render.shapes import check_shape
+
+
+@dataclass(frozen=True)
+class ImageUNetConfig:
+    """Layout of `ImageUNet`; the defaults have as many parameters as those of `refine.unet.UNetConfig`."""
+
+    channels: tuple[int, ...] = (16, 32, 48, 52, 52)
+    """Channels of each level, the full image first; each next has half the side."""
+    side: int = 256
+    """Texels a side of the full image."""
+    embedding_size: int = 512
+    """Length of the face embedding."""
+    embedding_hidden: int = 64
+    """Numbers the embedding is squeezed into before it is spread over the smallest image."""
+    embedding_channels: int = 16
+    """Channels the embedding gets in the smallest image."""
+    activation: Activation = "elu"
+    """"relu" or "elu"."""
+
+    def __post_init__(self) -> None:
+        sizes = (self.embedding_size, self.embedding_hidden, self.embedding_channels, self.side, *self.channels)
+        if len(self.channels) < 2 or min(sizes) < 1:
+            raise ValueError(f"image U-Net sizes must all be 1 or more, on two levels or more: {self}")
+        halvings = len(self.channels) - 1
+        if self.side % 2**halvings:
+            raise ValueError(f"side is {self.side}; {halvings} halvings need a multiple of {2**halvings}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {self.activation!r}; choose one of {sorted(ACTIVATIONS)}")
+
+
+class ImageUNet(nn.Module):
+    r"""`refine.unet.GraphUNet` with 3x3 convolutions on the atlas in place of graph convolutions on the mesh.
+
+    .. math::
+        f_l = \mathrm{down}_l(P f_{l-1}), \quad
+        g_n = \mathrm{bottom}([f_n, E e]), \quad
+        g_l = \mathrm{up}_l([U g_{l+1}, f_l]), \quad
+        y = S\, \mathrm{head}(g_0)
+
+    with :math:`f_{-1}` the vertex features drawn on the atlas, P the mean of 2x2 texels, U bilinear enlargement, E two
+    small linear maps and S the sampling at the vertices. The head starts at zero, so a new network answers 0.
+
+    Args:
+        in_channels: of the vertex features.
+        out_channels: of the answer.
+        config: layout.
+        layout: tables between vertices and atlas, of the configuration's side.
+
+    Shapes:
+        features (B, V, in_channels), embedding (B, E) of unit length; output (B, V, out_channels).
+
+    Raises:
+        ValueError: layout and configuration differ in side.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, config: ImageUNetConfig, layout: UVLayout) -> None:
+        super().__init__()
+        if layout.side != config.side:
+            raise ValueError(f"the layout's side is {layout.side}, the configuration's {config.side}: make them agree")
+        self.config = config
+        self.layout = layout
+        width = config.channels
+        self.coarsest = config.side // 2 ** (len(width) - 1)
+        self.embedding = nn.Sequential(
+            nn.Linear(config.embedding_size, config.embedding_hidden),
+            nn.ELU(),
+            nn.Linear(config.embedding_hidden, self.coarsest**2 * config.embedding_channels),
+        )
+        below = (in_channels, *width[:-1])
+        self.down = nn.ModuleList(self._block(below[level], width[level]) for level in range(len(width)))
+        self.bottom = self._block(width[-1] + config.embedding_channels, width[-1])
+        self.up = nn.ModuleList(
+            self._block(width[level + 1] + width[level], width[level]) for level in range(len(width) - 1)
+        )
+        self.head = nn.Conv2d(width[0], out_channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)
+
+    def _block(self, in_channels: int, out_channels: int) -> ImageResidualBlock:
+        return ImageResidualBlock(in_channels, out_channels, activation=self.config.activation)
+
+    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""
+        check_shape("embedding", embedding, "B E", B=len(features), E=self.config.embedding_size)
+        image = self.layout.to_image(features)
+        kept = []
+        for level, block in enumerate(self.down):
+            image = block(image)
+            if level < len(self.up):
+                kept.append(image)
+                image = nn.functional.avg_pool2d(image, 2)
+        told = self.embedding(embedding * self.config.embedding_size**0.5)
+        told = told.unflatten(1, (self.coarsest, self.coarsest, self.config.embedding_channels)).permute(0, 3, 1, 2)
+        image = self.bottom(torch.cat([image, told], 1))
+        for level in reversed(range(len(self.up))):
+            larger = nn.functional.interpolate(image, scale_factor=2.0, mode="bilinear")
+            image = self.up[level](torch.cat([larger, kept[level]], 1))
+        return self.layout.to_vertices(self.head(image))
+
+
+class ImageResidualBlock(nn.Module):
+    r"""y = a(conv_2(a(conv_1(x)))) + s(x), the twin of `refine.chebyshev.ChebyshevResidualBlock` in `GraphUNet`.
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        activation: "relu" or "elu".
+
+    Shapes:
+        input (B, C_in, H, W), output (B, C_out, H, W).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, activation: Activation = "elu") -> None:
+        super().__init__()
+        same = in_channels == out_channels
+        self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.activation = activation
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the weights anew by the rule of `GraphUNet`'s blocks: signals keep their size through the network."""
+        for convolution in (self.first, self.second, self.shortcut):
+            if isinstance(convolution, nn.Conv2d):
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            if isinstance(convolution, nn.Conv2d) and convolution.bias is not None:
+                nn.init.zeros_(convolution.bias)
+        self.second.weight.mul_(RESIDUAL_SCALE)
+        if isinstance(self.shortcut, nn.Conv2d):
+            self.shortcut.weight.mul_(0.5**0.5)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C_in, H, W) to (B, C_out, H, W)."""
+        activate = ACTIVATIONS[self.activation]
+        return activate(self.second(activate(self.first(image)))) + self.shortcut(image)
