@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gcnface.mesh import TexturedMesh
 from render.shapes import check_shape
+
+if TYPE_CHECKING:
+    from gcnface.drawing import Drawing
+    from gcnface.lights import LightLike
 
 FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html")
 TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
@@ -115,6 +119,44 @@ class Reconstruction:
     def faces(self) -> np.ndarray:
         """(F, 3) indices of vertices; those of the mesh."""
         return self.mesh.faces
+
+    @property
+    def albedo_texture(self) -> np.ndarray:
+        """(T, T, 3) the texture: albedo without light, sRGB in [0, 1]; that of the mesh."""
+        return self.mesh.texture
+
+    @property
+    def shading(self) -> np.ndarray:
+        """(V, 3) linear, from normals, pose and light; ``vertex_albedo * shading`` is the lit colour, linear."""
+        from gcnface.appearance import shading
+
+        return shading(self)
+
+    def relit(self, light: LightLike) -> Reconstruction:
+        """The face in another light; see `gcnface.appearance.relit`."""
+        from gcnface.appearance import relit
+
+        return relit(self, light)
+
+    def turned(
+        self, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, *, upright: bool = False
+    ) -> Reconstruction:
+        """The head turned by degrees; see `gcnface.appearance.turned`."""
+        from gcnface.appearance import turned
+
+        return turned(self, yaw, pitch, roll, upright=upright)
+
+    def with_expression(self, expression: Mapping[str, float], *, neutral: bool = False) -> Reconstruction:
+        """The face with face units added; see `gcnface.appearance.with_expression`."""
+        from gcnface.appearance import with_expression
+
+        return with_expression(self, expression, neutral=neutral)
+
+    def draw(self, size: int | tuple[int, int] = 1024, view: str = "portrait") -> Drawing:
+        """A picture of the textured head; see `gcnface.drawing.draw`."""
+        from gcnface.drawing import draw
+
+        return draw(self, size, view)
 
     def save(self, folder: str | Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
         """Write the chosen formats into a folder; all of them appear, or none does.

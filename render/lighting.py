@@ -1,4 +1,4 @@
-"""Light as real spherical harmonics of order 2, and two published parametrisations of it.
+"""Light as real spherical harmonics of order 2: lamps, environments, turned light, two published parametrisations.
 
 Irradiance after Ramamoorthi and Hanrahan (2001): shading(n) = sum_k A_k Y_k(n) L_k, with the orthonormal real
 harmonics Y_k in the order Y00, Y1-1 (y), Y10 (z), Y11 (x), Y2-2 (xy), Y2-1 (yz), Y20 (3z^2 - 1), Y21 (xz),
@@ -81,6 +81,78 @@ def ambient_lighting(intensity: float | Tensor = 1.0, batch: int = 1) -> Tensor:
     level = torch.as_tensor(intensity, dtype=torch.float32)
     first = (level / (LAMBERT_FACTORS[0] * Y0)).expand(batch, 1, 3)
     return torch.cat([first, first.new_zeros(batch, 8, 3)], 1)
+
+
+def directional_lighting(direction: tuple[float, float, float], rgb: float | tuple[float, ...] = 1.0) -> Tensor:
+    """A distant lamp: L_k = I Y_k(d), the projection of a delta.
+
+    The shading is I (1/4 + c/2 + 5/16 P_2(c)) with c the cosine between normal and lamp, the order-2 approximation of
+    I max(c, 0) (Ramamoorthi and Hanrahan 2001): 17/16 of I towards the lamp, on the other side between -0.04 and 1/16.
+
+    Args:
+        direction: towards the lamp, view axes (x right, y up, z to the viewer), of any length but 0.
+        rgb: intensity, one number or three.
+
+    Returns:
+        (9, 3).
+    """
+    towards = torch.tensor(direction, dtype=torch.float32)
+    if not float(towards.norm()) > 0:
+        raise ValueError(f"direction is {direction}; expected a vector that points at the lamp")
+    return sh_basis(towards / towards.norm())[:, None] * torch.as_tensor(rgb, dtype=torch.float32).expand(3)
+
+
+def turned_lighting(lighting: Tensor, rotation: Tensor) -> Tensor:
+    """The light after it was turned: what came from direction d comes from `rotation @ d`.
+
+    Each band turns into itself. The matrix is found from the harmonics at fixed directions, which is exact: nine
+    independent values determine nine coefficients.
+
+    Args:
+        lighting: (B, 9, 3).
+        rotation: (B, 3, 3), view axes.
+
+    Returns:
+        (B, 9, 3).
+    """
+    batch = check_shape("lighting", lighting, "B 9 3")["B"]
+    check_shape("rotation", rotation, "B 3 3", B=batch)
+    directions = _even_directions(32).to(lighting)
+    inverse = torch.linalg.pinv(sh_basis(directions).double()).to(lighting)
+    return inverse @ (sh_basis(directions @ rotation) @ lighting)
+
+
+def environment_lighting(radiance: Tensor) -> Tensor:
+    """The order-2 light of a panorama around the head.
+
+    The middle of the picture is what lies in front of the face (behind the camera, +z), its first row the zenith. A
+    panorama is seen from inside: its right half is the subject's right, the viewer's left (-x).
+
+    Args:
+        radiance: (H, W, 3) linear light, equirectangular: a row for each step of elevation, 360 degrees wide.
+
+    Returns:
+        (9, 3); radiance 1 from everywhere shades every normal with exactly 1.
+    """
+    size = check_shape("radiance", radiance, "H W 3")
+    elevation = math.pi * (0.5 - (torch.arange(size["H"], dtype=torch.float64) + 0.5) / size["H"])
+    azimuth = 2 * math.pi * ((torch.arange(size["W"], dtype=torch.float64) + 0.5) / size["W"] - 0.5)
+    total = torch.zeros(9, 3, dtype=torch.float64)
+    weights = elevation.cos() / elevation.cos().sum() / size["W"] * 4 * math.pi  # solid angles, which sum to the sphere
+    for row, angle, weight in zip(radiance.double(), elevation, weights, strict=True):
+        flat = float(angle.cos())
+        direction = [-azimuth.sin() * flat, torch.full_like(azimuth, float(angle.sin())), azimuth.cos() * flat]
+        total += weight * sh_basis(torch.stack(direction, -1)).mT @ row
+    return (total / math.pi).to(radiance.dtype)
+
+
+def _even_directions(count: int) -> Tensor:
+    """(count, 3) unit vectors spread evenly by the golden angle."""
+    k = torch.arange(count, dtype=torch.float32)
+    z = 1 - (2 * k + 1) / count
+    angle = k * math.pi * (3 - math.sqrt(5))
+    flat = (1 - z * z).sqrt()
+    return torch.stack([flat * angle.cos(), flat * angle.sin(), z], -1)
 
 
 def lighting_from_deep3d_gamma(gamma: Tensor) -> Tensor:

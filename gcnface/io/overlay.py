@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gcnface.drawing import Painter
 from gcnface.reconstruction import Reconstruction
 from render.camera import Camera
-from render.color import linear_from_srgb, srgb_from_linear
-from render.interpolate import interpolate
-from render.lighting import shade
-from render.normals import vertex_normals
-from render.rasterize import rasterize
+from render.color import linear_from_srgb
 from render.rotation import rotation_from_axis_angle
-from render.sampling import sample_image
 
 TURN_RAD = math.radians(30)
 PANEL_HEIGHT_PX = (256, 400)
@@ -29,8 +25,6 @@ BACKGROUND = (0.93, 0.925, 0.915)
 
 _MARGIN = 0.12
 _GAP_PX = 4
-_SUPERSAMPLE = 2
-_MINIMUM_SHADING = 0.05
 _VIEW_FROM_CAM = (1.0, -1.0, -1.0)
 
 
@@ -84,18 +78,17 @@ def overlay_image(reconstruction: Reconstruction) -> np.ndarray:
     verts = torch.from_numpy(reconstruction.vertices_cam)[None]
     camera = Camera(torch.from_numpy(reconstruction.px_from_cam)[None], panel.hw)
     in_place = camera.transformed(panel.panel_from_photo, panel.hw)
-    painter = _Painter(reconstruction, _shading(reconstruction, verts))
-    head = painter.draw(verts, in_place)
-    pictures = [photo, head.over(head.coarse, photo), head.over(head.refined, photo)]
-    plain = torch.tensor(BACKGROUND).expand_as(photo)
+    painter, shading = Painter(reconstruction.mesh), torch.from_numpy(reconstruction.shading)
+    coarse = {"coarse": linear_from_srgb(torch.from_numpy(reconstruction.vertex_rgb_coarse))}
+    head = painter.draw(verts[0], in_place, shading, coarse)
+    pictures = [photo, replace(head, rgb=head.extras["coarse"]).over(photo), head.over(photo)]
     for angle_rad in (TURN_RAD, -TURN_RAD):
         turned = _turn(verts, torch.from_numpy(reconstruction.rotation), angle_rad)
         centred = in_place.transformed(_centring(in_place, turned, panel.hw), panel.hw)
-        head = painter.draw(turned, centred)
-        pictures.append(head.over(head.refined, plain))
-    gap = torch.ones(panel.hw[0], _GAP_PX, 3)
+        pictures.append(painter.draw(turned[0], centred, shading).over(BACKGROUND))
+    gap = np.ones((panel.hw[0], _GAP_PX, 3), np.float32)
     row = [part for picture in pictures for part in (picture, gap)][:-1]
-    return torch.cat(row, dim=1).clamp(0, 1).numpy()
+    return np.concatenate(row, axis=1).clip(0, 1)
 
 
 def choose_panel(reconstruction: Reconstruction) -> Panel:
@@ -115,18 +108,12 @@ def choose_panel(reconstruction: Reconstruction) -> Panel:
     return Panel((left, top, right, bottom), (panel_height, panel_width))
 
 
-def _photo_crop(photo: np.ndarray, panel: Panel) -> Tensor:
+def _photo_crop(photo: np.ndarray, panel: Panel) -> np.ndarray:
     """(h, w, 3) the panel's part of the photo, averaged down or interpolated up."""
     left, top, right, bottom = (int(edge) for edge in panel.box)
     part = Image.fromarray(np.rint(np.clip(photo[top:bottom, left:right], 0, 1) * 255).astype(np.uint8))
     resized = part.resize((panel.hw[1], panel.hw[0]), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(resized, dtype=np.float32) / 255)
-
-
-def _shading(reconstruction: Reconstruction, verts: Tensor) -> Tensor:
-    """(1, V, 3) of the head as it stands in the photo."""
-    normals = vertex_normals(verts, torch.from_numpy(reconstruction.faces)) * torch.tensor(_VIEW_FROM_CAM)
-    return shade(normals, torch.from_numpy(reconstruction.lighting)[None]).clamp(min=_MINIMUM_SHADING)
+    return np.asarray(resized, dtype=np.float32) / 255
 
 
 def _turn(verts: Tensor, rotation: Tensor, angle_rad: float) -> Tensor:
@@ -145,55 +132,3 @@ def _centring(camera: Camera, verts: Tensor, hw: tuple[int, int]) -> Tensor:
     scale = min(1.0, float((size / (high - low) / (1 + _MARGIN)).min()))
     shift = size / 2 - scale * (low + high) / 2
     return torch.tensor([[scale, 0, float(shift[0])], [0, scale, float(shift[1])], [0, 0, 1]])
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """A drawn head.
-
-    Attributes:
-        coarse: (h, w, 3) sRGB in its coarse vertex colours.
-        refined: (h, w, 3) sRGB in its lit texture.
-        cover: (h, w, 1) how much of a pixel it covers.
-    """
-
-    coarse: Tensor
-    refined: Tensor
-    cover: Tensor
-
-    def over(self, rgb: Tensor, behind: Tensor) -> Tensor:
-        """(h, w, 3): one of the two over a picture."""
-        return self.cover * rgb + (1 - self.cover) * behind
-
-
-class _Painter:
-    """Draws the head in coarse vertex colours and in the lit texture, at several samples a pixel.
-
-    Args:
-        reconstruction: whose head it is.
-        shading: (1, V, 3).
-    """
-
-    def __init__(self, reconstruction: Reconstruction, shading: Tensor) -> None:
-        mesh = reconstruction.mesh
-        uv = torch.from_numpy(mesh.uv)[mesh.split.uv]
-        xy_px = torch.stack([uv[:, 0], 1 - uv[:, 1]], 1) * len(mesh.texture)
-        coarse = linear_from_srgb(torch.from_numpy(reconstruction.vertex_rgb_coarse))
-        self.vertex = torch.from_numpy(mesh.split.vertex).long()
-        self.faces = torch.from_numpy(mesh.split.faces.astype(np.int64))
-        self.attributes = torch.cat([xy_px, shading[0, self.vertex], coarse[self.vertex]], 1)
-        self.texture = linear_from_srgb(torch.from_numpy(mesh.texture)).permute(2, 0, 1)[None]
-
-    def draw(self, verts: Tensor, camera: Camera) -> _Drawing:
-        """The head (1, V, 3) through a camera."""
-        hw = (camera.hw[0] * _SUPERSAMPLE, camera.hw[1] * _SUPERSAMPLE)
-        fine = camera.transformed(torch.diag(torch.tensor([_SUPERSAMPLE, _SUPERSAMPLE, 1.0])), hw)
-        fragments = rasterize(fine.project(verts[:, self.vertex]), self.faces, hw, perspective_correct=True)
-        xy_px, shading, coarse = interpolate(self.attributes, self.faces, fragments).split([2, 3, 3], -1)
-        albedo = sample_image(self.texture, xy_px.reshape(1, -1, 2)).view_as(shading)
-        samples = torch.cat([coarse, albedo * shading, fragments.mask[..., None].to(albedo)], -1)
-        mean = torch.nn.functional.avg_pool2d(samples.permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)
-        coarse, refined, cover = mean.split([3, 3, 1], -1)
-        full = cover.clamp(min=1 / _SUPERSAMPLE**2)
-        coarse, refined = (srgb_from_linear((rgb / full).clamp(0, 1)) for rgb in (coarse, refined))
-        return _Drawing(coarse, refined, cover)

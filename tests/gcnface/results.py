@@ -6,6 +6,7 @@ import torch
 from gcnface.mesh import TexturedMesh
 from gcnface.reconstruction import Reconstruction
 from render.lighting import ambient_lighting
+from render.rotation import rotation_from_axis_angle
 
 RINGS, SECTORS, TEXTURE = 13, 24, 64
 RADIUS_MM, DISTANCE_MM, FOCAL_PX, PHOTO_HW = 90.0, 1000.0, 900.0, (240, 320)
@@ -93,3 +94,52 @@ def make_reconstruction(photo: bool = True) -> Reconstruction:
         provenance={"face_model": "ball", "options": {"fit": True}},
         photo=np.full((*PHOTO_HW, 3), 0.25, np.float32) if photo else None,
     )
+
+
+def make_head(seed: int = 0, **changes) -> Reconstruction:
+    """The shipped face model's head of a made-up person, turned a little, under a lamp on the viewer's left."""
+    from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
+    from coarse.morphable import MorphableModel, crop_camera, layout_of
+    from render.color import srgb_from_linear
+    from render.lighting import directional_lighting
+
+    model = load_face_model()
+    morphable, layout = MorphableModel(model), layout_of(model)
+    generator = torch.Generator().manual_seed(seed)
+    raw = torch.randn(1, layout.total, generator=generator) * 0.5
+    parts = layout.decode(raw)
+    light = ambient_lighting(0.4) + directional_lighting((-1, 0.5, 1), (0.7, 0.6, 0.5))
+    expression = torch.zeros_like(parts.expression)
+    expression[0, :5] = torch.tensor([0.1, 0.0, 0.3, 0.0, 0.2])
+    named = {"expression": expression, "rotation": torch.tensor([[0.05, 0.4, -0.1]]), "lighting": light}
+    face = morphable(type(parts)(**{**parts.named(), **named}))
+    landmarks = morphable.landmarks468(face.coefficients.identity, expression)[0].numpy()
+    ys, xs = np.mgrid[:TEXTURE, :TEXTURE] / (TEXTURE - 1)
+    mesh = TexturedMesh(
+        vertices=face.verts[0].numpy(),
+        faces=model.faces,
+        vertex_rgb=srgb_from_linear(face.albedo[0]).numpy(),
+        uv=model.uv,
+        uv_faces=model.uv_faces,
+        texture=np.stack([0.4 + 0.4 * xs, 0.3 + 0.3 * ys, np.full_like(xs, 0.4)], -1),
+        normals=(face.normals_view @ rotation_from_axis_angle(face.coefficients.rotation))[0].numpy(),
+        landmarks68=landmarks[list(LANDMARKS68_FROM_468)],
+        landmarks468=landmarks,
+    )
+    screen = crop_camera().project(morphable.landmarks_cam(face.coefficients))[0].numpy()
+    fields = {
+        "vertices_cam": face.verts_cam[0].numpy(),
+        "px_from_cam": crop_camera().px_from_cam[0].numpy(),
+        "vertex_rgb": srgb_from_linear(face.lit[0].clamp(0, 1)).numpy(),
+        "vertex_rgb_coarse": srgb_from_linear(face.lit[0].clamp(0, 1)).numpy(),
+        "vertex_albedo": face.albedo[0].numpy(),
+        "visible": face.normals_view[0, :, 2].numpy() > 0,
+        "landmarks68": screen[list(LANDMARKS68_FROM_468)],
+        "landmarks468": screen,
+        "crop_from_photo": np.eye(3),
+        "texel_source": np.full((TEXTURE, TEXTURE), 3),
+        "expression_names": model.expression_names,
+        "provenance": {"face_model": model.name, "photo_hw": [224, 224]},
+        **{name: value[0].numpy() for name, value in face.coefficients.named().items()},
+    }
+    return Reconstruction(mesh=mesh, **{**fields, **changes})

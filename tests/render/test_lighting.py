@@ -6,11 +6,15 @@ import torch
 from render.lighting import (
     LAMBERT_FACTORS,
     ambient_lighting,
+    directional_lighting,
+    environment_lighting,
     lighting_from_deca,
     lighting_from_deep3d_gamma,
     sh_basis,
     shade,
+    turned_lighting,
 )
+from render.rotation import rotation_from_axis_angle
 
 
 @pytest.fixture
@@ -128,3 +132,62 @@ def test_deca_conversion_keeps_the_shading(normals):
 def test_gradcheck(normals):
     n, light = normals[:, :4].double().requires_grad_(), torch.rand(1, 9, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(shade, (n, light))
+
+
+def test_a_lamp_shades_by_its_closed_form(normals):
+    """1/4 + c/2 + 5/16 P2(c): the half cosine's first three bands; wrong band factors would not give it."""
+    towards = torch.tensor([0.6, -0.48, 0.64])
+    shading = shade(normals, directional_lighting((1.2, -0.96, 1.28), (1.0, 2.0, 0.5))[None])
+    c = normals @ towards
+    expected = 0.25 + c / 2 + 5 / 16 * (3 * c * c - 1) / 2
+    torch.testing.assert_close(shading, expected[..., None] * torch.tensor([1.0, 2.0, 0.5]), atol=1e-5, rtol=0)
+
+
+def test_a_lamp_needs_a_direction():
+    with pytest.raises(ValueError, match="direction is"):
+        directional_lighting((0, 0, 0))
+
+
+def test_turning_light_and_normals_together_changes_nothing(normals):
+    light = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(2))
+    turn = rotation_from_axis_angle(torch.tensor([[0.4, -1.1, 0.3], [0.0, 2.0, 0.7]]))
+    still = shade(normals.expand(2, -1, -1), light)
+    turned = shade(normals.expand(2, -1, -1) @ turn.mT, turned_lighting(light, turn))
+    torch.testing.assert_close(turned, still, atol=2e-5, rtol=0)
+    assert (shade(normals.expand(2, -1, -1), turned_lighting(light, turn)) - still).abs().max() > 0.1
+
+
+def test_a_turned_lamp_is_the_lamp_elsewhere():
+    turn = rotation_from_axis_angle(torch.tensor([[0.0, math.pi / 2, 0.0]]))
+    moved = turned_lighting(directional_lighting((0, 0, 1))[None], turn)[0]
+    torch.testing.assert_close(moved, directional_lighting((1, 0, 0)), atol=1e-5, rtol=0)
+
+
+def test_a_uniform_environment_shades_with_its_radiance(normals):
+    light = environment_lighting(torch.tensor([0.2, 0.5, 0.9]).expand(64, 128, 3))
+    expected = torch.tensor([0.2, 0.5, 0.9]).expand(1, 200, 3)
+    torch.testing.assert_close(shade(normals, light[None]), expected, atol=2e-4, rtol=0)
+
+
+def test_environments_of_low_order_come_back(normals):
+    """A panorama painted with the harmonics of a light gives pi times less than that light, by orthonormality."""
+    height, width = 180, 360
+    elevation = math.pi * (0.5 - (torch.arange(height) + 0.5) / height)[:, None].expand(height, width)
+    azimuth = 2 * math.pi * ((torch.arange(width) + 0.5) / width - 0.5)
+    x, y, z = -azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos()
+    light = torch.randn(9, 3, generator=torch.Generator().manual_seed(3))
+    found = environment_lighting(sh_basis(torch.stack([x, y, z], -1)) @ light)
+    torch.testing.assert_close(found, light / math.pi, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "direction"),
+    [(32, 64, (0, 0, 1)), (32, 96, (-1, 0, 0)), (32, 32, (1, 0, 0)), (0, 5, (0, 1, 0)), (63, 9, (0, -1, 0))],
+)
+def test_where_a_panorama_s_places_lie(row, column, direction):
+    picture = torch.zeros(64, 128, 3)
+    picture[row, column] = 1000
+    light = environment_lighting(picture)
+    normals = torch.tensor([[(0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), direction]], dtype=torch.float32)
+    shading = shade(normals, light[None])[0, :, 0]
+    assert shading.argmax() == shading[:5].tolist().index(float(shading[5]))
