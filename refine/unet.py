@@ -93,11 +93,7 @@ class GraphUNet(nn.Module):
         block = ChebyshevResidualBlock(
             in_channels, out_channels, self.config.order, operator, activation=self.config.activation
         )
-        with torch.no_grad():
-            block.second.weight.mul_(RESIDUAL_SCALE)
-            if isinstance(block.shortcut, ChebyshevConv):
-                block.shortcut.weight.mul_(0.5**0.5)
-        return block
+        return calm(block)
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""
@@ -114,3 +110,20 @@ class GraphUNet(nn.Module):
         for level in reversed(range(len(self.up))):
             features = self.up[level](concatenate(self.pyramid.unpool(features, level), kept[level]))
         return self.head(features)
+
+
+@torch.no_grad()
+def calm(block: ChebyshevResidualBlock) -> ChebyshevResidualBlock:
+    """Scale a new block's weights so that signals keep their size (`RESIDUAL_SCALE`); returns the block."""
+    block.second.weight.mul_(RESIDUAL_SCALE)
+    if isinstance(block.shortcut, ChebyshevConv):
+        block.shortcut.weight.mul_(0.5**0.5)
+    return block
+
+
+def dense_unet_config() -> UNetConfig:
+    """Fully connected layers at each vertex in place of graph convolutions, as many parameters as `UNetConfig()`.
+
+    Vertices then hear of each other only through the pyramid and the embedding ("FCs for GCN" in Lin et al. 2020).
+    """
+    return UNetConfig(channels=(32, 64, 136, 136, 136), order=1)

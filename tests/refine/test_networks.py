@@ -1,10 +1,12 @@
 import pytest
 import torch
 
+from coarse.face_model import load_face_model
 from refine.combine import CombineNet
 from refine.decoder import DecoderConfig, GraphDecoder
+from refine.pyramid import MeshPyramid
 from refine.refiner import GraphRefiner, RefinerConfig
-from refine.unet import GraphUNet, UNetConfig
+from refine.unet import GraphUNet, UNetConfig, dense_unet_config
 from tests.refine.meshes import random, sphere_pyramid
 
 
@@ -81,6 +83,13 @@ def test_unet_keeps_the_size_of_its_signals(pyramid):
     net(random(1, 642, 5), torch.nn.functional.normalize(random(1, 512)))
     assert 0.5 < min(sizes)
     assert max(sizes) < 2
+
+
+def test_the_dense_network_has_as_many_parameters_and_no_graph_convolution():
+    pyramid = MeshPyramid(load_face_model().levels)
+    graph, dense = (GraphUNet(14, 8, config, pyramid) for config in (UNetConfig(), dense_unet_config()))
+    assert abs(count(dense) / count(graph) - 1) < 0.03
+    assert {p.shape[0] for name, p in dense.named_parameters() if p.ndim == 3} == {1}
 
 
 @pytest.mark.parametrize(

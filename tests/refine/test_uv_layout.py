@@ -87,7 +87,7 @@ def test_smooth_functions_survive_the_round_trip(model, layout):
     assert error.flatten().quantile(0.99) < 0.04
     face = torch.as_tensor(model.region_mask("face"))
     assert error[0, face].mean() < 5e-4
-    assert error[0, face].max() < 0.06
+    assert error[0, face].max() < 0.08
 
 
 def test_no_vertex_is_mixed_with_far_ones(model, layout):
