@@ -29,7 +29,7 @@ from gcnface.texture import Sight, bake_texture
 from gcnface.version import __version__
 from refine.adaptation import AdaptationConfig, AdaptationTarget, RefinerInputs, adapt
 from refine.facenet import embed_crop224, load_facenet
-from refine.network import load_refiner
+from refine.stored import load_refiner
 from render.camera import Camera
 from render.color import srgb_from_linear
 from render.normals import vertex_normals

@@ -9,6 +9,7 @@ during training. The adversarial term belongs inside the first bracket.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -100,7 +101,9 @@ def identity_loss(embedding: Tensor, target: Tensor) -> Tensor:
     return (1.0 - torch.nn.functional.cosine_similarity(embedding, target, dim=1)).mean()
 
 
-def vertex_loss(colours: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+def vertex_loss(
+    colours: Tensor, target: Tensor, weight: Tensor | None = None, *, norm: Literal["l2", "l1"] = "l2"
+) -> Tensor:
     """L_vert = (1/N) sum_i |x_i - x'_i|_2, or sum(w |x - x'|_2) / sum(w) of each mesh, averaged over the batch.
 
     Used twice: coarse albedo T against refined T', and photo colours T_p against the refined ones under their light.
@@ -109,6 +112,7 @@ def vertex_loss(colours: Tensor, target: Tensor, weight: Tensor | None = None) -
         colours: (B, V, 3).
         target: (B, V, 3).
         weight: (B, V, 1) in [0, 1], or None for all alike.
+        norm: of a vertex's difference; "l1" is the released code's.
 
     Returns:
         Scalar; a mesh without weight counts as 0.
@@ -118,7 +122,7 @@ def vertex_loss(colours: Tensor, target: Tensor, weight: Tensor | None = None) -
     """
     bound = check_shape("colours", colours, "B V 3")
     check_shape("target", target, "B V 3", **bound)
-    distance = safe_norm(colours - target, dim=2)
+    distance = safe_norm(colours - target, dim=2) if norm == "l2" else (colours - target).abs().sum(2)
     if weight is None:
         return distance.mean()
     check_shape("weight", weight, "B V 1", **bound)
@@ -146,6 +150,23 @@ def smoothness_loss(colours: Tensor, average: SparseOperator, weight: Tensor | N
         weight: (B, V, 1), or None.
     """
     return vertex_loss(colours, average(colours), weight)
+
+
+def variance_loss(colours: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared distance of a mesh's colours from their own mean; not in the paper, in the released code over skin.
+
+    Args:
+        colours: (B, V, 3).
+        weight: (B, V, 1) in [0, 1].
+
+    Raises:
+        ShapeError: shapes disagree.
+    """
+    bound = check_shape("colours", colours, "B V 3")
+    check_shape("weight", weight, "B V 1", **bound)
+    count = weight.sum(1, keepdim=True)
+    mean = (colours * weight).sum(1, keepdim=True) / count.clamp(min=1e-6)
+    return _ratio(((colours - mean).square() * weight).sum((1, 2)), count[:, 0, 0]).mean()
 
 
 def _ratio(total: Tensor, weight: Tensor) -> Tensor:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from numpy.typing import ArrayLike
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from coarse.face_model import FaceModel
@@ -17,19 +15,20 @@ from refine.combine import CombineNet
 from refine.decoder import DecoderConfig, GraphDecoder
 from refine.diffusion import extend_values
 from refine.encoding import decode_albedo, encode_albedo
+from refine.flat_network import FlatConfig, FlatGraphNet
+from refine.image_network import ImageUNet, ImageUNetConfig
 from refine.layout import concatenate
 from refine.pyramid import MeshPyramid
 from refine.refiner import GraphRefiner, RefinerConfig
 from refine.unet import GraphUNet, UNetConfig
+from refine.uv_layout import UVLayout
 from render.shapes import check_shape
-
-REFINER_WEIGHTS = Path(__file__).parent / "assets" / "refiner.safetensors"
-"""The shipped weights of the default configuration on the shipped face model."""
 
 GATE_GAIN = 4.0
 """Gates start at 0 and have to open fully: the gain gets them there in fewer steps."""
 
-BASE_CHANNELS = 7
+COLOUR_CHANNELS = 6
+VISIBILITY_CHANNELS = 1
 MIRROR_CHANNELS = 4
 DIFFUSED_CHANNELS = 3
 
@@ -40,6 +39,15 @@ class TextureRefinerConfig:
 
     combine: Literal["residual", "tanh"] = "residual"
     """"residual" keeps the photo where it was seen and fills the rest; "tanh" is the paper's three networks."""
+    network: Literal["graph", "image", "flat"] = "graph"
+    """Residual mode, what answers: a graph U-Net over the pyramid, or, to compare with, a convolutional network on the
+    UV map ("image") or graph blocks on the finest level alone ("flat")."""
+    conditioned: bool = True
+    """Tell the network the FaceNet embedding; without, it is told zeros."""
+    visibility: bool = True
+    """Show the network how far each vertex was seen."""
+    masked: bool = True
+    """What was not seen shows the model's colour; without, the network is shown whatever the photo has there."""
     mirrored: bool = True
     """Also show the network the photo's colours of each vertex's mirror image."""
     diffused: bool = True
@@ -49,7 +57,11 @@ class TextureRefinerConfig:
     brightest: float = 4.0
     """Residual mode: largest linear albedo kept; above 1 only where highlights or too dark a light were divided out."""
     completion: UNetConfig = field(default_factory=UNetConfig)
-    """Residual mode: the network."""
+    """Residual mode: the graph U-Net; order 1 makes it fully connected, each vertex by itself."""
+    image: ImageUNetConfig = field(default_factory=ImageUNetConfig)
+    """Residual mode: the network on the UV map."""
+    flat: FlatConfig = field(default_factory=FlatConfig)
+    """Residual mode: the network without a pyramid."""
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     """Tanh mode: the paper's decoder."""
     refiner: RefinerConfig = field(default_factory=RefinerConfig)
@@ -60,6 +72,10 @@ class TextureRefinerConfig:
     def __post_init__(self) -> None:
         if self.combine not in ("residual", "tanh"):
             raise ValueError(f'combine is {self.combine!r}; choose "residual" or "tanh"')
+        if self.network not in ("graph", "image", "flat"):
+            raise ValueError(f'network is {self.network!r}; choose "graph", "image" or "flat"')
+        if self.combine == "residual" and not self.masked:
+            raise ValueError("masked=False shows colours that were not seen, which residual mode must not keep")
         if not 0 <= self.detail_limit <= 2 or not self.brightest >= 1 or self.combine_order < 1:
             raise ValueError(
                 f"detail_limit {self.detail_limit} must be in 0..2, brightest {self.brightest} 1 or more, "
@@ -67,19 +83,41 @@ class TextureRefinerConfig:
             )
         if self.combine == "tanh" and self.refiner.in_channels != self.in_channels:
             raise ValueError(
-                f"refiner.in_channels is {self.refiner.in_channels}, but mirrored={self.mirrored} and "
-                f"diffused={self.diffused} give {self.in_channels}: set it, or start from paper_config()"
+                f"refiner.in_channels is {self.refiner.in_channels}, but visibility={self.visibility}, mirrored="
+                f"{self.mirrored} and diffused={self.diffused} give {self.in_channels}: set it, or start from "
+                "paper_config()"
             )
 
     @property
     def in_channels(self) -> int:
         """Channels of the vertex features."""
-        return BASE_CHANNELS + MIRROR_CHANNELS * self.mirrored + DIFFUSED_CHANNELS * self.diffused
+        shown = COLOUR_CHANNELS + VISIBILITY_CHANNELS * self.visibility
+        return shown + MIRROR_CHANNELS * self.mirrored + DIFFUSED_CHANNELS * self.diffused
 
 
 def paper_config() -> TextureRefinerConfig:
-    """Lin et al. 2020: model colours, projected colours and visibility; decoder, refiner and tanh combination."""
-    return TextureRefinerConfig(combine="tanh", mirrored=False, diffused=False, brightest=1.0)
+    """The text of Lin et al. 2020: model and projected colours; decoder, refiner and tanh combination; ReLU."""
+    return TextureRefinerConfig(
+        combine="tanh",
+        visibility=False,
+        masked=False,
+        mirrored=False,
+        diffused=False,
+        brightest=1.0,
+        refiner=RefinerConfig(in_channels=6),
+    )
+
+
+def released_config() -> TextureRefinerConfig:
+    """The authors' code where it differs: visibility is a seventh channel and masks the projected colours; ELU."""
+    paper = paper_config()
+    return replace(
+        paper,
+        visibility=True,
+        masked=True,
+        decoder=replace(paper.decoder, activation="elu"),
+        refiner=replace(paper.refiner, in_channels=7, activation="elu"),
+    )
 
 
 @dataclass(frozen=True)
@@ -121,18 +159,25 @@ class TextureRefiner(nn.Module):
         config: layout.
         pyramid: of the face model.
         mirror: (V,) index of each vertex's mirror image; needed when the configuration mirrors.
+        layout: the UV map; needed when the network works on it.
 
     Shapes:
         coarse_albedo (B, V, 3), projected_albedo (B, V, 3), seen (B, V, 1), embedding (B, 512); output (B, V, 3).
 
     Raises:
-        ValueError: the mirror table is missing or has a wrong length, or the pyramid's depth does not fit.
+        ValueError: the mirror table or the UV map is missing, or the pyramid's depth does not fit.
     """
 
     mirror: Tensor
     topology: Tensor
 
-    def __init__(self, config: TextureRefinerConfig, pyramid: MeshPyramid, mirror: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        config: TextureRefinerConfig,
+        pyramid: MeshPyramid,
+        mirror: ArrayLike | None = None,
+        layout: UVLayout | None = None,
+    ) -> None:
         super().__init__()
         count = pyramid.vertex_counts[0]
         if config.mirrored and mirror is None:
@@ -149,13 +194,15 @@ class TextureRefiner(nn.Module):
             self.refiner = GraphRefiner(config.refiner, pyramid)
             self.combine = CombineNet(pyramid.laplacian(0), order=config.combine_order)
         else:
-            answers = 6 + config.mirrored + config.diffused
-            self.completion = GraphUNet(config.in_channels, answers, config.completion, pyramid)
+            self.completion = _completion(config, pyramid, layout)
 
     @classmethod
     def from_face_model(cls, model: FaceModel, config: TextureRefinerConfig | None = None) -> TextureRefiner:
         """An untrained refiner on a face model's own pyramid."""
-        return cls(config or TextureRefinerConfig(), MeshPyramid(model.levels), model.mirror)
+        config = config or TextureRefinerConfig()
+        on_map = config.combine == "residual" and config.network == "image"
+        layout = UVLayout(model, config.image.side) if on_map else None
+        return cls(config, MeshPyramid(model.levels), model.mirror, layout)
 
     def forward(self, coarse_albedo: Tensor, projected_albedo: Tensor, seen: Tensor, embedding: Tensor) -> Tensor:
         """Refine.
@@ -178,6 +225,8 @@ class TextureRefiner(nn.Module):
         check_shape("projected_albedo", projected_albedo, "B V 3", B=batch, V=count)
         check_shape("seen", seen, "B V 1", B=batch, V=count)
         evidence = self._evidence(coarse_albedo, projected_albedo, seen)
+        if not self.config.conditioned:
+            embedding = torch.zeros_like(embedding)
         combine = self._paper if self.config.combine == "tanh" else self._residual
         with torch.autocast(seen.device.type, enabled=False):
             return decode_albedo(combine(evidence, embedding.float()), self.config.brightest)
@@ -194,13 +243,17 @@ class TextureRefiner(nn.Module):
     def _evidence(self, coarse_albedo: Tensor, projected_albedo: Tensor, seen: Tensor) -> Evidence:
         brightest = self.config.brightest
         coarse = encode_albedo(coarse_albedo, brightest)
-        projected = torch.where(seen > 0, encode_albedo(projected_albedo, brightest), coarse)
+        projected = encode_albedo(projected_albedo, brightest)
+        if self.config.masked:
+            projected = torch.where(seen > 0, projected, coarse)
         offset = seen * (projected - coarse)
         diffused = extend_values(projected - coarse, seen, self.pyramid) if self.config.diffused else offset
         return Evidence(coarse, seen, projected, seen[:, self.mirror], offset[:, self.mirror], diffused)
 
     def _features(self, evidence: Evidence) -> Tensor:
-        parts = [evidence.coarse, evidence.projected, evidence.seen]
+        parts = [evidence.coarse, evidence.projected]
+        if self.config.visibility:
+            parts.append(evidence.seen)
         if self.config.mirrored:
             parts += [evidence.mirror_offset, evidence.mirror_seen]
         if self.config.diffused:
@@ -222,22 +275,13 @@ class TextureRefiner(nn.Module):
         return base + limit * torch.tanh(answer[..., 3:6] / limit) if limit else base
 
 
-def load_refiner(model: FaceModel, path: Path | None = None) -> TextureRefiner:
-    """The shipped refiner in evaluation mode.
-
-    Args:
-        model: face model the weights were trained with.
-        path: other weights of the default configuration, .safetensors.
-
-    Raises:
-        ValueError: the file is missing, or was trained on another mesh or layout.
-    """
-    path = path or REFINER_WEIGHTS
-    if not path.is_file():
-        raise ValueError(f"the refiner's weights are missing: {path}; train them with `gcnface train refiner`")
-    refiner = TextureRefiner.from_face_model(model)
-    try:
-        refiner.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold weights of this refiner: {error}") from error
-    return refiner.eval()
+def _completion(config: TextureRefinerConfig, pyramid: MeshPyramid, layout: UVLayout | None) -> nn.Module:
+    """What answers in residual mode: (B, V, in_channels) and (B, E) to (B, V, 6 to 8)."""
+    answers = 6 + config.mirrored + config.diffused
+    if config.network == "flat":
+        return FlatGraphNet(config.in_channels, answers, config.flat, pyramid)
+    if config.network == "image":
+        if layout is None:
+            raise ValueError("the network works on the UV map, but none was given: use TextureRefiner.from_face_model")
+        return ImageUNet(config.in_channels, answers, config.image, layout)
+    return GraphUNet(config.in_channels, answers, config.completion, pyramid)

@@ -38,7 +38,8 @@ from gcnface.parsing import FaceParser, load_parser
 from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.training.heads import HeadRenders, save_heads
 from refine.facenet import embed_crop224, load_facenet
-from refine.network import TextureRefiner, load_refiner
+from refine.network import TextureRefiner
+from refine.stored import load_refiner
 from render.camera import Camera
 from render.color import linear_from_srgb, srgb_from_linear
 from render.interpolate import interpolate

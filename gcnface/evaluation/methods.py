@@ -159,12 +159,15 @@ def _from_file(name: str) -> Callable[[Reconstructor], Method]:
 
 
 def _loaded(model: FaceModel, name: str) -> torch.nn.Module:
-    from refine.network import baseline_weights, load_refiner
+    from refine import network
 
-    path: Path = baseline_weights(name)
-    if not path.is_file():
+    path: Path | None = network.baseline_weights(name) if hasattr(network, "baseline_weights") else None
+    if path is None or not path.is_file():
         raise MethodUnavailableError(f"its weights are missing: {path}; train them (docs/training.md) or leave it out")
-    return load_refiner(model, path)
+    try:
+        return network.load_refiner(model, path)
+    except ValueError as error:
+        raise MethodUnavailableError(str(error)) from error
 
 
 def _ours_vertices(reconstructor: Reconstructor) -> Method:

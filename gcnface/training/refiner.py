@@ -1,10 +1,11 @@
-"""Training of the mesh refiner over photographs: pixel, identity and vertex losses (Lin et al. 2020)."""
+"""Training of the mesh refiner: vertex, pixel, identity and adversarial losses (Lin et al. 2020) in one module."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gcnface.compat import ensure_torchvision
 
@@ -12,30 +13,49 @@ ensure_torchvision()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import crop_camera, layout_of  # noqa: E402
+from coarse.morphable import MorphableModel, crop_camera, layout_of  # noqa: E402
 from coarse.records import CoarseFace  # noqa: E402
 from coarse.regressor import load_regressor  # noqa: E402
 from gcnface.coarse_stage import CoarseStage  # noqa: E402
+from gcnface.io.atomic import staged  # noqa: E402
 from gcnface.observation import MINIMUM_SHADING  # noqa: E402
 from gcnface.parsing import load_parser  # noqa: E402
-from gcnface.training.faces import load_prepared  # noqa: E402
-from gcnface.training.observations import (  # noqa: E402
-    ObservationDataset,
-    Observer,
-    RefinerSample,
-    prepare_observations,
-)
-from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
+from gcnface.training.faces import PreparedFaces, load_prepared  # noqa: E402
+from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.observations import Observer, observe, photographs, turned_copies  # noqa: E402
+from gcnface.training.refiner_data import RefinerDataset, RefinerSample, SeededOrder, TurnedCopies  # noqa: E402
+from gcnface.training.refiner_objective import Objective, encoded, total  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, is_first_process, train  # noqa: E402
+from refine.adversarial import PENALTY_FACTOR, critic_loss, generator_loss, gradient_penalty, paste  # noqa: E402
+from refine.discriminator import Critic, DiscriminatorConfig  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
-from refine.losses import identity_loss, pixel_loss, vertex_loss  # noqa: E402
-from refine.network import TextureRefiner  # noqa: E402
-from render.color import srgb_from_linear  # noqa: E402
+from refine.losses import identity_loss, pixel_loss  # noqa: E402
+from refine.network import TextureRefiner, TextureRefinerConfig  # noqa: E402
+from refine.stored import save_refiner  # noqa: E402
 from render.interpolate import interpolate  # noqa: E402
 from render.rasterize import rasterize  # noqa: E402
+
+
+@dataclass(frozen=True)
+class CriticTraining:
+    """How the critic learns."""
+
+    network: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    """Its layout; a side below 224 sees the pictures averaged down to it."""
+    learning_rate: float = 1e-4
+    """Of its Adam, whose first moment is off as in Gulrajani et al. 2017."""
+    steps: int = 5
+    """Of the critic for each of the refiner's that it judges, all on that step's pictures."""
+    shared_epsilon: bool = False
+    """One place between photo and drawn picture for a whole batch, as the released code has it, not one a sample."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.learning_rate <= 0 or self.network.side > 224:
+            raise ValueError(f"a critic takes 1 or more steps at a positive rate on sides up to 224: {self}")
 
 
 @dataclass(frozen=True)
@@ -44,128 +64,232 @@ class RefinerTraining:
 
     data: Path = Path("runs/faces")
     """Prepared faces (`gcnface prepare`)."""
+    heads: Path | None = None
+    """Rendered heads of the same faces (`python -m gcnface.building.rendered_heads`), for their turned copies."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/refiner"), precision="32-true"))
     """Where and how long to train."""
-    drawn_faces: int = 1000
+    observations: Path | None = None
+    """Where to keep what was observed, to share it between runs on the same faces; None keeps it with the run."""
+    network: TextureRefinerConfig = field(default_factory=TextureRefinerConfig)
+    """What is trained."""
+    objective: Objective = field(default_factory=Objective)
+    """Towards what."""
+    critic: CriticTraining = field(default_factory=CriticTraining)
+    """Against whom."""
+    drawn_faces: int = 700
     """Drawn faces to learn from, beside all photographs."""
+    faces_an_epoch: int = 0
+    """Faces, drawn at random, that make an epoch; 0 takes all."""
     batch_size: int = 2
     """Faces a step."""
     learning_rate: float = 2e-3
-    """Peak of the one-cycle schedule."""
-    drawn_every: int = 4
-    """Steps between those that also draw the face, for the pixel and the identity loss."""
-    vertex: float = 1.0
-    """Lit vertex colours towards the photo's, where the photo shows them."""
-    hidden: float = 2.0
-    """The same for vertices that were hidden from the network on purpose: what teaches it to fill."""
-    coarse: float = 0.05
-    """Albedo of unseen vertices towards the coarse albedo."""
-    pixel: float = 1.0
-    """Drawn picture towards the photo, inside the mask."""
-    identity: float = 0.2
-    """1 - cosine of FaceNet embeddings; the paper's s2."""
+    """Of Adam; the peak where it follows a cycle."""
+    rate: Literal["cycle", "decay"] = "cycle"
+    """"cycle": up for 30 % of the run, then down (Smith and Topin 2018); "decay": times 0.98 an epoch, as published."""
+    drawn_every: int = 2
+    """Steps between those that also draw the face, for what is measured on the picture."""
+    average: float = 0.995
+    """Share of the old in the moving average of the weights, which is what is validated and saved; 0 takes the last."""
 
     def __post_init__(self) -> None:
-        if self.drawn_every < 1:
-            raise ValueError(f"drawn_every is {self.drawn_every}; it must be 1 or more")
+        if min(self.drawn_every, self.batch_size) < 1 or min(self.drawn_faces, self.faces_an_epoch) < 0:
+            raise ValueError(
+                f"drawn_every {self.drawn_every} and batch_size {self.batch_size} must be 1 or more, drawn_faces "
+                f"{self.drawn_faces} and faces_an_epoch {self.faces_an_epoch} 0 or more"
+            )
+        if self.rate not in ("cycle", "decay") or not 0 <= self.average < 1:
+            raise ValueError(f'rate is {self.rate!r}, "cycle" or "decay"; average is {self.average}, in 0..1')
 
 
 class RefinerModule(TrainingModule):
-    """The refiner, its losses and its optimiser."""
+    """Refiner and critic, their losses and optimisers, and the moving average of the refiner's weights.
 
-    def __init__(self, settings: RefinerTraining, stage: CoarseStage) -> None:
+    Optimisation is manual: two optimisers take turns, and everything random in a step follows from the run's seed and
+    the step's number, so that a run resumed between epochs ends, on a CPU, with the bits of one without a break.
+    """
+
+    step: Tensor
+
+    def __init__(self, settings: RefinerTraining, morphable: MorphableModel, network: TextureRefiner) -> None:
         super().__init__()
-        self.settings = settings
-        self.morphable = stage.morphable
-        self.network = TextureRefiner.from_face_model(stage.model)
+        self.automatic_optimization = False
+        self.settings, self.morphable, self.network = settings, morphable.requires_grad_(False), network
+        self.averaged = copy.deepcopy(network).requires_grad_(False)
+        self.critic = Critic(settings.critic.network) if settings.objective.adversarial else None
         self.facenet = load_facenet()
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
-    def training_step(self, batch: RefinerSample, index: int) -> Tensor:
-        """One step."""
-        with torch.no_grad():
-            face = self.morphable(self.morphable.layout.decode(batch.raw))
+    def training_step(self, batch: RefinerSample, index: int) -> None:
+        """One step of the refiner, before it those of the critic."""
+        optimisers = self.optimizers()
+        optimisers = optimisers if isinstance(optimisers, list) else [optimisers]
+        progress = int(self.step) / max(self._length(), 1)
+        for group in optimisers[0].param_groups:
+            group["lr"] = self.settings.learning_rate * self._rate(progress)
+        face = self._face(batch)
         albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
-        terms = self._vertex_terms(albedo, face, batch)
-        if index % self.settings.drawn_every == 0:
-            terms |= self._drawn_terms(albedo, face, batch)
+        terms = self.terms(albedo, face, batch, progress, optimisers[1] if self.critic is not None else None)
+        loss = total(terms)
+        self._descend(optimisers[0], loss, self.network)
+        self._update_average()
+        self.step += 1
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
-        total = torch.stack(list(terms.values())).sum()
-        self.log("train/loss", total.detach(), prog_bar=True)
-        return total
+        self.log("train/loss", loss.detach(), prog_bar=True)
+
+    def terms(
+        self, albedo: Tensor, face: CoarseFace, batch: RefinerSample, progress: float, critic_optimiser: Any = None
+    ) -> dict[str, Tensor]:
+        """All terms of one step, with their factors; the critic learns first where it has a part.
+
+        Args:
+            albedo: (B, V, 3) refined, linear.
+            face: coarse, of the batch.
+            batch: the samples.
+            progress: part of the training that is over, 0..1.
+            critic_optimiser: None leaves the critic as it is.
+        """
+        objective = self.settings.objective
+        at = objective.schedule.at(progress)
+        terms = objective.vertex_terms(albedo, face, batch, self.network.mirror, at)
+        if terms and (not objective.drawn or int(self.step) % self.settings.drawn_every):
+            return terms
+        drawn, covered = self._drawn(albedo, face)
+        pasted = paste(drawn, batch.image, covered)
+        if objective.pixel and objective.kind != "released":
+            terms["pixel"] = at.drawn * objective.pixel * pixel_loss(drawn, batch.image, covered * batch.mask)
+        if at.identity:
+            identity = identity_loss(embed_crop224(self.facenet, pasted).float(), batch.embedding)
+            terms["identity"] = at.drawn * at.identity * identity
+        if self.critic is not None:
+            photo, fake = self._reduced(batch.image), self._reduced(pasted)
+            if critic_optimiser is not None:
+                self._teach_critic(critic_optimiser, photo, fake.detach())
+            terms["adversarial"] = at.drawn * objective.adversarial * generator_loss(self.critic(fake))
+        return terms
 
     def validation_step(self, batch: RefinerSample, index: int) -> None:
-        """Error on what was hidden and on what was shown, sRGB."""
-        face = self.morphable(self.morphable.layout.decode(batch.raw))
-        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
-        terms = self._vertex_terms(albedo, face, batch)
-        self.log_dict({f"valid/{name}": value for name, value in terms.items()}, prog_bar=True, batch_size=len(albedo))
+        """Errors of the averaged network on what was hidden and on what was shown, and the drawn picture's PSNR."""
+        face = self._face(batch)
+        albedo = self.averaged(face.albedo, batch.projected, batch.shown, batch.embedding)
+        objective = Objective()
+        terms = objective.vertex_terms(albedo, face, batch, self.network.mirror, objective.schedule.at(1.0))
+        drawn, covered = self._drawn(albedo, face)
+        mask = (covered * batch.mask)[:, None]
+        squared = ((drawn - batch.image).square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp(min=1)
+        figures = {**terms, "psnr": (-10 * squared.clamp(min=1e-12).log10()).mean()}
+        self.log_dict({f"valid/{n}": v for n, v in figures.items()}, prog_bar=True, batch_size=len(albedo))
 
     def configure_optimizers(self) -> Any:
-        """Adam with one cycle over all steps."""
-        optimiser = torch.optim.Adam(self.network.parameters(), self.settings.learning_rate)
-        return one_cycle(self, optimiser)
-
-    def _vertex_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
-        s = self.settings
-        shading = face.shading.clamp(min=MINIMUM_SHADING)
-        refined, photo = _encoded(albedo * shading), _encoded(batch.projected * shading)
-        shown, hidden = batch.shown, batch.confidence - batch.shown
-        unseen = 1 - batch.confidence
-        return {
-            "vertex": s.vertex * vertex_loss(refined, photo, shown),
-            "hidden": s.hidden * vertex_loss(refined, photo, hidden),
-            "coarse": s.coarse * vertex_loss(_encoded(albedo), _encoded(face.albedo), unseen),
-        }
+        """Adam for the refiner and, where there is one, for the critic."""
+        optimisers = [torch.optim.Adam(self.network.parameters(), self.settings.learning_rate)]
+        if self.critic is not None:
+            rate = self.settings.critic.learning_rate
+            optimisers.append(torch.optim.Adam(self.critic.parameters(), rate, betas=(0.0, 0.9)))
+        return optimisers
 
     def pictures(self, batch: RefinerSample) -> Tensor:
-        """(B, 3, 224, 448): each photo beside itself with the refined face drawn over it."""
-        face = self.morphable(self.morphable.layout.decode(batch.raw))
-        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+        """(B, 3, 224, 448): each picture beside itself with the refined face drawn over it."""
+        face = self._face(batch)
+        albedo = self.averaged(face.albedo, batch.projected, batch.shown, batch.embedding)
         drawn, covered = self._drawn(albedo, face)
-        return torch.cat([batch.image, torch.where(covered, drawn, batch.image)], 3)
+        return torch.cat([batch.image, paste(drawn, batch.image, covered)], 3)
+
+    @torch.no_grad()
+    def _face(self, batch: RefinerSample) -> CoarseFace:
+        return self.morphable(self.morphable.layout.decode(batch.raw))
 
     def _drawn(self, albedo: Tensor, face: CoarseFace) -> tuple[Tensor, Tensor]:
-        """The lit face (B, 3, 224, 224) in sRGB, and where it is (B, 1, 224, 224) bool."""
+        """The lit face (B, 3, 224, 224) in sRGB, and where it is (B, 224, 224) in 0, 1."""
         camera = crop_camera(len(albedo))
         fragments = rasterize(camera.project(face.verts_cam), self.morphable.faces, camera.hw)
-        lit = _encoded(albedo * face.shading.clamp(min=MINIMUM_SHADING))
+        lit = encoded(albedo * face.shading.clamp(min=MINIMUM_SHADING))
         drawn = interpolate(lit, self.morphable.faces, fragments).permute(0, 3, 1, 2)
-        return drawn, fragments.mask[:, None]
+        return drawn, fragments.mask.to(drawn)
 
-    def _drawn_terms(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> dict[str, Tensor]:
-        drawn, covered = self._drawn(albedo, face)
-        pasted = torch.where(covered, drawn, batch.image)
-        with torch.no_grad():
-            target = embed_crop224(self.facenet, batch.image)
-        return {
-            "pixel": self.settings.pixel * pixel_loss(drawn, batch.image, (covered[:, 0] * batch.mask)),
-            "identity": self.settings.identity * identity_loss(embed_crop224(self.facenet, pasted), target),
-        }
+    def _reduced(self, picture: Tensor) -> Tensor:
+        side = self.settings.critic.network.side
+        small = picture if side == picture.shape[2] else nn.functional.interpolate(picture, (side, side), mode="area")
+        return small.contiguous(memory_format=torch.channels_last)
 
+    def _teach_critic(self, optimiser: Any, photo: Tensor, fake: Tensor) -> None:
+        """The critic's steps on one batch of pictures, each with places of its own between photo and drawn picture."""
+        assert self.critic is not None
+        s = self.settings.critic
+        random = torch.Generator().manual_seed((self.settings.run.seed << 32) + int(self.step))
+        for _ in range(s.steps):
+            distance = critic_loss(self.critic(photo), self.critic(fake))
+            penalty = gradient_penalty(
+                self.critic, photo, fake, generator=random, shared_epsilon=s.shared_epsilon
+            )
+            self._descend(optimiser, distance + PENALTY_FACTOR * penalty, self.critic)
+        self.log_dict({"train/critic": distance.detach(), "train/penalty": penalty.detach()})
 
-def _encoded(linear: Tensor) -> Tensor:
-    """Linear colours as the eye compares them: clipped and sRGB encoded."""
-    return srgb_from_linear(linear.clamp(0, 1))
+    def _descend(self, optimiser: Any, loss: Tensor, network: nn.Module) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        nn.utils.clip_grad_norm_(network.parameters(), self.settings.run.gradient_clip)
+        optimiser.step()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Early on the average forgets faster, so that it does not remember the untrained network."""
+        step = int(self.step)
+        old = min(self.settings.average, (1 + step) / (10 + step)) if self.settings.average else 0.0
+        for mean, value in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(value, 1 - old)
+
+    def _length(self) -> int:
+        """Steps of the whole run."""
+        return int(self.trainer.num_training_batches) * int(self.trainer.max_epochs or 1)
+
+    def _rate(self, progress: float) -> float:
+        """Factor of the learning rate."""
+        if self.settings.rate == "decay":
+            return 0.98**self.current_epoch
+        warm_up = 0.3
+        if progress < warm_up:
+            low, part = 0.04, progress / warm_up
+            return low + (1 - low) * 0.5 * (1 - np.cos(np.pi * part))
+        return max(0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up))), 1e-4)
 
 
 def train_refiner(settings: RefinerTraining) -> Path:
     """Train and write the weights; returns their path."""
     torch.set_num_threads(settings.run.threads)
+    torch.manual_seed(settings.run.seed)
     faces = load_prepared(settings.data)
-    drawn = np.nonzero(faces.drawn & ~faces.validation)[0][: settings.drawn_faces]
-    rows = np.concatenate([np.nonzero(~faces.drawn)[0], drawn])
     model = load_face_model()
     stage = CoarseStage(model, load_regressor(layout_of(model)), None)
+    learn, check = _datasets(settings, faces, stage)
+    module = RefinerModule(settings, stage.morphable, TextureRefiner.from_face_model(model, settings.network))
+    order = SeededOrder(len(learn), settings.run.seed, settings.faces_an_epoch)
+    loader = DataLoader(learn, settings.batch_size, sampler=order, collate_fn=RefinerSample.stack, drop_last=True)
+    train(module, loader, DataLoader(check, 2, collate_fn=RefinerSample.stack), settings.run, settings)
+    path = settings.run.output / "refiner.safetensors"
+    if is_first_process():
+        with staged(path.parent) as folder:
+            save_refiner(module.averaged, folder / path.name)
+    return path
+
+
+def _datasets(
+    settings: RefinerTraining, faces: PreparedFaces, stage: CoarseStage
+) -> tuple[RefinerDataset, RefinerDataset]:
+    """What to learn from and, of held-out people, what to check with."""
+    folder = settings.observations or settings.run.output / "observations"
     observer = Observer(stage, load_parser(), load_facenet())
-    arrays = prepare_observations(faces, rows, observer, settings.run.output / "observations")
+    heads = load_heads(settings.heads) if settings.heads is not None else None
+    if heads is None:
+        drawn = np.nonzero(faces.drawn)[0][: settings.drawn_faces]
+        rows = np.concatenate([np.nonzero(~faces.drawn)[0], drawn])
+    else:
+        rows = np.unique(heads.person)
+    seen = observe(photographs(faces, rows), observer, folder / "photographs")
+    copies = None
+    if heads is not None:
+        views = np.nonzero(heads.photographic)[0]
+        turned = observe(turned_copies(heads, views), observer, folder / "turned")
+        copies = TurnedCopies(turned, np.searchsorted(rows, heads.person[views]))
     held_out = faces.validation[rows]
-    learn, check = (ObservationDataset(faces, rows, arrays, part, model) for part in (~held_out, held_out))
-    module = RefinerModule(settings, stage)
-    loaders = [
-        DataLoader(
-            part, settings.batch_size, shuffle=part is learn, collate_fn=RefinerSample.stack, drop_last=part is learn
-        )
-        for part in (learn, check)
-    ]
-    train(module, loaders[0], loaders[1], settings.run, settings)
-    return save_weights(module.network, settings.run.output / "refiner.safetensors")
+    learn = RefinerDataset(seen, ~held_out, stage.model, copies)
+    return learn, RefinerDataset(seen, held_out & ~faces.drawn[rows], stage.model)

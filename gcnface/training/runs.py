@@ -152,7 +152,7 @@ def train(
         strategy=run.strategy,
         max_epochs=run.epochs,
         precision=run.precision,  # type: ignore[arg-type]
-        gradient_clip_val=run.gradient_clip,
+        gradient_clip_val=run.gradient_clip if module.automatic_optimization else None,  # else the module's own affair
         check_val_every_n_epoch=run.check_every,
         num_sanity_val_steps=0,
         log_every_n_steps=10,

@@ -1,21 +1,36 @@
 """One face is enough to see the refiner's losses work: finite, falling, and blind to what nobody saw."""
 
+import importlib.util
 from dataclasses import replace
 
 import pytest
 import torch
 
-from coarse.face_model import load_face_model
-from coarse.morphable import crop_camera, layout_of
-from coarse.regressor import load_regressor
-from gcnface.alignment import align_face
-from gcnface.coarse_stage import CoarseStage
-from gcnface.detection import FaceDetector
-from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices
-from gcnface.parsing import load_parser
-from gcnface.training.observations import RefinerSample
-from gcnface.training.refiner import RefinerModule, RefinerTraining
-from refine.facenet import embed_crop224, load_facenet
+if importlib.util.find_spec("lightning") is None:
+    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
+
+from coarse.face_model import load_face_model  # noqa: E402
+from coarse.morphable import crop_camera, layout_of  # noqa: E402
+from coarse.regressor import load_regressor  # noqa: E402
+from gcnface.alignment import align_face  # noqa: E402
+from gcnface.coarse_stage import CoarseStage  # noqa: E402
+from gcnface.detection import FaceDetector  # noqa: E402
+from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices  # noqa: E402
+from gcnface.parsing import load_parser  # noqa: E402
+from gcnface.training.refiner import CriticTraining, RefinerModule, RefinerTraining, train_refiner  # noqa: E402
+from gcnface.training.refiner_data import RefinerSample, SeededOrder  # noqa: E402
+from gcnface.training.refiner_objective import KINDS, Objective, encoded, total  # noqa: E402
+from gcnface.training.runs import RunSettings  # noqa: E402
+from refine.discriminator import DiscriminatorConfig  # noqa: E402
+from refine.facenet import embed_crop224, load_facenet  # noqa: E402
+from refine.losses import LossSchedule  # noqa: E402
+from refine.network import TextureRefiner, TextureRefinerConfig  # noqa: E402
+from refine.stored import load_refiner  # noqa: E402
+from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("quiet_training")
+
+SMALL_CRITIC = CriticTraining(network=DiscriminatorConfig(side=32), steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -28,54 +43,158 @@ def stage():
 def batch(stage, portrait):
     image = align_face(portrait, FaceDetector().detect(portrait)[0]).image[None]
     classes = load_parser().parse(image)
-    face = stage(image, classes)
-    seen = observe_vertices(stage.model, face, image, classes, crop_camera())
+    with torch.no_grad():
+        face = stage(image, classes)
+        seen = observe_vertices(stage.model, face, image, classes, crop_camera())
     confidence = seen.confidence[..., None]
     left_half = (torch.from_numpy(stage.model.mean[:, :1]) < 20).float()
+    projected = seen.linear / face.shading.clamp(min=MINIMUM_SHADING)
     return RefinerSample(
         raw=stage.morphable.layout.encode(face.coefficients),
-        projected=seen.linear / face.shading.clamp(min=MINIMUM_SHADING),
-        confidence=confidence,
+        projected=projected,
         shown=confidence * left_half,
-        embedding=embed_crop224(load_facenet(), image),
+        target=projected,
+        known=confidence,
+        embedding=embed_crop224(load_facenet(), image).detach(),
         image=image,
         mask=face_mask(classes),
     )
 
 
-@pytest.fixture
-def module(stage):
+def make_module(stage, **settings):
     torch.manual_seed(0)
-    module = RefinerModule(RefinerTraining(drawn_every=1), stage)
+    settings = RefinerTraining(critic=SMALL_CRITIC, drawn_every=1, **settings)
+    module = RefinerModule(settings, stage.morphable, TextureRefiner.from_face_model(stage.model, settings.network))
     module.log = module.log_dict = lambda *args, **kwargs: None
+    module.manual_backward = lambda loss: loss.backward()
     return module
 
 
-def test_a_few_steps_lower_the_loss_with_every_term_in_it(module, batch):
-    optimiser = torch.optim.Adam(module.network.parameters(), 2e-4)
+@pytest.fixture(scope="module")
+def module(stage):
+    return make_module(stage)
+
+
+def answer(module, batch):
+    face = module._face(batch)
+    return face, module.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+
+
+def test_a_few_steps_lower_the_loss_with_every_term_in_it(stage, batch):
+    module = make_module(stage)
+    module.optimizers = lambda: optimisers
+    module._length = lambda: 10**6
+    optimisers = module.configure_optimizers()
+    module._rate = lambda progress: 0.1
     losses = []
-    for step in range(15):
-        loss = module.training_step(batch, step)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
+    for step in range(10):
+        module.training_step(batch, step)
+        with torch.no_grad():
+            face, albedo = answer(module, batch)
+            terms = module.terms(albedo, face, batch, 1.0)
+        assert set(terms) == {"vertex", "hidden", "coarse", "pixel", "identity", "adversarial"}
+        losses.append(float(total({k: v for k, v in terms.items() if k != "adversarial"})))
     assert all(loss == loss for loss in losses)
     assert losses[-1] < 0.95 * losses[0], losses
+    assert int(module.step) == 10
+    pairs = zip(module.averaged.parameters(), module.network.parameters(), strict=True)
+    assert any(not torch.equal(mean, last) for mean, last in pairs)
 
 
-def test_a_fresh_network_is_wrong_on_the_hidden_half_alone(module, batch, stage):
-    face = stage.morphable(stage.morphable.layout.decode(batch.raw))
-    albedo = module.network(face.albedo, batch.projected, batch.shown, batch.embedding)
-    terms = module._vertex_terms(albedo, face, batch)
+def test_the_critic_learns_to_prefer_the_photo(module, batch):
+    module = make_module(module_stage(module))
+    optimiser = module.configure_optimizers()[1]
+    photo = module._reduced(batch.image)
+    fake = (photo * 0.5).contiguous()
+    with torch.no_grad():
+        before = float(module.critic(photo) - module.critic(fake))
+    for _ in range(10):
+        module._teach_critic(optimiser, photo, fake)
+    with torch.no_grad():
+        assert float(module.critic(photo) - module.critic(fake)) > before
+
+
+def module_stage(module):
+    """What `make_module` needs of a stage."""
+
+    class Stage:
+        morphable = module.morphable
+        model = load_face_model()
+
+    return Stage
+
+
+def test_a_fresh_network_is_wrong_on_the_hidden_half_alone(module, batch):
+    face, albedo = answer(module, batch)
+    objective = module.settings.objective
+    terms = objective.vertex_terms(albedo, face, batch, module.network.mirror, objective.schedule.at(1))
     assert terms["vertex"] < 0.02
     assert terms["hidden"] > 2 * terms["vertex"]
 
 
 def test_colours_nobody_saw_do_not_count(module, batch):
-    unseen = batch.confidence == 0
-    spoiled = replace(batch, projected=torch.where(unseen, torch.full_like(batch.projected, 3.0), batch.projected))
-    torch.testing.assert_close(module.training_step(spoiled, 0), module.training_step(batch, 0))
+    unseen = batch.known == 0
+    wild = torch.full_like(batch.projected, 3.0)
+    spoiled = replace(
+        batch,
+        projected=torch.where(unseen, wild, batch.projected),
+        target=torch.where(unseen, wild, batch.target),
+    )
+    found = []
+    for one in (batch, spoiled):
+        with torch.no_grad():
+            face, albedo = answer(module, one)
+            found.append(float(total(module.terms(albedo, face, one, 1.0))))
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_the_papers_total_goes_from_vertices_to_pictures(stage, batch):
+    objective = Objective(kind="paper", schedule=LossSchedule(ramp_start=0.0, ramp_end=1.0))
+    module = make_module(stage, objective=objective)
+    with torch.no_grad():
+        face, albedo = answer(module, batch)
+        start, end = (module.terms(albedo, face, batch, progress) for progress in (0.0, 1.0))
+    assert min(start["vertex"], end["pixel"], end["identity"]) > 0
+    assert start["pixel"] == start["identity"] == end["vertex"] == end["coarse"] == 0
+    apart = (encoded(albedo) - encoded(face.albedo)).norm(dim=2).mean()
+    torch.testing.assert_close(start["coarse"], apart)
+
+
+def test_the_released_total_has_no_pixels_and_keeps_a_fifth_of_the_coarse_term(stage, batch):
+    schedule = LossSchedule(ramp_start=0.0, ramp_end=0.1, vertex_floor=0.2)
+    objective = Objective(kind="released", schedule=schedule, adversarial=0.0)
+    module = make_module(stage, objective=objective)
+    assert module.critic is None
+    with torch.no_grad():
+        face, albedo = answer(module, batch)
+        end = module.terms(albedo, face, batch, 1.0)
+    assert set(end) == {"coarse", "vertex", "unseen", "symmetry", "variance", "identity"}
+    apart = (encoded(albedo) - encoded(face.albedo)).abs().sum(2).mean()
+    torch.testing.assert_close(end["coarse"], 0.2 * apart)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_term_of_factor_nought_is_left_out(kind):
+    assert not Objective(kind=kind, vertex=0.0).vertex_terms(*[None] * 5)
+    nothing = LossSchedule(identity=0.0)
+    assert not Objective(kind=kind, schedule=nothing, pixel=0.0, adversarial=0.0).drawn
+    assert Objective(kind=kind, schedule=nothing, pixel=0.0).drawn
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Objective(kind="mine"), "kind"),
+        (lambda: Objective(pixel=-1.0), "0 or more"),
+        (lambda: RefinerTraining(drawn_every=0), "drawn_every"),
+        (lambda: RefinerTraining(rate="flat"), "rate"),
+        (lambda: RefinerTraining(average=1.0), "average"),
+        (lambda: CriticTraining(steps=0), "critic"),
+    ],
+)
+def test_settings_are_checked(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_pictures_show_the_photo_and_the_face_drawn_over_it(module, batch):
@@ -96,3 +215,51 @@ def test_facenet_stays_out_of_the_checkpoint(module):
     assert not any(name.startswith("facenet.") for name in checkpoint["state_dict"])
     module.on_load_checkpoint(checkpoint)
     assert set(checkpoint["state_dict"]) == set(module.state_dict())
+
+
+def test_an_epochs_order_follows_from_seed_and_number_alone():
+    order = SeededOrder(10, seed=3, limit=6)
+    first = list(order)
+    order.set_epoch(1)
+    assert list(order) != first
+    again = SeededOrder(10, seed=3, limit=6)
+    again.set_epoch(0)
+    assert list(again) == first
+    assert len(first) == len(order) == len({index for index, _ in first}) == 6
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_prepared_faces(tmp_path_factory.mktemp("faces"))
+
+
+def run(data, output, epochs):
+    settings = RunSettings(output, epochs, "32-true", threads=1, accelerator="cpu", tensorboard=False, pictures_every=0)
+    tiny = TextureRefinerConfig(
+        completion=replace(TextureRefinerConfig().completion, channels=(4, 4, 4, 4, 4), order=2)
+    )
+    return RefinerTraining(
+        data=data,
+        run=settings,
+        observations=data.parent / "observations",
+        network=tiny,
+        critic=SMALL_CRITIC,
+        objective=Objective(schedule=LossSchedule(ramp_end=1e-6, vertex_floor=1.0)),
+        rate="decay",
+        drawn_every=2,
+    )
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one_without_a_break(data, tmp_path):
+    whole = train_refiner(run(data, tmp_path / "whole", 2))
+    train_refiner(run(data, tmp_path / "broken", 1))
+    resumed = train_refiner(run(data, tmp_path / "broken", 2))
+    states = [torch.load(p.parent / "last.ckpt", weights_only=False)["state_dict"] for p in (whole, resumed)]
+    assert states[0]["step"] == states[1]["step"] == 4
+    assert states[0].keys() == states[1].keys()
+    assert any(name.startswith("critic.") for name in states[0])
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    assert whole.read_bytes() == resumed.read_bytes()
+    network = load_refiner(load_face_model(), whole)
+    assert network.config.completion.channels == (4, 4, 4, 4, 4)

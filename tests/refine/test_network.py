@@ -10,9 +10,10 @@ from torch.nn.functional import normalize
 
 from coarse.face_model import load_face_model
 from refine.encoding import decode_albedo, encode_albedo
-from refine.network import TextureRefiner, TextureRefinerConfig, load_refiner, paper_config
+from refine.network import TextureRefiner, TextureRefinerConfig, paper_config, released_config
 from refine.pyramid import MeshPyramid, decimated_levels
 from refine.refiner import RefinerConfig
+from refine.stored import BASELINES, baseline_weights, load_refiner, save_refiner
 from refine.unet import UNetConfig
 from tests.refine.meshes import icosphere, mirror_table, random
 
@@ -126,10 +127,11 @@ def test_autocast_changes_nothing(sphere):
     assert torch.equal(mixed, net(*inputs))
 
 
-def test_the_paper_s_layout(sphere):
+@pytest.mark.parametrize(("config", "refiner_size"), [(paper_config(), 29_932), (released_config(), 30_044)])
+def test_the_published_layouts(sphere, config, refiner_size):
     deep = MeshPyramid(decimated_levels(*icosphere(3), (2, 2, 2, 2)))
-    net = TextureRefiner(paper_config(), deep)
-    assert sum(p.numel() for p in net.refiner.parameters()) == 30_044
+    net = TextureRefiner(config, deep)
+    assert sum(p.numel() for p in net.refiner.parameters()) == refiner_size
     assert sum(p.numel() for p in net.combine.parameters()) == 108
     coarse, projected, seen, _ = sample(sphere)
     out = net(coarse, projected, seen, normalize(random(2, 512)))
@@ -138,6 +140,76 @@ def test_the_paper_s_layout(sphere):
     assert out.max() <= 1
     out.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_the_paper_s_text_reads_what_was_not_seen_and_the_released_code_does_not(sphere):
+    deep = MeshPyramid(decimated_levels(*icosphere(3), (2, 2, 2, 2)))
+    coarse, projected, seen, _ = sample(sphere)
+    embedding = normalize(random(2, 512))
+    other = torch.where(seen > 0, projected, 1 - projected)
+    assert not torch.equal(other, projected)
+    for config, reads in ((paper_config(), True), (released_config(), False)):
+        torch.manual_seed(0)
+        net = TextureRefiner(config, deep)
+        changed = not torch.equal(net(coarse, projected, seen, embedding), net(coarse, other, seen, embedding))
+        assert changed == reads
+
+
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_a_network_that_is_not_conditioned_is_deaf_to_the_embedding(sphere, conditioned):
+    net = scrambled(make(sphere, replace(SMALL, conditioned=conditioned)))
+    coarse, projected, seen, embedding = sample(sphere)
+    same = torch.equal(net(coarse, projected, seen, embedding), net(coarse, projected, seen, -embedding))
+    assert same != conditioned
+
+
+def test_a_network_without_a_pyramid_answers_too(sphere):
+    flat = replace(SMALL.flat, channels=4, blocks=2, embedding_size=16, embedding_hidden=4)
+    net = make(sphere, replace(SMALL, network="flat", flat=flat))
+    coarse, projected, seen, embedding = sample(sphere)
+    out = net(coarse, projected, seen, embedding)
+    torch.testing.assert_close(out, torch.where(seen == 1, projected, out))
+
+
+def test_a_network_on_the_uv_map_needs_one(sphere):
+    with pytest.raises(ValueError, match="UV map"):
+        make(sphere, replace(SMALL, network="image"))
+
+
+@pytest.mark.parametrize("network", ["graph", "image"])
+def test_files_bring_their_configuration(tmp_path, network):
+    model = load_face_model()
+    config = replace(
+        TextureRefinerConfig(network=network, detail_limit=0.05),
+        completion=UNetConfig(channels=(4, 4, 4, 4, 6)),
+        image=replace(TextureRefinerConfig().image, channels=(4, 4, 4, 4, 6), side=64),
+    )
+    net = scrambled(TextureRefiner.from_face_model(model, config))
+    for weight in net.parameters():
+        weight.data = weight.data.half().float()
+    save_refiner(net, tmp_path / "net.safetensors")
+    again = load_refiner(model, tmp_path / "net.safetensors")
+    assert again.config == config
+    assert not again.training
+    count = net.pyramid.vertex_counts[0]
+    inputs = random(1, count, 3).abs(), random(1, count, 3).abs(), torch.ones(1, count, 1), normalize(random(1, 512))
+    assert torch.equal(again(*inputs), net(*inputs))
+
+
+def test_a_file_with_settings_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"config": '{"colour": 3}'})
+    with pytest.raises(ValueError, match="not known here.*colour"):
+        load_refiner(load_face_model(), path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="net.safetensors is no file of refiner weights"):
+        load_refiner(load_face_model(), path)
+
+
+def test_baselines_are_found_by_name():
+    assert {baseline_weights(name).stem for name in BASELINES} == set(BASELINES)
+    with pytest.raises(ValueError, match="choose one of image, dense"):
+        baseline_weights("best")
 
 
 def test_state_travels_through_safetensors_and_is_strict(sphere, tmp_path):
@@ -168,10 +240,18 @@ def test_copies_answer_alike(sphere):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"combine": "sum"}, {"detail_limit": -1.0}, {"brightest": 0.5}, {"combine_order": 0}, {"combine": "tanh"}],
+    [
+        {"combine": "sum"},
+        {"network": "tree"},
+        {"masked": False},
+        {"detail_limit": -1.0},
+        {"brightest": 0.5},
+        {"combine_order": 0},
+        {"combine": "tanh"},
+    ],
 )
 def test_wrong_configurations_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"combine is|detail_limit|in_channels"):
+    with pytest.raises(ValueError, match=r"combine is|network is|masked|detail_limit|in_channels"):
         TextureRefinerConfig(**wrong)
 
 

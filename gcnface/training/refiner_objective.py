@@ -1,0 +1,117 @@
+r"""What the refiner is trained towards: the paper's total, that of its authors' code, and ours.
+
+.. math::
+    \mathrm{paper}:\ & s_1 (L_{pix} + 0.2 L_{id} + 0.001 L_{adv}) + s_4 (L_{vert}(T, T') + L_{vert}(T_p, \tilde T')) \\
+    \mathrm{released}:\ & s_1 (L_{vis} + 0.3 L_{invis} + 0.2 L_{id} + 0.5 L_{sym} + 0.01 L_{var}) + s_4 |T - T'|_1 \\
+    \mathrm{ours}:\ & s_1 (L_{pix} + 0.2 L_{id} + 0.001 L_{adv}) + s_4 (L_{seen} + 2 L_{hidden} + 0.05 L_{coarse})
+
+T coarse albedo, T' refined, T_p the photo's colours at the vertices, a tilde for lit ones. Ours compares lit colours
+where the photo shows a vertex, albedo where it was hidden on purpose or by turning the head but is known, and ties the
+rest weakly to the coarse albedo. Colours are compared as sRGB, for equal errors should look equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from coarse.records import CoarseFace
+from gcnface.observation import MINIMUM_SHADING
+from gcnface.training.refiner_data import RefinerSample
+from refine.losses import LossSchedule, LossWeights, symmetry_loss, variance_loss, vertex_loss
+from render.color import srgb_from_linear
+
+Kind = Literal["ours", "paper", "released"]
+KINDS: tuple[Kind, ...] = ("ours", "paper", "released")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Which total, and the factors of its terms before the schedule's."""
+
+    kind: Kind = "ours"
+    """"ours", "paper" (its text) or "released" (its authors' code)."""
+    schedule: LossSchedule = LossSchedule(ramp_end=0.1, vertex_floor=1.0)
+    """s1 and s4 over the training; its identity factor is s2."""
+    pixel: float = 1.0
+    """Drawn picture towards the photo, inside the mask."""
+    adversarial: float = 1e-3
+    """s3, of the critic's score; 0 trains no critic."""
+    vertex: float = 1.0
+    """Factor of all vertex losses together."""
+    hidden: float = 2.0
+    """Ours: what is known but was not shown; what teaches the network to fill."""
+    coarse: float = 0.05
+    """Ours: albedo of what nobody saw towards the coarse albedo."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}; choose one of {', '.join(KINDS)}")
+        if min(self.pixel, self.adversarial, self.vertex, self.hidden, self.coarse) < 0:
+            raise ValueError(f"the factors of an objective must be 0 or more: {self}")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether anything looks at the drawn picture."""
+        return max(self.pixel * (self.kind != "released"), self.schedule.identity, self.adversarial) > 0
+
+    def vertex_terms(
+        self, albedo: Tensor, face: CoarseFace, batch: RefinerSample, mirror: Tensor, at: LossWeights
+    ) -> dict[str, Tensor]:
+        """Terms on vertex colours, with their factors.
+
+        Args:
+            albedo: (B, V, 3) refined, linear.
+            face: coarse, of the batch.
+            batch: what was shown and what is known.
+            mirror: (V,) mirror vertices.
+            at: the schedule's factors at this moment.
+        """
+        if not self.vertex:
+            return {}
+        shading = face.shading.clamp(min=MINIMUM_SHADING)
+        refined, lit = encoded(albedo), encoded(albedo * shading)
+        photo, coarse = encoded(batch.projected * shading), encoded(face.albedo)
+        if self.kind == "paper":
+            terms = {"coarse": at.vertex * vertex_loss(refined, coarse), "vertex": at.vertex * vertex_loss(lit, photo)}
+        elif self.kind == "released":
+            terms = self._released(refined, lit, photo, coarse, encoded(face.albedo * shading), batch, mirror, at)
+        else:
+            terms = {
+                "vertex": at.vertex * vertex_loss(lit, photo, batch.shown),
+                "hidden": at.vertex * self.hidden * vertex_loss(refined, encoded(batch.target), batch.hidden),
+                "coarse": at.vertex * self.coarse * vertex_loss(refined, coarse, (1 - batch.known) * (1 - batch.shown)),
+            }
+        return {name: self.vertex * value for name, value in terms.items()}
+
+    def _released(
+        self,
+        refined: Tensor,
+        lit: Tensor,
+        photo: Tensor,
+        coarse: Tensor,
+        coarse_lit: Tensor,
+        batch: RefinerSample,
+        mirror: Tensor,
+        at: LossWeights,
+    ) -> dict[str, Tensor]:
+        return {
+            "coarse": at.vertex * vertex_loss(refined, coarse, norm="l1"),
+            "vertex": at.drawn * vertex_loss(lit, photo, batch.shown, norm="l1"),
+            "unseen": at.drawn * 0.3 * vertex_loss(lit, coarse_lit, 1 - batch.shown, norm="l1"),
+            "symmetry": at.drawn * 0.5 * symmetry_loss(refined, mirror),
+            "variance": at.drawn * 0.01 * variance_loss(refined, batch.shown),
+        }
+
+
+def encoded(linear: Tensor) -> Tensor:
+    """Linear colours as the eye compares them: clipped and sRGB encoded."""
+    return srgb_from_linear(linear.clamp(0, 1))
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """Their sum."""
+    return torch.stack(list(terms.values())).sum()

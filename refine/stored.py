@@ -1,0 +1,109 @@
+"""Refiners in files: weights as float16 safetensors that carry the network's configuration with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from coarse.face_model import FaceModel
+from refine.network import TextureRefiner, TextureRefinerConfig
+
+_ASSETS = Path(__file__).parent / "assets"
+
+REFINER_WEIGHTS = _ASSETS / "refiner.safetensors"
+"""The shipped refiner, for the shipped face model."""
+
+BASELINES: dict[str, str] = {
+    "image": "a convolutional network on the UV map in place of the graph, as many parameters",
+    "dense": "fully connected layers, each vertex by itself, in place of the graph's, as many parameters",
+    "paper": "the text of Lin et al. 2020",
+    "released": "the authors' code where it differs from the text",
+    "equal": "the shipped configuration trained as briefly as the others here",
+    "no_pixel": "equal without the pixel loss",
+    "no_identity": "equal without the identity loss",
+    "no_vertex": "equal without the vertex losses",
+    "no_adversarial": "equal without the adversarial loss",
+    "no_embedding": "equal without the FaceNet embedding",
+    "no_pyramid": "equal with graph layers on the finest level alone, as many parameters",
+}
+"""Networks to compare with, by name: all trained alike; what each is."""
+
+_CONFIG = "config"
+
+Record = TypeVar("Record")
+
+
+def baseline_weights(name: str) -> Path:
+    """Where the weights of one of `BASELINES` lie.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in BASELINES:
+        raise ValueError(f"{name!r} is no baseline; choose one of {', '.join(BASELINES)}")
+    return _ASSETS / "baselines" / f"{name}.safetensors"
+
+
+def save_refiner(network: TextureRefiner, path: Path) -> None:
+    """Write weights, float16, and configuration.
+
+    Args:
+        network: what to write.
+        path: of the file; its folder exists.
+    """
+    state = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    save_file(state, path, {_CONFIG: json.dumps(asdict(network.config))})
+
+
+def load_refiner(model: FaceModel, path: Path | None = None) -> TextureRefiner:
+    """A refiner in evaluation mode, of the configuration its file names.
+
+    Args:
+        model: face model the weights were trained with.
+        path: of the file, .safetensors; None takes the shipped one.
+
+    Raises:
+        ValueError: the file is missing, or was trained on another mesh or layout.
+    """
+    path = path or REFINER_WEIGHTS
+    if not path.is_file():
+        raise ValueError(f"the refiner's weights are missing: {path}; train them with `gcnface train refiner`")
+    refiner = TextureRefiner.from_face_model(model, _stored_config(path))
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
+    try:
+        refiner.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold weights of this refiner: {error}") from error
+    return refiner.eval()
+
+
+def _stored_config(path: Path) -> TextureRefinerConfig:
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(_CONFIG, "{}")
+        return _record(TextureRefinerConfig, json.loads(text))
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no file of refiner weights, or of another version: {error}") from error
+
+
+def _record(kind: type[Record], values: Mapping[str, Any]) -> Record:
+    """A dataclass from plain values, those it holds included; lists become tuples again."""
+    hints = get_type_hints(kind)
+    unknown = set(values) - {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown:
+        raise ValueError(f"it has settings that are not known here: {sorted(unknown)}")
+    found = {}
+    for name, value in values.items():
+        if is_dataclass(hints[name]):
+            value = _record(hints[name], value)  # type: ignore[arg-type]
+        found[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**found)
