@@ -27,7 +27,7 @@ _SMALLEST_ERROR = 1e-12
 
 
 def l1(picture: NDArray, photo: NDArray, mask: NDArray[np.bool_]) -> float:
-    """sum |d| / (3 sum mask): the mean difference of a channel inside the mask; NaN without a mask."""
+    """Sum |d| / (3 sum mask): the mean difference of a channel inside the mask; NaN without a mask."""
     return float(np.abs(picture - photo)[mask].mean()) if mask.any() else float("nan")
 
 

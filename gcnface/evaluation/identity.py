@@ -44,6 +44,9 @@ _EYES_AND_MOUTH = (0, 1, 3, 4)
 
 _BATCH = 16
 
+_ERRORS_ONLY = 2
+"""Level of OpenCV's log: it warns of every network that its newer engine loads."""
+
 
 class IdentityUnavailableError(GcnfaceError):
     """A network is not there."""
@@ -106,7 +109,16 @@ class SFaceIdentity:
     name = "sface"
 
     def __init__(self, model: Path) -> None:
-        self._network = cv2.FaceRecognizerSF.create(str(model), "")
+        level = cv2.getLogLevel()
+        cv2.setLogLevel(_ERRORS_ONLY)
+        try:
+            self._network = cv2.FaceRecognizerSF.create(str(model), "")
+        except cv2.error as error:
+            raise IdentityUnavailableError(
+                f"{model}: is not SFace's network ({error.err}); give {SFACE_FILE}"
+            ) from error
+        finally:
+            cv2.setLogLevel(level)
 
     def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
         """Embed."""
@@ -161,7 +173,7 @@ def load_identity_networks(
 
 
 def points5_of(model: FaceModel, face: CoarseFace, yaw_deg: float, side_px: int) -> NDArray[np.float64]:
-    """(5, 2) points of the turned head, px of a drawing by `gcnface.evaluation.drawing.Studio`, from the mesh itself."""
+    """(5, 2) points of the turned head, from the mesh itself, px of a `gcnface.evaluation.drawing.Studio`'s drawing."""
     verts = turned(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
     points = torch.from_numpy(model.landmarks468(verts[0].numpy()).astype(np.float32))
     xy = crop_camera(1, side_px).project(points[None])[0, :, :2].double().numpy()

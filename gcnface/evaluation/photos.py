@@ -131,7 +131,9 @@ class Examiner:
             with watch.stage(name):
                 begin = time.perf_counter()
                 painted[name] = method(seen)
-                figures.append(Measured(name, "seconds", time.perf_counter() - begin))
+                seconds = time.perf_counter() - begin
+                figures.append(Measured(name, "seconds", seconds))
+                figures.append(Measured(name, "seconds_whole", seconds + figures[0].value))
                 drawings[name] = {yaw: self.studio.paint(frame, painted[name]) for yaw, frame in frames.items()}
                 figures += _named(name, compare(drawings[name][0.0].picture, picture, mask, self.lpips))
         figures += self._of_photo(seen, frames[0.0])
@@ -155,11 +157,10 @@ class Examiner:
         return head & (share > 0.5)
 
     def _of_photo(self, seen: Seen, frame: Frame) -> list[Measured]:
-        rotation = rotation_from_axis_angle(seen.view.coarse.coefficients.rotation.cpu())
         found = {
             "skin_angle_deg": skin_angle_deg(seen, self._skin),
             "glasses_share": glasses_share(seen.view.classes, frame.mask.numpy()),
-            "head_yaw_deg": float(torch.rad2deg(euler_from_rotation(rotation)[0, 0])),
+            "head_yaw_deg": head_yaw_deg(seen),
             "seen_share": float(seen.observation.confidence[0].cpu()[self._face].mean()),
         }
         return list(_named(PHOTO_ITSELF, found))
@@ -207,6 +208,12 @@ class Examiner:
             apart = colour_difference(second[self._mirror], first, self._face)
             figures.append(Measured(name, "mirrored_psnr", apart.psnr_db))
         return figures
+
+
+def head_yaw_deg(seen: Seen) -> float:
+    """How far the head is turned in the photo, degrees; positive turns the nose to the viewer's right."""
+    rotation = rotation_from_axis_angle(seen.view.coarse.coefficients.rotation.cpu())
+    return float(torch.rad2deg(euler_from_rotation(rotation)[0, 0]))
 
 
 def _named(method: str, values: Mapping[str, float]) -> Iterable[Measured]:

@@ -1,0 +1,135 @@
+"""Which photos are measured, and whom they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gcnface.errors import GcnfaceError
+from gcnface.preparing.layouts import detect_layout, find_sources, read_identities
+from gcnface.preparing.sources import Source
+from gcnface.training.faces import read_table
+
+
+@dataclass(frozen=True)
+class Sitter:
+    """A photo to measure.
+
+    Attributes:
+        file: the photo.
+        name: what it is called in its folder.
+        person: whom it shows.
+        held_out: whether no training may use this person; None of plain photos, of which nobody has said.
+    """
+
+    file: Path
+    name: str
+    person: str
+    held_out: bool | None
+
+
+@dataclass(frozen=True)
+class Sitters:
+    """What was found.
+
+    Attributes:
+        chosen: in the order given.
+        errors: one for every argument that leads nowhere.
+        notes: what a reader of the figures should know about the choice.
+    """
+
+    chosen: tuple[Sitter, ...]
+    errors: tuple[GcnfaceError, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the photos are wanted.
+
+    Attributes:
+        people: a table file,identity.
+        held_out: only people whom no training may use.
+        drawn: drawn faces of annotated folders as well.
+        limit: as many photos at most.
+    """
+
+    people: Path | None = None
+    held_out: bool = False
+    drawn: bool = False
+    limit: int | None = None
+
+
+def choose_sitters(arguments: Sequence[str], choice: Choice = Choice()) -> Sitters:
+    """The photos that the arguments mean.
+
+    Args:
+        arguments: image files, glob patterns, folders of photos (a subfolder is a person), folders that `gcnface
+            prepare` reads (annotated ones, CelebA, 300W-LP) or has written.
+        choice: which are wanted.
+
+    Raises:
+        GcnfaceError: the table of people cannot be read, or held-out people are asked for where nobody is.
+    """
+    identities = read_identities(choice.people)
+    found: dict[Path, Sitter] = {}
+    errors: list[GcnfaceError] = []
+    for argument in arguments:
+        try:
+            for sitter in _sitters(argument, identities, choice):
+                found.setdefault(sitter.file, sitter)
+        except GcnfaceError as error:
+            errors.append(error)
+    sitters = list(found.values())
+    notes = []
+    if choice.held_out:
+        if sitters and all(s.held_out is None for s in sitters):
+            raise GcnfaceError(
+                "--held-out: of plain photos nobody can tell who was trained on; give an annotated or prepared folder"
+            )
+        sitters = [s for s in sitters if s.held_out]
+    sitters = sitters[: choice.limit]
+    trained = sum(s.held_out is False for s in sitters)
+    if trained:
+        notes.append(
+            f"{trained} of {len(sitters)} photos show people whom the networks may have been trained on; "
+            "--held-out leaves them out"
+        )
+    return Sitters(tuple(sitters), tuple(errors), tuple(notes))
+
+
+def _sitters(argument: str, identities: dict[str, str], choice: Choice) -> list[Sitter]:
+    """The photos of one argument that can be used."""
+    folder = Path(argument)
+    if (folder / "table.csv").is_file() and (folder / "canvases.npy").is_file():
+        return _prepared(folder, identities, choice)
+    layout = detect_layout(folder)
+    sources = [
+        s for s in find_sources([argument], layout, identities) if not s.dropped and (choice.drawn or not s.drawn)
+    ]
+    sitters = [_sitter(source, layout) for source in sources]
+    if not sitters:
+        raise GcnfaceError(f"{argument}: holds no photo that can be used; --drawn takes drawn faces as well")
+    return sitters
+
+
+def _sitter(source: Source, layout: str) -> Sitter:
+    return Sitter(source.file, source.name, source.identity, None if layout == "photos" else source.validation)
+
+
+def _prepared(folder: Path, identities: dict[str, str], choice: Choice) -> list[Sitter]:
+    """The photos that a prepared data set was made of."""
+    rows = [row for row in read_table(folder) if choice.drawn or row["drawn"] != "1"]
+    files = [Path(row["file"]) for row in rows]
+    there = [path.is_file() for path in files]
+    if not any(there):
+        raise GcnfaceError(f"{folder}: none of the photos it was made of is where it was; name their folder instead")
+    sitters = [
+        Sitter(f, row["name"], row["identity"], row["validation"] == "1") for f, row in zip(files, rows, strict=True)
+    ]
+    return [
+        replace(sitter, person=identities.get(sitter.name, identities.get(sitter.file.name, sitter.person)))
+        for sitter, exists in zip(sitters, there, strict=True)
+        if exists
+    ]
