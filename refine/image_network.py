@@ -88,7 +88,6 @@ class ImageUNet(nn.Module):
         self.head = nn.Conv2d(width[0], out_channels, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
-        self.to(memory_format=torch.channels_last)
 
     def _block(self, in_channels: int, out_channels: int) -> ImageResidualBlock:
         return ImageResidualBlock(in_channels, out_channels, activation=self.config.activation)
