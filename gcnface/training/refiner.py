@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -196,14 +197,16 @@ class RefinerModule(TrainingModule):
 
     @torch.no_grad()
     def _face(self, batch: RefinerSample) -> CoarseFace:
-        return self.morphable(self.morphable.layout.decode(batch.raw))
+        with _full_precision(batch.raw):
+            return self.morphable(self.morphable.layout.decode(batch.raw))
 
     def _drawn(self, albedo: Tensor, face: CoarseFace) -> tuple[Tensor, Tensor]:
         """The lit face (B, 3, 224, 224) in sRGB, and where it is (B, 224, 224) in 0, 1."""
         camera = crop_camera(len(albedo))
-        fragments = rasterize(camera.project(face.verts_cam), self.morphable.faces, camera.hw)
-        lit = encoded(albedo * face.shading.clamp(min=MINIMUM_SHADING))
-        drawn = interpolate(lit, self.morphable.faces, fragments).permute(0, 3, 1, 2)
+        with _full_precision(albedo):
+            fragments = rasterize(camera.project(face.verts_cam), self.morphable.faces, camera.hw)
+            lit = encoded(albedo * face.shading.clamp(min=MINIMUM_SHADING))
+            drawn = interpolate(lit, self.morphable.faces, fragments).permute(0, 3, 1, 2)
         return drawn, fragments.mask.to(drawn)
 
     def _reduced(self, picture: Tensor) -> Tensor:
@@ -251,6 +254,11 @@ class RefinerModule(TrainingModule):
             low, part = 0.04, progress / warm_up
             return low + (1 - low) * 0.5 * (1 - np.cos(np.pi * part))
         return max(0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up))), 1e-4)
+
+
+def _full_precision(like: Tensor) -> AbstractContextManager[None]:
+    """Geometry in half precision would be off by whole pixels."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def train_refiner(settings: RefinerTraining) -> Path:
