@@ -1,0 +1,116 @@
+"""Train the networks that the refiner is compared with: other layers, published totals, terms and parts left out.
+
+All of them see the same faces in the same order for the same number of steps, a short training that shows what each
+choice is worth, not what each could become.
+
+    python -m gcnface.training.baselines --data runs/faces --heads runs/heads [--only image,dense]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from gcnface.io.atomic import staged
+from gcnface.training.refiner import CriticTraining, RefinerTraining, train_refiner
+from gcnface.training.refiner_objective import Objective
+from gcnface.training.runs import RunSettings
+from refine.discriminator import DiscriminatorConfig
+from refine.flat_network import FlatConfig
+from refine.losses import LossSchedule
+from refine.network import TextureRefinerConfig, paper_config, released_config
+from refine.stored import BASELINES, baseline_weights
+from refine.unet import dense_unet_config
+
+FACES = 700
+"""Faces each network sees, two a step."""
+
+Change = Callable[[RefinerTraining], RefinerTraining]
+
+
+def brief(data: Path, heads: Path | None, work: Path) -> RefinerTraining:
+    """The shipped configuration on `FACES` faces.
+
+    Args:
+        data: prepared faces.
+        heads: rendered heads of them; None learns without turned copies.
+        work: folder of the runs and of what was observed, which they share.
+    """
+    return RefinerTraining(
+        data=data,
+        heads=heads,
+        run=RunSettings(work / "equal", 1, "bf16-mixed", threads=1, tensorboard=False),
+        observations=work / "observations",
+        critic=CriticTraining(network=DiscriminatorConfig(side=128)),
+        faces_an_epoch=FACES,
+        drawn_every=3,
+        average=0.98,
+    )
+
+
+def _network(config: TextureRefinerConfig) -> Change:
+    return lambda base: replace(base, network=config)
+
+
+def _published(network: TextureRefinerConfig, objective: Objective) -> Change:
+    return lambda base: replace(base, network=network, objective=objective, drawn_every=1, learning_rate=1e-3)
+
+
+def _objective(**changes: float) -> Change:
+    return lambda base: replace(base, objective=replace(base.objective, **changes))
+
+
+def _silent(base: RefinerTraining) -> RefinerTraining:
+    schedule = replace(base.objective.schedule, identity=0.0)
+    return replace(base, objective=replace(base.objective, schedule=schedule))
+
+
+OURS = TextureRefinerConfig()
+CHANGES: dict[str, Change] = {
+    "equal": lambda base: base,
+    "image": _network(replace(OURS, network="image")),
+    "dense": _network(replace(OURS, completion=dense_unet_config())),
+    "paper": _published(paper_config(), Objective("paper", LossSchedule(ramp_end=1.0))),
+    "released": _published(
+        released_config(), Objective("released", LossSchedule(ramp_end=0.1, vertex_floor=0.2), adversarial=0.0)
+    ),
+    "no_pixel": _objective(pixel=0.0),
+    "no_identity": _silent,
+    "no_vertex": _objective(vertex=0.0),
+    "no_adversarial": _objective(adversarial=0.0),
+    "no_embedding": _network(replace(OURS, conditioned=False)),
+    "no_pyramid": _network(replace(OURS, network="flat", flat=FlatConfig(channels=24))),
+}
+"""What each of `refine.stored.BASELINES` changes in the brief training."""
+
+
+def baseline_training(name: str, base: RefinerTraining) -> RefinerTraining:
+    """The training of one baseline; its run lies beside that of `base`."""
+    changed = CHANGES[name](base)
+    return replace(changed, run=replace(changed.run, output=base.run.output.parent / name))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="prepared faces (gcnface prepare)")
+    parser.add_argument("--heads", type=Path, help="rendered heads of them (gcnface.building.rendered_heads)")
+    parser.add_argument("--work", type=Path, default=Path("runs/baselines"), help="runs and what they share")
+    parser.add_argument("--only", default=",".join(BASELINES), help="names, with commas between")
+    parser.add_argument("-o", "--output", type=Path, default=baseline_weights("equal").parent)
+    args = parser.parse_args()
+    base = brief(args.data, args.heads, args.work)
+    for name in args.only.split(","):
+        baseline_weights(name)  # an unknown name is told before any training
+    for name in args.only.split(","):
+        weights = train_refiner(baseline_training(name, base))
+        args.output.mkdir(parents=True, exist_ok=True)
+        with staged(args.output) as folder:
+            shutil.copyfile(weights, folder / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
