@@ -88,9 +88,10 @@ class Critic(nn.Module):
         for step, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             if step and self.config.pooling == "before":
                 features = nn.functional.max_pool2d(features, 2, ceil_mode=True)
-            features = nn.functional.leaky_relu(norm(convolution(features)), self.config.slope)
-            if step and self.config.pooling == "after":
+            features = norm(convolution(features))
+            if step and self.config.pooling == "after":  # before the activation, which rises: the same for less work
                 features = nn.functional.max_pool2d(features, 2, ceil_mode=True)
+            features = nn.functional.leaky_relu(features, self.config.slope)
         with torch.autocast(pictures.device.type, enabled=False):
             return self.score(features.to(self.score.weight.dtype)).flatten()
 

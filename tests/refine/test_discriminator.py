@@ -39,6 +39,20 @@ def test_one_score_a_picture_whatever_the_side(side, window, pooling):
     assert (x.grad[0, :, :, -2:] != 0).any()
 
 
+@pytest.mark.parametrize("pooling", ["after", "before"])
+def test_scores_are_those_of_the_formula(pooling):
+    critic = Critic(DiscriminatorConfig(**TINY, pooling=pooling))
+    features = 2 * pictures(2) - 1
+    for step, convolution in enumerate(critic.convolutions):
+        if step and pooling == "before":
+            features = torch.nn.functional.max_pool2d(features, 2)
+        features = torch.nn.functional.leaky_relu(convolution(features), 0.2)
+        if step and pooling == "after":
+            features = torch.nn.functional.max_pool2d(features, 2)
+    expected = features.flatten(1) @ critic.score.weight.flatten() + critic.score.bias
+    assert torch.allclose(critic(pictures(2)), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(("norm", "alone"), [("none", True), ("layer", True), ("instance", True), ("batch", False)])
 def test_only_batch_norm_makes_a_score_depend_on_the_other_pictures(norm, alone):
     critic = Critic(DiscriminatorConfig(**TINY | {"side": 64}, norm=norm))
