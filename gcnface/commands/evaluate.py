@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gcnface.commands.arguments import add_device, add_verbosity, side_px
+from gcnface.commands.arguments import add_device, add_verbosity, count, side_px
 
 # Held equal to the keys of gcnface.evaluation's tables by a test: importing them would cost the help seconds.
 METHODS = (
@@ -16,7 +16,10 @@ METHODS = (
 )
 DEFAULT_METHODS = ("mean", "coarse", "projected", "image", "dense", "paper", "released", "ours_vertices", "ours")
 IDENTITY_NETWORKS = ("facenet", "sface", "dlib")
-EXTRAS = ("completion", "relit")
+EXTRAS = {
+    "completion": "turn the heads of the first N photos, reconstruct, and judge what the turn hid",
+    "relit": "light the faces of the first N photos by four lamps and compare the albedos",
+}
 
 SUMMARY = "measure methods against each other on photos (gcnface evaluate -h)"
 DESCRIPTION = "Measure our method, baselines and ablations on any folder of photos, and write one table."
@@ -24,9 +27,10 @@ EPILOG = """\
 examples:
   gcnface evaluate people/ -o report/
   gcnface evaluate FACES --held-out --limit 20 -o report/ --methods coarse,projected,ours
-  gcnface evaluate photos/ --people who.csv --groups ages.csv --with completion,relit -o report/
+  gcnface evaluate photos/ --people who.csv --groups ages.csv --completion 20 --relit 20 -o report/
 
 what comes out:
+  index.html     the table and every photo in pictures, method by method; worst.html: the worst ten by each figure
   table.md       the tables: pictures, identity, consistency and cost, differences, splits by group
   table.json     the same with the figures of every photo, settings and versions
   figures.csv    one figure a line: photo, person, method, figure, value
@@ -45,9 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,...",
         help=f"some of {','.join(METHODS)} (default: {','.join(DEFAULT_METHODS)}, as far as their weights are there)",
     )
-    parser.add_argument(
-        "--with", dest="extras", type=some_of(EXTRAS), default=(), metavar="A,B", help=f"also {','.join(EXTRAS)}; slow"
-    )
+    for name, what in EXTRAS.items():
+        parser.add_argument(f"--{name}", type=count, default=0, metavar="N", help=f"{what}; slow (default: 0)")
     parser.add_argument("--held-out", action="store_true", help="only people whom no training may use")
     parser.add_argument("--drawn", action="store_true", help="the drawn faces of annotated folders as well")
     parser.add_argument("--limit", type=_positive, metavar="N", help="the first N photos")
@@ -88,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         identity=options.identity,
         sface=options.sface,
         protocol=Protocol(options.size, options.yaws, not options.no_mirrored),
-        extras=options.extras,
+        extras={name: getattr(options, name) for name in EXTRAS},
         groups=options.groups,
         device=options.device,
         fit=not options.no_fit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 
 from gcnface.coarse_stage import Stopwatch
 from gcnface.errors import GcnfaceError, NoFaceError
+from gcnface.evaluation.album import Album
 from gcnface.evaluation.extras import EXTRAS
 from gcnface.evaluation.figures import Lpips
 from gcnface.evaluation.groups import GLASSES_SHARE, read_groups, tone_of
 from gcnface.evaluation.identity import load_identity_networks
 from gcnface.evaluation.methods import DEFAULT_METHODS, build_methods
+from gcnface.evaluation.page import write_pages
 from gcnface.evaluation.people import Choice, Sitter, choose_sitters
-from gcnface.evaluation.photos import PHOTO_ITSELF, Examined, Examiner, Protocol
+from gcnface.evaluation.photos import PHOTO_ITSELF, Examined, Examiner, Measured, Protocol
 from gcnface.evaluation.records import Figure
 from gcnface.evaluation.table import Report, Summary, write_tables
 from gcnface.io.atomic import check_writable, staged
@@ -44,7 +47,7 @@ class EvaluateOptions:
         identity: names of identity networks; None takes those that are there.
         sface: file of SFace, when it is not installed.
         protocol: what is measured.
-        extras: keys of `EXTRAS`.
+        extras: for keys of `EXTRAS` how many photos go through them.
         groups: a table file,COLUMN,... by which figures are split as well.
         device: where the networks run.
         fit: adjust the coefficients to each photo.
@@ -59,7 +62,7 @@ class EvaluateOptions:
     identity: tuple[str, ...] | None = None
     sface: Path | None = None
     protocol: Protocol = Protocol()
-    extras: tuple[str, ...] = ()
+    extras: Mapping[str, int] = field(default_factory=dict)
     groups: Path | None = None
     device: str = "cpu"
     fit: bool = True
@@ -119,6 +122,7 @@ class _Run:
     features: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
+    done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -136,6 +140,7 @@ class _Run:
         for name, why in self.left_out.items():
             self.reporter.warning(f"{name} is left out: {why}")
         self.examiner = Examiner(reconstructor, methods, networks, options.protocol, lpips)
+        self.album = Album(options.output, reconstructor.model, self.examiner.studio)
 
     def all(self, sitters: Sequence[Sitter]) -> bool:
         """Every photo in turn; whether the user interrupted."""
@@ -165,8 +170,9 @@ class _Run:
         summary = Summary(report)
         with staged(self.options.output) as folder:
             write_tables(folder, summary)
+        write_pages(self.options.output, summary, self.album.photos)
         count = len(summary.photos)
-        self.reporter.result(f"{count} photos of {summary.people} people -> {self.options.output / 'table.md'}")
+        self.reporter.result(f"{count} photos of {summary.people} people -> {self.options.output / 'index.html'}")
 
     def _fail(self, sitter: Sitter, error: Exception, text: str) -> None:
         self.failed[str(sitter.file)] = text.removeprefix(f"{sitter.file}: ")
@@ -180,14 +186,24 @@ class _Run:
         if examined is None:
             raise NoFaceError(sitter.file, "no face is found", "check that a face is seen from the front")
         measured = list(examined.figures)
-        for name in self.options.extras:
-            self.reporter.stage(name)
-            measured += EXTRAS[name](self.examiner.reconstructor, examined.seen, self.examiner.methods)
+        measured += self._extras(examined)
         key = str(sitter.file)
+        self.album.add(key, examined)
         self.figures += [Figure(key, sitter.person, *figure) for figure in measured]
         self.features[key], self.people[key] = dict(examined.features), sitter.person
         self._group(sitter, examined)
         self.reporter.result(f"{sitter.file}: {_line(examined)}")
+
+    def _extras(self, examined: Examined) -> list[Measured]:
+        """The protocols that have not had photos enough; those that have no use for this one do not count it."""
+        measured = []
+        for name, wanted in self.options.extras.items():
+            if self.done[name] < wanted:
+                self.reporter.stage(name)
+                found = EXTRAS[name](self.examiner.reconstructor, examined.seen, self.examiner.methods)
+                self.done[name] += bool(found)
+                measured += found
+        return measured
 
     def _group(self, sitter: Sitter, examined: Examined) -> None:
         own = {name: value for method, name, value in examined.figures if method == PHOTO_ITSELF}
@@ -218,7 +234,7 @@ class _Run:
             "picture_px": protocol.side_px,
             "yaws_deg": list(protocol.yaws_deg),
             "mirrored": protocol.mirrored,
-            "with": list(options.extras),
+            "photos_of": dict(self.done),
             "fit": options.fit,
             "device": options.device,
             "threads": torch.get_num_threads(),
