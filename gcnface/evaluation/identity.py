@@ -44,9 +44,6 @@ _EYES_AND_MOUTH = (0, 1, 3, 4)
 
 _BATCH = 16
 
-_ERRORS_ONLY = 2
-"""Level of OpenCV's log: it warns of every network that its newer engine loads."""
-
 
 class IdentityUnavailableError(GcnfaceError):
     """A network is not there."""
@@ -109,8 +106,8 @@ class SFaceIdentity:
     name = "sface"
 
     def __init__(self, model: Path) -> None:
-        level = cv2.getLogLevel()
-        cv2.setLogLevel(_ERRORS_ONLY)
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
             self._network = cv2.FaceRecognizerSF.create(str(model), "")
         except cv2.error as error:
@@ -118,7 +115,7 @@ class SFaceIdentity:
                 f"{model}: is not SFace's network ({error.err}); give {SFACE_FILE}"
             ) from error
         finally:
-            cv2.setLogLevel(level)
+            cv2.utils.logging.setLogLevel(level)
 
     def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
         """Embed."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from gcnface.pipeline import Reconstructor
 from gcnface.texture import Sight, bake_texture
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
+from refine.stored import BASELINES, baseline_weights, load_refiner
 
 Method = Callable[[Seen], Painted]
 Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -41,7 +41,7 @@ class MethodSpec:
         title: in tables.
         summary: one sentence.
         build: makes it; raises MethodUnavailableError when something is missing.
-        copies_photo: shows the photo's own pixels, so that figures against the photo flatter it.
+        copies_photo: keeps the photo's own colours where they were seen, so that figures against it flatter it.
     """
 
     name: str
@@ -149,7 +149,7 @@ def network_albedo(network: Network, seen: Seen) -> Tensor:
 
 
 def _from_file(name: str) -> Callable[[Reconstructor], Method]:
-    """Builds the network of a weight file of `refine.network.baseline_weights`."""
+    """Builds the network of a weight file of `refine.stored.baseline_weights`."""
 
     def build(reconstructor: Reconstructor) -> Method:
         network = _loaded(reconstructor.model, name).to(reconstructor.device)
@@ -159,13 +159,11 @@ def _from_file(name: str) -> Callable[[Reconstructor], Method]:
 
 
 def _loaded(model: FaceModel, name: str) -> torch.nn.Module:
-    from refine import network
-
-    path: Path | None = network.baseline_weights(name) if hasattr(network, "baseline_weights") else None
-    if path is None or not path.is_file():
+    path = baseline_weights(name)
+    if not path.is_file():
         raise MethodUnavailableError(f"its weights are missing: {path}; train them (docs/training.md) or leave it out")
     try:
-        return network.load_refiner(model, path)
+        return load_refiner(model, path)
     except ValueError as error:
         raise MethodUnavailableError(str(error)) from error
 
@@ -184,14 +182,11 @@ def _ours(reconstructor: Reconstructor) -> Method:
     return paint
 
 
-_ABLATIONS = {
-    "no_pixel": "without the pixel loss",
-    "no_identity": "without the identity loss",
-    "no_vertex": "without the vertex losses",
-    "no_adversarial": "without the adversarial loss",
-    "no_embedding": "without the identity embedding",
-    "no_pyramid": "without pooling, at the finest level alone",
-}
+def _stored(name: str, title: str, *, keeps: bool, weights: str | None = None) -> MethodSpec:
+    """A network of a weight file; `keeps` tells whether it keeps the photo's colours where they were seen."""
+    key = weights or name
+    return MethodSpec(name, title, BASELINES[key], _from_file(key), copies_photo=keeps)
+
 
 _SPECS = (
     MethodSpec("mean", "mean albedo", "the face model's mean albedo under the estimated light", _mean),
@@ -203,21 +198,19 @@ _SPECS = (
         _projected,
         copies_photo=True,
     ),
-    MethodSpec("image", "CNN on the UV map", "a convolutional U-Net on the flattened face", _from_file("image")),
-    MethodSpec("dense", "fully connected", "no neighbours: every vertex for itself", _from_file("dense")),
-    MethodSpec(
-        "paper", "Lin et al., paper", "decoder, refiner and tanh combination as in the paper", _from_file("paper")
-    ),
-    MethodSpec(
-        "released", "Lin et al., released code", "the same as its published code has it", _from_file("released")
-    ),
-    MethodSpec("ours_equal", "ours, trained as short", "ours with the training of the baselines", _from_file("equal")),
-    *(
-        MethodSpec(name, f"ours, {what}", f"ours, short training, {what}", _from_file(name))
-        for name, what in _ABLATIONS.items()
-    ),
-    MethodSpec("ours_vertices", "ours, vertex colours", "the shipped refiner's vertex colours", _ours_vertices),
-    MethodSpec("ours", "ours", "the shipped refiner and the UV stage's texture", _ours, copies_photo=True),
+    _stored("image", "CNN on the UV map", keeps=True),
+    _stored("dense", "fully connected", keeps=True),
+    _stored("paper", "Lin et al., paper", keeps=False),
+    _stored("released", "Lin et al., released code", keeps=False),
+    _stored("ours_equal", "ours, trained as briefly", keeps=True, weights="equal"),
+    _stored("no_pixel", "ours, no pixel loss", keeps=True),
+    _stored("no_identity", "ours, no identity loss", keeps=True),
+    _stored("no_vertex", "ours, no vertex losses", keeps=True),
+    _stored("no_adversarial", "ours, no adversarial loss", keeps=True),
+    _stored("no_embedding", "ours, no embedding", keeps=True),
+    _stored("no_pyramid", "ours, no pooling", keeps=True),
+    MethodSpec("ours_vertices", "ours, vertex colours", "the shipped refiner's vertex colours", _ours_vertices, True),
+    MethodSpec("ours", "ours", "the shipped refiner and the UV stage's texture", _ours, True),
 )
 
 METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in _SPECS}

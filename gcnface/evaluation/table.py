@@ -208,7 +208,7 @@ def markdown(summary: Summary) -> str:
     ]
     lines += [
         "Means over people; in brackets the 95 % interval of 2000 resamplings of the people. ↑ more is better, ↓ less.",
-        "† shows the photo's own pixels: figures against the same photo flatter it.",
+        "† keeps the photo's own colours where they were seen: figures against the same photo flatter it.",
         "",
     ]
     lines += [f"Note: {note}." for note in report.notes] + [""] * bool(report.notes)
