@@ -24,7 +24,7 @@ from gcnface.errors import GcnfaceError
 from gcnface.lights import OWN, LightLike, lighting_of
 from gcnface.observation import MINIMUM_SHADING
 from render.color import linear_from_srgb, srgb_from_linear
-from render.lighting import shade
+from render.lighting import shade, turned_lighting
 from render.normals import vertex_normals
 from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, rotation_from_euler
 
@@ -61,9 +61,15 @@ def relit(face: Reconstruction, light: LightLike) -> Reconstruction:
 
 
 def turned(
-    face: Reconstruction, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, *, upright: bool = False
+    face: Reconstruction,
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    roll: float = 0.0,
+    *,
+    upright: bool = False,
+    light_follows: bool = False,
 ) -> Reconstruction:
-    """The head turned about its own axes through its origin, between the ears; the light stays where it is.
+    """The head turned about its own axes through its origin, between the ears.
 
     Args:
         face: what to turn.
@@ -71,6 +77,7 @@ def turned(
         pitch: degrees; positive bends it down.
         roll: degrees; positive leans the head counter-clockwise.
         upright: turn from looking straight into the camera instead of from the pose it has.
+        light_follows: turn the light with the head, as if the camera walked around; else the light stays where it is.
 
     Returns:
         A record whose pose, vertices in camera space, landmarks in px and lit colours are new. What tells of the photo
@@ -81,13 +88,15 @@ def turned(
     """
     if not all(math.isfinite(angle) for angle in (yaw, pitch, roll)):
         raise ValueError(f"yaw, pitch and roll are {yaw}, {pitch}, {roll}; expected degrees")
-    angles = (torch.tensor([math.radians(angle)]) for angle in (yaw, pitch, roll))
-    turn = rotation_from_euler(*angles)
-    before = torch.zeros(1, 3) if upright else torch.from_numpy(face.rotation)[None]
     if not (yaw or pitch or roll or upright):
         return face
-    rotation = axis_angle_from_rotation(rotation_from_axis_angle(before) @ turn)
-    return _shaded_anew(face, _placed(face, rotation=rotation[0].numpy()))
+    angles = (torch.tensor([math.radians(angle)]) for angle in (yaw, pitch, roll))
+    before = rotation_from_axis_angle(torch.from_numpy(face.rotation)[None])
+    after = (torch.eye(3)[None] if upright else before) @ rotation_from_euler(*angles)
+    changes = {"rotation": axis_angle_from_rotation(after)[0].numpy()}
+    if light_follows:
+        changes["lighting"] = turned_lighting(torch.from_numpy(face.lighting)[None], after @ before.mT)[0].numpy()
+    return _shaded_anew(face, _placed(face, **changes))
 
 
 def with_expression(

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from gcnface.version import __version__
 
-COMMANDS = ("refine", "align", "flatten", "prepare", "evaluate")
+COMMANDS = ("refine", "render", "align", "flatten", "prepare", "evaluate")
 """Modules of `gcnface.commands`, in the order of the help."""
 
 _DESCRIPTION = "From one photograph to a textured 3D face mesh."

@@ -139,12 +139,18 @@ class Reconstruction:
         return relit(self, light)
 
     def turned(
-        self, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, *, upright: bool = False
+        self,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+        roll: float = 0.0,
+        *,
+        upright: bool = False,
+        light_follows: bool = False,
     ) -> Reconstruction:
         """The head turned by degrees; see `gcnface.appearance.turned`."""
         from gcnface.appearance import turned
 
-        return turned(self, yaw, pitch, roll, upright=upright)
+        return turned(self, yaw, pitch, roll, upright=upright, light_follows=light_follows)
 
     def with_expression(self, expression: Mapping[str, float], *, neutral: bool = False) -> Reconstruction:
         """The face with face units added; see `gcnface.appearance.with_expression`."""

@@ -94,6 +94,8 @@ def test_light_turned_with_the_head_keeps_the_shading(head):
     turn = rotation_from_axis_angle(torch.from_numpy(turned.rotation)[None])
     light = turned_lighting(torch.from_numpy(head.lighting)[None], turn)[0].numpy()
     assert np.allclose(turned.relit(light).shading, upright.shading, atol=1e-4)
+    assert np.allclose(upright.turned(yaw=35, light_follows=True).lighting, light, atol=1e-4)
+    assert np.allclose(head.turned(35, 10, upright=True, light_follows=True).vertex_rgb, head.vertex_rgb, atol=1e-3)
     assert np.abs(turned.shading - upright.shading).max() > 0.1
 
 
