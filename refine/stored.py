@@ -30,7 +30,7 @@ BASELINES: dict[str, str] = {
     "no_vertex": "equal without the vertex losses",
     "no_adversarial": "equal without the adversarial loss",
     "no_embedding": "equal without the FaceNet embedding",
-    "no_pyramid": "equal with graph layers on the finest level alone, as many parameters",
+    "no_pyramid": "equal with graph layers on the finest level alone, as long a step, a tenth of the parameters",
 }
 """Networks to compare with, by name: all trained alike; what each is."""
 

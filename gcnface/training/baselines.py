@@ -20,6 +20,7 @@ from gcnface.training.refiner_objective import Objective
 from gcnface.training.runs import RunSettings
 from refine.discriminator import DiscriminatorConfig
 from refine.flat_network import FlatConfig
+from refine.image_network import ImageUNetConfig
 from refine.losses import LossSchedule
 from refine.network import TextureRefinerConfig, paper_config, released_config
 from refine.stored import BASELINES, baseline_weights
@@ -69,9 +70,13 @@ def _silent(base: RefinerTraining) -> RefinerTraining:
 
 
 OURS = TextureRefinerConfig()
+FINE_IMAGE = ImageUNetConfig(channels=(12, 16, 32, 48, 48, 52), side=512)
+"""As many parameters as the graph's; at 256 px two vertices share a texel, which a comparison should not hinge on."""
+SWIFT_FLAT = FlatConfig(channels=16, embedding_hidden=64)
+"""As long a step as the graph's; as many parameters would take seven times as long."""
 CHANGES: dict[str, Change] = {
     "equal": lambda base: base,
-    "image": _network(replace(OURS, network="image")),
+    "image": _network(replace(OURS, network="image", image=FINE_IMAGE)),
     "dense": _network(replace(OURS, completion=dense_unet_config())),
     "paper": _published(paper_config(), Objective("paper", LossSchedule(ramp_end=1.0))),
     "released": _published(
@@ -82,7 +87,7 @@ CHANGES: dict[str, Change] = {
     "no_vertex": _objective(vertex=0.0),
     "no_adversarial": _objective(adversarial=0.0),
     "no_embedding": _network(replace(OURS, conditioned=False)),
-    "no_pyramid": _network(replace(OURS, network="flat", flat=FlatConfig(channels=24))),
+    "no_pyramid": _network(replace(OURS, network="flat", flat=SWIFT_FLAT)),
 }
 """What each of `refine.stored.BASELINES` changes in the brief training."""
 

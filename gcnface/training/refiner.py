@@ -116,7 +116,9 @@ class RefinerModule(TrainingModule):
         self.automatic_optimization = False
         self.settings, self.morphable, self.network = settings, morphable.requires_grad_(False), network
         self.averaged = copy.deepcopy(network).requires_grad_(False)
-        self.critic = Critic(settings.critic.network) if settings.objective.adversarial else None
+        self.critic = None
+        if settings.objective.adversarial:
+            self.critic = Critic(settings.critic.network).to(memory_format=torch.channels_last)  # twice as fast
         self.facenet = load_facenet()
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
@@ -220,7 +222,7 @@ class RefinerModule(TrainingModule):
         s = self.settings.critic
         random = torch.Generator().manual_seed((self.settings.run.seed << 32) + int(self.step))
         for _ in range(s.steps):
-            distance = critic_loss(self.critic(photo), self.critic(fake))
+            distance = critic_loss(*self.critic(torch.cat([photo, fake])).chunk(2))
             penalty = gradient_penalty(
                 self.critic, photo, fake, generator=random, shared_epsilon=s.shared_epsilon
             )
