@@ -65,12 +65,16 @@ def test_a_codec_that_is_missing_gives_way_to_the_next(tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_read_back_does_not_appear(tmp_path, monkeypatch):
-    class Cut(cv2.VideoCapture):
-        left = 3
+    whole = cv2.VideoCapture
+
+    class Cut:
+        def __init__(self, path):
+            self.reader, self.left = whole(path), 3
+            self.release = self.reader.release
 
         def read(self):
             self.left -= 1
-            return super().read() if self.left >= 0 else (False, None)
+            return self.reader.read() if self.left >= 0 else (False, None)
 
     monkeypatch.setattr(video.cv2, "VideoCapture", Cut)
     with pytest.raises(OutputError, match="3 of 7 frames"):
