@@ -12,7 +12,7 @@ from gcnface.evaluation.bootstrap import Interval
 from gcnface.evaluation.markup import Figures, image, number, page, text
 from gcnface.evaluation.methods import METHODS
 from gcnface.evaluation.photos import PHOTO_ITSELF
-from gcnface.evaluation.table import Column, Summary, column_of
+from gcnface.evaluation.table import COST, SECTIONS, Column, Summary, column_of
 from gcnface.evaluation.worst import judged_method, worst_page
 from gcnface.io.atomic import staged
 
@@ -120,7 +120,7 @@ def _card(place: int, photo: str, sheet: _Sheet, shown: PhotoPictures) -> str:
     report = sheet.summary.report
     values = {name: sheet.figures.value(photo, sheet.judged, name) for name in sheet.captions.all}
     data = "".join(f' data-{_key(name)}="{value:.6g}"' for name, value in values.items() if math.isfinite(value))
-    groups = [text(of_photo[photo]) for of_photo in report.groups.values() if photo in of_photo]
+    groups = [f"{text(kind)}: {text(of[photo])}" for kind, of in report.groups.items() if photo in of]
     columns = [_source_column(shown)] + [_method_column(photo, method, sheet, shown) for method in report.methods]
     return (
         f'<section class=card data-place="{place}"{data}><header><h3 title="{text(photo)}">{text(PurePath(photo).name)}'
@@ -168,26 +168,32 @@ def _is_best(value: float, others: Sequence[float], column: Column) -> bool:
 
 def _tables(summary: Summary) -> str:
     """Means by method, a table a section."""
-    sections: dict[str, list[str]] = {}
+    sections: dict[str, list[str]] = {section: [] for section in SECTIONS}
     for name in summary.names:
         sections.setdefault(column_of(name).section, []).append(name)
-    parts = [f"<h2>{text(section)}</h2>{_table(summary, names)}" for section, names in sections.items()]
+    parts = [f"<h2>{text(section)}</h2>{_table(summary, names)}" for section, names in sections.items() if names]
     note = (
-        "<p class=soft>Means over people, below them the 95 % interval of resampled people; the best mean is green. "
-        "† shows the photo's own pixels, so that figures against the same photo flatter it.</p>"
+        "<p class=soft>Means over people, below them the 95 % interval of resampled people. ↑ more is better, ↓ less; "
+        "the best mean is green (the mean albedo, which never changes, does not compete). † keeps the photo's own "
+        "colours where they were seen, so that figures against the same photo flatter it.</p>"
     )
-    return "".join(parts) + note
+    return note + "".join(parts)
+
+
+_OUTSIDE = ("mean",)
+"""A constant, which no light and no mirroring changes."""
 
 
 def _table(summary: Summary, names: Sequence[str]) -> str:
     columns = [column_of(name) for name in names]
     means = {m: [summary.mean(m, name) for name in names] for m in summary.report.methods}
-    head = "".join(f"<th scope=col>{text(c.title)} {'↑' if c.higher else '↓'}</th>" for c in columns)
+    head = "".join(f"<th scope=col>{text(c.title)}\N{NO-BREAK SPACE}{'↑' if c.higher else '↓'}</th>" for c in columns)
     rows = []
     for method, found in means.items():
         cells = []
         for k, (interval, column) in enumerate(zip(found, columns, strict=True)):
-            best = _is_best(interval.mean, [row[k].mean for row in means.values()], column)
+            rivals = [row[k].mean for m, row in means.items() if m not in _OUTSIDE]
+            best = method not in _OUTSIDE and column.section != COST and _is_best(interval.mean, rivals, column)
             cells.append(_cell(interval, column, best=best))
         spec = METHODS[method]
         rows.append(f"<tr><th scope=row>{text(spec.title)}{' †' * spec.copies_photo}</th>{''.join(cells)}</tr>")

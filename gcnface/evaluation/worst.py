@@ -13,8 +13,8 @@ from gcnface.evaluation.methods import METHODS
 from gcnface.evaluation.table import REFERENCE, Summary, column_of
 
 COUNT = 10
-LEFT_OUT = ("seconds", "seconds_whole")
-"""Figures that tell of the machine rather than of the photo."""
+LEFT_OUT = ("seconds", "_frame", "_gain")
+"""Parts of the names of figures that get no list: those of the machine, and second readings of others."""
 
 
 def worst_photos(figures: Figures, method: str, name: str, count: int = COUNT) -> list[tuple[str, float]]:
@@ -38,7 +38,8 @@ def worst_page(summary: Summary, pictures: Mapping[str, PhotoPictures]) -> str:
         pictures: by photo; photos without pictures are named all the same.
     """
     figures, method = Figures(summary), judged_method(summary)
-    names = [name for name in summary.names if name not in LEFT_OUT and worst_photos(figures, method, name)]
+    chosen = [name for name in summary.names if not any(part in name for part in LEFT_OUT)]
+    names = [name for name in chosen if worst_photos(figures, method, name)]
     title = f"The worst {COUNT} photos by each figure"
     links = " · ".join(f'<a href="#{text(name)}">{text(column_of(name).title)}</a>' for name in names)
     head = (
