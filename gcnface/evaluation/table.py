@@ -45,7 +45,8 @@ class Column:
 
 PICTURE, IDENTITY, COST, MORE = "Picture against photo", "Identity", "Same texture again, and cost", "Further figures"
 HIDDEN, RELIT = "The side that was not shown", "One face, several lights"
-_SECTIONS = (PICTURE, IDENTITY, HIDDEN, RELIT, COST, MORE)
+SECTIONS = (PICTURE, IDENTITY, HIDDEN, RELIT, COST, MORE)
+"""Of a report, in order."""
 
 _COLUMNS = {
     "l1": Column("L1", PICTURE, 4, higher=False),
@@ -203,7 +204,8 @@ def markdown(summary: Summary) -> str:
     report = summary.report
     lines = ["# Evaluation", ""]
     lines += [
-        f"{len(summary.photos)} photos of {summary.people} people; {len(report.failed)} photos without figures.",
+        f"{number_of(len(summary.photos), 'photo')} of {summary.people} people; "
+        f"{number_of(len(report.failed), 'photo')} without figures.",
         "",
     ]
     lines += [
@@ -212,7 +214,7 @@ def markdown(summary: Summary) -> str:
         "",
     ]
     lines += [f"Note: {note}." for note in report.notes] + [""] * bool(report.notes)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         names = [name for name in summary.names if column_of(name).section == section]
         if names:
             lines += [f"## {section}", "", *_main_table(summary, names), ""]
@@ -224,6 +226,11 @@ def markdown(summary: Summary) -> str:
         lines += _split(summary, kind)
     lines += _appendix(report)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def number_of(count: int, what: str) -> str:
+    """ "1 photo", "2 photos"."""
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def _main_table(summary: Summary, names: Sequence[str]) -> list[str]:
