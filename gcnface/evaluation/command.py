@@ -26,7 +26,7 @@ from gcnface.evaluation.page import write_pages
 from gcnface.evaluation.people import Choice, Sitter, choose_sitters
 from gcnface.evaluation.photos import PHOTO_ITSELF, Examined, Examiner, Measured, Protocol
 from gcnface.evaluation.records import Figure
-from gcnface.evaluation.table import Report, Summary, write_tables
+from gcnface.evaluation.table import Report, Summary, number_of, write_tables
 from gcnface.io.atomic import check_writable, staged
 from gcnface.io.images import read_photo
 from gcnface.photo_loop import reason
@@ -171,8 +171,8 @@ class _Run:
         with staged(self.options.output) as folder:
             write_tables(folder, summary)
         write_pages(self.options.output, summary, self.album.photos)
-        count = len(summary.photos)
-        self.reporter.result(f"{count} photos of {summary.people} people -> {self.options.output / 'index.html'}")
+        count = number_of(len(summary.photos), "photo")
+        self.reporter.result(f"{count} of {summary.people} people -> {self.options.output / 'index.html'}")
 
     def _fail(self, sitter: Sitter, error: Exception, text: str) -> None:
         self.failed[str(sitter.file)] = text.removeprefix(f"{sitter.file}: ")

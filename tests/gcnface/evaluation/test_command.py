@@ -1,0 +1,126 @@
+"""The command on the drawn portrait with the shipped weights, two methods."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gcnface import cli
+from gcnface.evaluation import command
+from gcnface.evaluation.photos import Protocol
+
+PORTRAIT = Path(__file__).parents[2] / "data" / "face.jpg"
+
+
+@pytest.fixture
+def evaluate(monkeypatch, reconstructor, tmp_path):
+    """Runs the command; the networks are loaded once for all tests."""
+    monkeypatch.setattr(command, "Reconstructor", lambda device, *, fit: reconstructor)
+
+    def run(*words):
+        return cli.main(["evaluate", *map(str, words), "-o", str(tmp_path / "report")])
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two people, one of whom no network can find a face of, and a file that is no picture."""
+    for name in ("anna/face.jpg", "bert/wall.png", "cleo/broken.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True)
+    (tmp_path / "photos/anna/face.jpg").write_bytes(PORTRAIT.read_bytes())
+    Image.fromarray(np.full((80, 80, 3), 120, np.uint8)).save(tmp_path / "photos/bert/wall.png")
+    (tmp_path / "photos/cleo/broken.jpg").write_bytes(b"no picture")
+    return tmp_path / "photos"
+
+
+def test_a_folder_gives_one_table_and_survives_what_fails(evaluate, folder, tmp_path, capsys):
+    groups = tmp_path / "ages.csv"
+    groups.write_text("file,age\nanna/face.jpg,young\n")
+    words = (folder, "--methods", "coarse,ours", "--identity", "facenet", "--groups", groups)
+    assert evaluate(*words) == 1
+    out, err = capsys.readouterr()
+    assert "1 photo of 1 people" in out
+    assert "wall.png" in err
+    assert "broken.jpg" in err
+    report = tmp_path / "report"
+    assert {path.name for path in report.iterdir()} >= {"figures.csv", "table.json", "table.md", "index.html"}
+    data = json.loads((report / "table.json").read_text())
+    assert {Path(name).name for name in data["failed"]} == {"wall.png", "broken.jpg"}
+    assert list(data["methods"]) == ["coarse", "ours"]
+    photo = data["photos"][0]
+    assert photo["person"] == "anna"
+    assert photo["groups"] == {"age": "young", "glasses": "without", "skin tone": photo["groups"]["skin tone"]}
+    coarse, ours = photo["figures"]["coarse"], photo["figures"]["ours"]
+    assert ours["psnr_face"] > coarse["psnr_face"] + 4
+    assert ours["l1"] < coarse["l1"]
+    assert ours["ssim_face"] > coarse["ssim_face"]
+    assert ours["psnr_frame"] > ours["psnr_face"]
+    assert 1 > ours["facenet_front"] > coarse["facenet_front"]
+    assert ours["facenet_front"] > ours["facenet_yaw30"] > ours["facenet_yaw45"] > 0.3
+    assert photo["figures"]["photo"]["facenet_mirror"] > 0.9
+    assert 20 < ours["mirrored_psnr"] < 60
+    assert ours["seconds_whole"] > ours["seconds"] > 0
+    assert data["settings"]["peak_memory_gb"] > 0.1
+    with (report / "figures.csv").open() as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {"photo", "coarse", "ours"}
+
+
+def test_larger_pictures_and_fewer_parts(evaluate, tmp_path):
+    words = (PORTRAIT, "--methods", "coarse", "--identity", "facenet", "--size", 320, "--yaws", "20", "--no-mirrored")
+    assert evaluate(*words) == 0
+    figures = json.loads((tmp_path / "report" / "table.json").read_text())["photos"][0]["figures"]["coarse"]
+    assert "facenet_yaw20" in figures
+    assert "facenet_yaw45" not in figures
+    assert "mirrored_psnr" not in figures
+
+
+def test_a_method_that_is_asked_for_must_be_there(evaluate, monkeypatch, tmp_path, capsys):
+    missing = tmp_path / "image.safetensors"
+    monkeypatch.setattr("gcnface.evaluation.methods.baseline_weights", lambda name: missing)
+    assert evaluate(PORTRAIT, "--methods", "image") == 1
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1
+    assert str(missing) in error[0]
+    assert list((tmp_path / "report").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["--methods", "best"], ["--methods", ","], ["--yaws", "90"], ["--yaws", "x"], ["--limit", "0"]]
+)
+def test_wrong_usage(evaluate, words):
+    with pytest.raises(SystemExit) as exit_:
+        evaluate(PORTRAIT, *words)
+    assert exit_.value.code == 2
+
+
+def test_nothing_to_measure(evaluate, tmp_path, capsys):
+    assert evaluate(tmp_path / "gone.jpg") == 1
+    assert "gone.jpg" in capsys.readouterr().err
+
+
+def test_an_interrupt_keeps_what_was_done(evaluate, monkeypatch, tmp_path, folder):
+    (folder / "anna" / "again.jpg").write_bytes(PORTRAIT.read_bytes())
+    read, seen = command.read_photo, []
+
+    def interrupted(path):
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(path)
+        return read(path)
+
+    monkeypatch.setattr(command, "read_photo", interrupted)
+    assert evaluate(folder, "--methods", "mean", "--identity", "facenet", "--no-mirrored") == 130
+    data = json.loads((tmp_path / "report" / "table.json").read_text())
+    assert len(data["photos"]) == 1
+    assert any("interrupted" in note for note in data["notes"])
+
+
+def test_protocols_are_checked():
+    with pytest.raises(ValueError, match="side_px"):
+        Protocol(side_px=8)
+    with pytest.raises(ValueError, match="yaws_deg"):
+        Protocol(yaws_deg=(120.0,))
