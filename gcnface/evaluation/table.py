@@ -183,9 +183,19 @@ def column_of(name: str) -> Column:
         turn = re.fullmatch(r"yaw([\d.]+)", view)
         title = f"{turn[1]}° turned" if turn else _VIEWS.get(view, view)
         return Column(f"{_IDENTITY_NAMES[network]}, {title}", IDENTITY)
-    section = HIDDEN if re.match(r"(hidden|shown)\d", name) else RELIT if name.startswith("relit") else MORE
+    drawn = re.fullmatch(r"(?:(hidden|shown)([\d.]+)|relit(_true)?)(_gain)?_(psnr|l1)", name)
+    if drawn:
+        return _drawn_column(*drawn.groups())
     lower = name.endswith(("_l1", "_error")) or "lpips" in name
-    return Column(name.replace("_", " "), section, 2 if "psnr" in name else 4, higher=not lower)
+    return Column(name.replace("_", " "), MORE, 2 if "psnr" in name else 4, higher=not lower)
+
+
+def _drawn_column(side: str | None, turn: str, true: str | None, gain: str | None, unit: str) -> Column:
+    """A figure of the protocols whose truth is drawn."""
+    what = f"{side} at {turn}°" if side else "true albedo" if true else "between lights"
+    without = ", gain removed" if gain else ""
+    section = HIDDEN if side else RELIT
+    return Column(f"{unit.upper()}, {what}{without}", section, 2 if unit == "psnr" else 4, higher=unit == "psnr")
 
 
 def write_tables(folder: Path, summary: Summary) -> None:
