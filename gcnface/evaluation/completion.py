@@ -139,7 +139,7 @@ def completion_figures(
                 parts.setdefault(key, []).append(difference)
         means = {key: mean_difference(values) for key, values in parts.items()}
         found[name] = {f"{key}_psnr": mean.psnr_db for key, mean in means.items()}
-        found[name] |= {f"{key}_l1": mean.l1 for key, mean in means.items()}
+        found[name] |= {f"{key}_l1": mean.l1 for key, mean in means.items() if not key.endswith("_gain")}
     return found
 
 
