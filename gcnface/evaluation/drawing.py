@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from coarse.face_model import FaceModel
 from coarse.morphable import crop_camera
@@ -17,8 +17,6 @@ from coarse.records import CoarseFace
 from gcnface.alignment import CROP_SIDE_PX, warp_image
 from gcnface.evaluation.records import Drawing, Painted, Seen
 from render.color import linear_from_srgb, srgb_from_linear
-from render.fragments import Fragments
-from render.interpolate import interpolate
 from render.rasterize import rasterize
 from render.sampling import sample_image
 
@@ -32,20 +30,24 @@ _TEXELS = 1.2
 
 @dataclass(frozen=True)
 class Frame:
-    """A posed mesh rasterised once, in a picture finer than the drawing.
+    """A posed mesh rasterised once, in a picture finer than the drawing; N of its pixels show the head.
 
     Attributes:
-        fragments: of one picture.
-        uv: (1, H, W, 2) texture coordinates at its pixels.
+        pixel: (N,) place of each of these pixels in the finer picture, row by row.
+        weights: (N, V) takes values at the vertices to these pixels.
+        uv: (N, 2) texture coordinates at these pixels.
+        share: (S, S) how much of each pixel of the drawing the head covers.
     """
 
-    fragments: Fragments
+    pixel: NDArray[np.int64]
+    weights: csr_matrix
     uv: Tensor
+    share: NDArray[np.float32]
 
     @property
-    def mask(self) -> Tensor:
-        """(S, S) bool: the drawing's pixels that the head covers by half or more."""
-        return _averaged(self.fragments.mask[..., None].float())[0, ..., 0] >= 0.5
+    def mask(self) -> NDArray[np.bool_]:
+        """(S, S): the drawing's pixels that the head covers by half or more."""
+        return self.share >= 0.5
 
 
 class Studio:
@@ -79,22 +81,27 @@ class Studio:
         hw = (self._fine_px, self._fine_px)
         screen = crop_camera(1, self._fine_px).project(verts)
         fragments = rasterize(screen, self._faces, hw, perspective_correct=True)
-        return Frame(fragments, interpolate(self._uv, self._uv_faces, fragments))
+        seen = fragments.pix_to_face.flatten()
+        pixel = (seen >= 0).nonzero()[:, 0]
+        face_row, bary = seen[pixel], fragments.bary.reshape(-1, 3)[pixel]
+        uv = (self._uv[self._uv_faces[face_row]] * bary[..., None]).sum(1)
+        ends = np.arange(0, 3 * len(pixel) + 1, 3)
+        corners = self._faces[face_row].flatten().numpy()
+        weights = csr_matrix((bary.flatten().numpy(), corners, ends), shape=(len(pixel), verts.shape[1]))
+        return Frame(pixel.numpy(), weights, uv, self._averaged(pixel.numpy(), np.ones((len(pixel), 1)))[..., 0])
 
     @torch.no_grad()
     def paint(self, frame: Frame, painted: Painted) -> Drawing:
         """Draw a method's answer into a frame."""
         if painted.texture is None:
-            lit = interpolate(painted.albedo * painted.shading, self._faces, frame.fragments)
+            lit = torch.from_numpy(frame.weights @ (painted.albedo * painted.shading).numpy())
         else:
-            shading = interpolate(painted.shading, self._faces, frame.fragments)
+            shading = torch.from_numpy(frame.weights @ painted.shading.numpy())
             lit = linear_from_srgb(self._texture(painted.texture, frame.uv)) * shading
-        covered = frame.fragments.mask[..., None].float()
-        share = _averaged(covered)
-        mask = share >= 0.5
-        colour = _averaged(srgb_from_linear(lit.clamp(0, 1)) * covered) / share.clamp(min=0.5)
-        picture = torch.where(mask, colour, 0.0)
-        return Drawing(picture[0].clamp(0, 1).numpy(), mask[0, ..., 0].numpy())
+        colours = self._averaged(frame.pixel, srgb_from_linear(lit.clamp(0, 1)).numpy())
+        mask = frame.mask
+        picture = np.where(mask[..., None], colours / np.maximum(frame.share, 0.5)[..., None], 0)
+        return Drawing(picture.clip(0, 1).astype(np.float32), mask)
 
     def draw(self, seen: Seen, painted: Painted, yaw_deg: float = 0.0) -> Drawing:
         """`frame` and `paint` in one, for a single method."""
@@ -106,18 +113,20 @@ class Studio:
         return warp_image(seen.view.photo, zoom @ seen.view.crop.crop_from_photo, (self.side_px, self.side_px))
 
     def _texture(self, texture: NDArray[np.float32], uv: Tensor) -> Tensor:
-        """(1, H, W, 3) colours of a texture at `uv`."""
+        """(N, 3) colours of a texture at `uv` (N, 2)."""
         while len(texture) > _TEXELS * self._fine_px:
             half = len(texture) // 2
             texture = cv2.resize(texture, (half, half), interpolation=cv2.INTER_AREA)
-        image = torch.from_numpy(np.ascontiguousarray(texture, np.float32).transpose(2, 0, 1).copy())[None]
-        xy = torch.stack([uv[..., 0], 1 - uv[..., 1]], dim=-1) * len(texture)
-        return sample_image(image, xy.reshape(1, -1, 2)).reshape(*uv.shape[:3], 3)
+        image = torch.from_numpy(np.ascontiguousarray(texture.transpose(2, 0, 1), np.float32))[None]
+        xy = torch.stack([uv[:, 0], 1 - uv[:, 1]], dim=1) * len(texture)
+        return sample_image(image, xy[None])[0]
 
-
-def _averaged(fine: Tensor) -> Tensor:
-    """(1, S, S, C) means of the blocks of (1, 2S, 2S, C)."""
-    return avg_pool2d(fine.permute(0, 3, 1, 2), _OVERSAMPLING).permute(0, 2, 3, 1)
+    def _averaged(self, pixel: NDArray[np.int64], values: NDArray) -> NDArray[np.float32]:
+        """(S, S, C) means over blocks of the finer picture, which has values (N, C) at some pixels and 0 elsewhere."""
+        fine = np.zeros((self._fine_px**2, values.shape[1]), np.float32)
+        fine[pixel] = values
+        blocks = fine.reshape(self.side_px, _OVERSAMPLING, self.side_px, _OVERSAMPLING, -1)
+        return blocks.mean((1, 3), dtype=np.float32)
 
 
 def turned(points_cam: Tensor, origin_cam: Tensor, yaw_deg: float) -> Tensor:

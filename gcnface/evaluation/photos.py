@@ -150,7 +150,7 @@ class Examiner:
 
     def _mask(self, seen: Seen, frame: Frame) -> NDArray[np.bool_]:
         """The same for every method: covered by the mesh and of the face by the parser."""
-        head = frame.mask.numpy()
+        head = frame.mask
         share = face_mask(seen.view.classes)[0].cpu().numpy()
         if share.shape != head.shape:
             share = cv2.resize(share, head.shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -159,7 +159,7 @@ class Examiner:
     def _of_photo(self, seen: Seen, frame: Frame) -> list[Measured]:
         found = {
             "skin_angle_deg": skin_angle_deg(seen, self._skin),
-            "glasses_share": glasses_share(seen.view.classes, frame.mask.numpy()),
+            "glasses_share": glasses_share(seen.view.classes, frame.mask),
             "head_yaw_deg": head_yaw_deg(seen),
             "seen_share": float(seen.observation.confidence[0].cpu()[self._face].mean()),
         }

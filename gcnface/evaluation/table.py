@@ -239,7 +239,7 @@ def markdown(summary: Summary) -> str:
 
 
 def number_of(count: int, what: str) -> str:
-    """ "1 photo", "2 photos"."""
+    """Such as "1 photo" and "2 photos"."""
     return f"{count} {what}" + "s" * (count != 1)
 
 
