@@ -145,7 +145,7 @@ def model_of(face: Reconstruction) -> FaceModel:
     Raises:
         ExpressionError: it is not the one that this gcnface has.
     """
-    model = _shipped_model()
+    model = shipped_model()
     made_with = face.provenance.get("face_model", model.name)
     if made_with != model.name or model.mean.shape != face.mesh.vertices.shape:
         raise ExpressionError(
@@ -156,7 +156,8 @@ def model_of(face: Reconstruction) -> FaceModel:
 
 
 @lru_cache(maxsize=1)
-def _shipped_model() -> FaceModel:
+def shipped_model() -> FaceModel:
+    """The face model that comes with gcnface; read once."""
     return load_face_model()
 
 

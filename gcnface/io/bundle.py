@@ -13,6 +13,7 @@ from gcnface.io.npz import write_npz
 from gcnface.io.overlay import write_overlay
 from gcnface.io.summary import write_summary
 from gcnface.mesh import MESH_FORMATS
+from gcnface.morph_targets import morph_targets
 from gcnface.reconstruction import FORMATS, Reconstruction
 
 _FILES = {"obj": ("{}.obj", "{}.mtl", "{}.png"), "overlay": ("{}_overlay.png",)}
@@ -53,7 +54,7 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path, name: str,
 
 
 def _write_mesh(reconstruction: Reconstruction, path: Path, kind: str, name: str) -> None:
-    """One mesh format, with the photo's light and the record's provenance."""
+    """One mesh format, with the photo's light and the record's provenance; the GLB with the face units as well."""
     write_mesh(
         reconstruction.mesh,
         path,
@@ -61,4 +62,5 @@ def _write_mesh(reconstruction: Reconstruction, path: Path, kind: str, name: str
         name=name,
         lighting=reconstruction.lighting,
         provenance=reconstruction.provenance,
+        targets=morph_targets(reconstruction) if kind == "glb" else (),
     )

@@ -1,23 +1,26 @@
-"""Binary glTF 2.0: the textured mesh, and beside it the same mesh in its vertex colours.
+"""Binary glTF 2.0: the textured mesh, its vertex colours, its face units as morph targets.
 
-A viewer multiplies vertex colours with the texture, so one mesh must not carry both. The file has two scenes that
-share positions, normals and indices: "textured" (shown by default) and "vertex_colours". Lengths are metres, y is up,
-the face looks along +z. Specification: Khronos glTF 2.0, sections 3.6 (buffers), 3.7 (meshes), 3.9 (materials), 4 (the
-container).
+A viewer multiplies the attribute COLOR_0 with the texture, so the vertex colours stand under a name of our own, which
+viewers pass over. A second mesh for them would not do: some programs show every mesh of a file at once. Lengths are
+metres, y is up, the face looks along +z. Specification: Khronos glTF 2.0, sections 3.6 (buffers, sparse accessors), 3.7
+(meshes, morph targets), 3.9 (materials), 4 (the container).
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gcnface.mesh import TexturedMesh
 from gcnface.version import __version__
+
+if TYPE_CHECKING:
+    from gcnface.morph_targets import MorphTarget
 
 METRES_PER_MM = 1e-3
 ROUGHNESS = 0.6
@@ -27,56 +30,80 @@ _MAGIC, _VERSION, _JSON_CHUNK, _BINARY_CHUNK = 0x46546C67, 2, 0x4E4F534A, 0x004E
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _COMPONENT = {np.dtype(np.float32): 5126, np.dtype(np.uint32): 5125, np.dtype(np.uint16): 5123}
 _TYPE = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+VERTEX_COLOUR = "_VERTEX_ALBEDO"
+"""Attribute of the vertex colours: RGBA, 16 bits, linear."""
+
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
 
 
-def write_glb(mesh: TexturedMesh, path: Path, *, name: str, provenance: Mapping[str, Any] | None = None) -> None:
+def write_glb(
+    mesh: TexturedMesh,
+    path: Path,
+    *,
+    name: str,
+    provenance: Mapping[str, Any] | None = None,
+    targets: Sequence[MorphTarget] = (),
+) -> None:
     """Write `glb_bytes` to a file."""
-    path.write_bytes(glb_bytes(mesh, name=name, provenance=provenance))
+    path.write_bytes(glb_bytes(mesh, name=name, provenance=provenance, targets=targets))
 
 
-def glb_bytes(mesh: TexturedMesh, *, name: str, provenance: Mapping[str, Any] | None = None) -> bytes:
+def glb_bytes(
+    mesh: TexturedMesh,
+    *,
+    name: str,
+    provenance: Mapping[str, Any] | None = None,
+    targets: Sequence[MorphTarget] = (),
+) -> bytes:
     """The mesh as one GLB file.
 
     Args:
         mesh: what to write.
-        name: of the nodes and meshes, as a modelling program shows it.
+        name: of the node and the mesh, as a modelling program shows it.
         provenance: anything JSON can hold, kept in ``asset.extras``.
+        targets: morph targets, whose weights are 0 at first; their names stand in ``extras.targetNames``.
     """
     buffer = _Buffer()
     split = mesh.split
-    position = buffer.accessor(mesh.vertices[split.vertex] * np.float32(METRES_PER_MM), _ARRAY_BUFFER, bounds=True)
-    normal = buffer.accessor(_unit(mesh.normals)[split.vertex], _ARRAY_BUFFER)
-    uv = buffer.accessor(_uv_from_top(mesh.uv)[split.uv], _ARRAY_BUFFER)
-    colour = buffer.accessor(_linear_rgba16(mesh.vertex_rgb)[split.vertex], _ARRAY_BUFFER, normalized=True)
+    attributes = {
+        "POSITION": buffer.accessor(
+            mesh.vertices[split.vertex] * np.float32(METRES_PER_MM), _ARRAY_BUFFER, bounds=True
+        ),
+        "NORMAL": buffer.accessor(_unit(mesh.normals)[split.vertex], _ARRAY_BUFFER),
+        "TEXCOORD_0": buffer.accessor(_uv_from_top(mesh.uv)[split.uv], _ARRAY_BUFFER),
+        VERTEX_COLOUR: buffer.accessor(_linear_rgba16(mesh.vertex_rgb)[split.vertex], _ARRAY_BUFFER, normalized=True),
+    }
     indices = buffer.accessor(split.faces.reshape(-1, 1), _ELEMENT_ARRAY_BUFFER)
+    primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
+    shape: dict[str, Any] = {"name": name, "primitives": [primitive]}
+    if targets:
+        primitive["targets"] = [_target(buffer, target, split.vertex) for target in targets]
+        shape["weights"] = [0.0] * len(targets)
+        shape["extras"] = {"targetNames": [target.name for target in targets]}
     image = buffer.view(mesh.texture_png)
-    shared = {"POSITION": position, "NORMAL": normal}
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": f"gcnface {__version__}", "extras": dict(provenance or {})},
         "scene": 0,
-        "scenes": [{"name": "textured", "nodes": [0]}, {"name": "vertex_colours", "nodes": [1]}],
-        "nodes": [{"name": name, "mesh": 0}, {"name": f"{name}_vertex_colours", "mesh": 1}],
-        "meshes": [
-            _mesh(name, {**shared, "TEXCOORD_0": uv}, indices, material=0),
-            _mesh(f"{name}_vertex_colours", {**shared, "COLOR_0": colour}, indices, material=1),
-        ],
-        "materials": [_material("face", texture=0), _material("face_vertex_colours", texture=None)],
+        "scenes": [{"name": name, "nodes": [0]}],
+        "nodes": [{"name": name, "mesh": 0}],
+        "meshes": [shape],
+        "materials": [_MATERIAL],
         "textures": [{"source": 0, "sampler": 0}],
         "images": [{"name": f"{name}_texture", "mimeType": "image/png", "bufferView": image}],
-        "samplers": [
-            {
-                "magFilter": _LINEAR,
-                "minFilter": _LINEAR_MIPMAP_LINEAR,
-                "wrapS": _CLAMP_TO_EDGE,
-                "wrapT": _CLAMP_TO_EDGE,
-            }
-        ],
+        "samplers": [_SAMPLER],
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
     }
     return _container(json.dumps(document, separators=(",", ":")).encode(), bytes(buffer.data))
+
+
+_MATERIAL = {
+    "name": "face",
+    "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": ROUGHNESS, "baseColorTexture": {"index": 0}},
+    "doubleSided": True,
+}
+_SAMPLER = {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, "wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}
 
 
 class _Buffer:
@@ -109,21 +136,48 @@ class _Buffer:
             accessor["normalized"] = True
         if bounds:
             accessor["min"], accessor["max"] = array.min(0).tolist(), array.max(0).tolist()
+        return self._add(accessor)
+
+    def sparse(self, rows: np.ndarray, values: np.ndarray, count: int, *, bounds: bool = False) -> int:
+        """Append (count, 3) floats that are 0 but for `values` (n, 3) in `rows` (n,); the index of their accessor."""
+        index = rows.astype(np.uint16 if count <= 65536 else np.uint32)
+        accessor: dict[str, Any] = {
+            "componentType": _COMPONENT[np.dtype(np.float32)],
+            "count": count,
+            "type": "VEC3",
+            "sparse": {
+                "count": len(rows),
+                "indices": {"bufferView": self.view(index.tobytes()), "componentType": _COMPONENT[index.dtype]},
+                "values": {"bufferView": self.view(values.astype(np.float32).tobytes())},
+            },
+        }
+        if bounds:
+            rest = [np.zeros((1, 3), np.float32)] if len(rows) < count else []
+            every = np.concatenate([values, *rest])
+            accessor["min"], accessor["max"] = every.min(0).tolist(), every.max(0).tolist()
+        return self._add(accessor)
+
+    def _add(self, accessor: dict[str, Any]) -> int:
         self.accessors.append(accessor)
         return len(self.accessors) - 1
 
 
-def _mesh(name: str, attributes: dict[str, int], indices: int, material: int) -> dict[str, Any]:
-    """A mesh of one primitive."""
-    return {"name": name, "primitives": [{"attributes": attributes, "indices": indices, "material": material}]}
+def _target(buffer: _Buffer, target: MorphTarget, vertex: np.ndarray) -> dict[str, int]:
+    """The accessors of a morph target; `vertex` (N,) names each corner's vertex."""
+    offset = target.offset_mm * np.float32(METRES_PER_MM)
+    attributes = {"POSITION": buffer.sparse(*_at_corners(vertex, target.moved, offset), len(vertex), bounds=True)}
+    attributes["NORMAL"] = buffer.sparse(*_at_corners(vertex, target.bent, target.normal_change), len(vertex))
+    return attributes
 
 
-def _material(name: str, texture: int | None) -> dict[str, Any]:
-    """A dull, non-metallic material, with a base colour texture or without one."""
-    surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
-    if texture is not None:
-        surface["baseColorTexture"] = {"index": texture}
-    return {"name": name, "pbrMetallicRoughness": surface, "doubleSided": True}
+def _at_corners(vertex: np.ndarray, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners whose vertex is among `rows`, ascending, and their values; corner 0 with 0 where there are none."""
+    place = np.full(int(vertex.max()) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    corners = np.flatnonzero(place[vertex] >= 0)
+    if not len(corners):
+        return np.zeros(1, np.int64), np.zeros((1, 3), np.float32)
+    return corners, values[place[vertex[corners]]].astype(np.float32)
 
 
 def _unit(normals: np.ndarray) -> np.ndarray:

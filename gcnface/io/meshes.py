@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from gcnface.io.html import write_html
 from gcnface.io.obj import write_obj
 from gcnface.io.ply import write_ply
 from gcnface.mesh import MESH_FORMATS, TexturedMesh
+
+if TYPE_CHECKING:
+    from gcnface.morph_targets import MorphTarget
 
 
 def save_mesh(mesh: TexturedMesh, path: Path) -> Path:
@@ -38,10 +41,11 @@ def write_mesh(
     name: str,
     lighting: np.ndarray | None = None,
     provenance: Mapping[str, Any] | None = None,
+    targets: Sequence[MorphTarget] = (),
 ) -> None:
-    """Write one of `MESH_FORMATS`; light and provenance go where the format has a place for them."""
+    """Write one of `MESH_FORMATS`; light, provenance and morph targets go where the format has a place for them."""
     if kind == "glb":
-        write_glb(mesh, path, name=name, provenance=provenance)
+        write_glb(mesh, path, name=name, provenance=provenance, targets=targets)
     elif kind == "obj":
         write_obj(mesh, path, name=name)
     elif kind == "ply":

@@ -8,9 +8,15 @@ import pytest
 import trimesh
 from PIL import Image
 
-from gcnface.io.gltf import glb_bytes
+from gcnface.io.gltf import VERTEX_COLOUR, glb_bytes
+from gcnface.morph_targets import MorphTarget
 from tests.gcnface.results import make_mesh
 
+OFFSETS = np.array([(1, 2, 3), (-4, 0, 0), (0, 0, 0.5)], np.float32)
+TARGETS = (
+    MorphTarget("up", np.array([0, 7, 20]), OFFSETS, np.array([7]), np.array([(0.1, 0, -0.1)], np.float32)),
+    MorphTarget("nothing", np.zeros(0, int), np.zeros((0, 3)), np.zeros(0, int), np.zeros((0, 3))),
+)
 SIZE = {5126: 4, 5125: 4, 5123: 2}
 KIND = {5126: np.float32, 5125: np.uint32, 5123: np.uint16}
 WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -32,6 +38,29 @@ def read(glb, document, index):
     start = 28 + struct.unpack_from("<I", glb, 12)[0] + view["byteOffset"]
     values = np.frombuffer(glb[start : start + view["byteLength"]], KIND[accessor["componentType"]])
     return values.reshape(-1, WIDTH[accessor["type"]])
+
+
+def parsed(glb):
+    return json.loads(glb[20 : 20 + struct.unpack_from("<I", glb, 12)[0]])
+
+
+def dense(glb, document, index):
+    """A sparse accessor's values, by the specification."""
+    accessor = document["accessors"][index]
+    values = np.zeros((accessor["count"], 3), np.float32)
+    sparse = accessor["sparse"]
+    start = 28 + struct.unpack_from("<I", glb, 12)[0]
+
+    def part(name, kind):
+        view = document["bufferViews"][sparse[name]["bufferView"]]
+        first = start + view["byteOffset"]
+        return np.frombuffer(glb[first : first + view["byteLength"]], kind)
+
+    rows = part("indices", KIND[sparse["indices"]["componentType"]])
+    assert len(rows) == sparse["count"] > 0
+    assert (np.diff(rows.astype(int)) > 0).all()
+    values[rows] = part("values", np.float32).reshape(-1, 3)
+    return values
 
 
 def test_container(glb, document):
@@ -75,19 +104,18 @@ def test_normals_are_unit_even_where_the_mesh_has_none():
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
-def test_texture_and_vertex_colours_are_two_scenes_of_one_geometry(glb, document):
-    textured, coloured = (mesh["primitives"][0] for mesh in document["meshes"])
-    assert document["scene"] == 0
-    assert [scene["name"] for scene in document["scenes"]] == ["textured", "vertex_colours"]
-    assert "COLOR_0" not in textured["attributes"]
-    assert "TEXCOORD_0" not in coloured["attributes"]
-    assert textured["indices"] == coloured["indices"]
-    assert textured["attributes"]["POSITION"] == coloured["attributes"]["POSITION"]
+def test_one_scene_of_one_mesh(document):
+    """Some programs show all meshes of a file at once, and all multiply COLOR_0 with the texture."""
+    assert [len(document[key]) for key in ("scenes", "nodes", "meshes", "materials")] == [1, 1, 1, 1]
+    (primitive,) = document["meshes"][0]["primitives"]
+    assert set(primitive["attributes"]) == {"POSITION", "NORMAL", "TEXCOORD_0", VERTEX_COLOUR}
+    assert VERTEX_COLOUR.startswith("_")  # the specification's mark of what is an application's own
+    assert "targets" not in primitive
 
 
 def test_vertex_colours_are_linear(glb, document):
     mesh = make_mesh()
-    index = document["meshes"][1]["primitives"][0]["attributes"]["COLOR_0"]
+    index = document["meshes"][0]["primitives"][0]["attributes"][VERTEX_COLOUR]
     colours = read(glb, document, index) / 65535
     assert document["accessors"][index]["normalized"] is True
     expected = ((mesh.vertex_rgb + 0.055) / 1.055) ** 2.4
@@ -115,3 +143,26 @@ def test_another_reader_shows_the_textured_mesh(glb):
     assert shown.visual.material.metallicFactor == 0
     assert np.array_equal(np.asarray(shown.visual.material.baseColorTexture.convert("RGB")), mesh.texture_8bit)
     assert shown.volume > 0
+
+
+def test_morph_targets():
+    mesh = make_mesh()
+    glb = glb_bytes(mesh, name="ball", targets=TARGETS)
+    document = parsed(glb)
+    shape = document["meshes"][0]
+    assert shape["extras"] == {"targetNames": ["up", "nothing"]}
+    assert shape["weights"] == [0, 0]
+    up, nothing = shape["primitives"][0]["targets"]
+    meant = np.zeros_like(mesh.vertices)
+    meant[[0, 7, 20]] = OFFSETS / 1000
+    corner = mesh.split.vertex
+    assert (np.bincount(corner)[[0, 7, 20]] > 1).any()  # a vertex on the seam moves at both its corners
+    assert np.allclose(dense(glb, document, up["POSITION"]), meant[corner], atol=1e-9)
+    normal = dense(glb, document, up["NORMAL"])
+    assert np.allclose(normal[corner == 7], (0.1, 0, -0.1))
+    assert not normal[corner != 7].any()
+    assert not dense(glb, document, nothing["POSITION"]).any()
+    bounds = document["accessors"][up["POSITION"]]
+    assert np.allclose((bounds["min"], bounds["max"]), ((-0.004, 0, 0), (0.001, 0.002, 0.003)))
+    shown = trimesh.load(io.BytesIO(glb), file_type="glb").geometry["ball"]
+    assert shown.faces.shape == mesh.faces.shape
