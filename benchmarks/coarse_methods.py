@@ -12,8 +12,9 @@ from torch import Tensor
 
 from benchmarks.measures import psnr_db
 from coarse.face_model import FaceModel, load_face_model
-from coarse.fitting import PhotoFitting, render_crop
+from coarse.fitting import render_crop
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera, layout_of
+from coarse.photo_fitting import PhotoFitting
 from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from coarse.coefficients import Coefficients
-from coarse.fitting import DensePoints
 from coarse.morphable import MorphableModel, crop_camera
+from coarse.photo_fitting import DensePoints
 from render.shapes import check_shape
 
 

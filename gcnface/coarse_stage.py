@@ -12,8 +12,8 @@ from torch import Tensor
 
 from coarse.decomposition import decompose
 from coarse.face_model import FaceModel
-from coarse.fitting import DensePoints, PhotoFitting, fit_photo
 from coarse.morphable import MorphableModel, crop_camera
+from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
 from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
@@ -96,9 +96,10 @@ class CoarseStage:
         *,
         position_map: PositionMapNetwork | None = None,
     ) -> None:
-        self.model, self.fitting = model, fitting
+        self.model = model
         self.morphable = MorphableModel(model).to(device)
         self.coarser = MorphableModel(model, level=1).to(device)
+        self.fitter = PhotoFitter(self.coarser, fitting) if fitting is not None else None
         self.regressor = regressor.to(device)
         self.dense = DenseStage(self.coarser, position_map.to(device)) if position_map is not None else None
 
@@ -116,13 +117,13 @@ class CoarseStage:
         watch = watch or Stopwatch()
         with watch.stage("regress"), torch.no_grad():
             raw = self._decomposed(self.regressor(image), image, classes)
-        if self.fitting is not None:
+        if self.fitter is not None:
             dense = None
             if self.dense is not None and window is not None:
                 with watch.stage("dense"):
                     dense = self.dense(window)
             with watch.stage("fit"):
-                raw = fit_photo(self.coarser, raw, image, face_mask(classes), dense=dense, settings=self.fitting)
+                raw = self.fitter(raw, image, face_mask(classes), dense=dense)
                 with torch.no_grad():
                     raw = self._decomposed(raw, image, classes)
         with torch.no_grad():

@@ -17,8 +17,8 @@ from torch import Tensor
 from coarse.coefficients import Coefficients
 from coarse.confidence import Confidences, load_confidence
 from coarse.decomposition import decompose
-from coarse.fitting import DensePoints
 from coarse.morphable import MorphableModel, crop_camera
+from coarse.photo_fitting import DensePoints
 from coarse.pooling import aggregate
 from coarse.reposing import repose
 from gcnface.api import NamedPhoto

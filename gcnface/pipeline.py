@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
-from coarse.fitting import PhotoFitting
 from coarse.morphable import MorphableModel, crop_camera, layout_of
+from coarse.photo_fitting import PhotoFitting
 from coarse.position_map import PositionMapLayout
 from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace

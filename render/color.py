@@ -16,6 +16,13 @@ def srgb_from_linear(linear: Tensor) -> Tensor:
     return torch.where(curved, 1.055 * safe.pow(1 / 2.4) - 0.055, 12.92 * linear)
 
 
+def srgb_slope(linear: Tensor) -> Tensor:
+    """Derivative of `srgb_from_linear` at `linear`."""
+    curved = linear > LINEAR_LIMIT
+    safe = torch.where(curved, linear, torch.ones_like(linear))
+    return torch.where(curved, (1.055 / 2.4) * safe.pow(1 / 2.4 - 1), 12.92)
+
+
 def linear_from_srgb(srgb: Tensor) -> Tensor:
     """Decode sRGB (any shape, meant for [0, 1]); the inverse of `srgb_from_linear`."""
     curved = srgb > ENCODED_LIMIT

@@ -60,6 +60,25 @@ def sh_basis(normals: Tensor) -> Tensor:
     )
 
 
+def sh_gradient(normals: Tensor) -> Tensor:
+    """Derivatives (..., 9, 3) of `sh_basis` by x, y and z of the normals (..., 3), taken as free numbers."""
+    check_shape("normals", normals, "... 3")
+    x, y, z = normals.unbind(-1)
+    o = torch.zeros_like(x)
+    rows = [
+        (o, o, o),
+        (o, o + Y1, o),
+        (o, o, o + Y1),
+        (o + Y1, o, o),
+        (Y2 * y, Y2 * x, o),
+        (o, Y2 * z, Y2 * y),
+        (o, o, 6 * Y20 * z),
+        (Y2 * z, o, Y2 * x),
+        (Y2 * x, -Y2 * y, o),
+    ]
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
 def shade(normals: Tensor, lighting: Tensor) -> Tensor:
     """Shading, by which linear albedo is multiplied.
 

@@ -32,6 +32,30 @@ def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
     return torch.eye(3).to(axis_angle) + a * cross + b * (cross @ cross)
 
 
+def rotation_derivative(axis_angle: Tensor) -> Tensor:
+    """Derivatives (B, 3, 3, 3) of `rotation_from_axis_angle` by the three numbers, those in the first of the threes.
+
+    Gallego and Yezzi 2015, "A compact formula for the derivative of a 3-D rotation in exponential coordinates", eq. 9:
+    dR/dv_i = (v_i [v] + [v x (I - R) e_i]) R / |v|^2, and [e_i] R near zero, where its terms of second order vanish.
+
+    Args:
+        axis_angle: (B, 3) axis times angle in rad.
+    """
+    batch = check_shape("axis_angle", axis_angle, "B 3")["B"]
+    rotation = rotation_from_axis_angle(axis_angle)
+    eye = torch.eye(3).to(axis_angle)
+    square = axis_angle.square().sum(-1)[:, None, None]
+    small = square < _SMALL**2
+    away = (eye - rotation).mT  # its row i is (I - R) e_i
+    v = axis_angle[:, None].expand(-1, 3, -1)
+    axis = (axis_angle[..., None] * v + torch.linalg.cross(v, away, dim=-1)) / torch.where(small, 1.0, square)
+    axis = torch.where(small, eye, axis)
+    x, y, z = axis.unbind(-1)
+    o = torch.zeros_like(x)
+    cross = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).view(batch, 3, 3, 3)
+    return cross @ rotation[:, None]
+
+
 def axis_angle_from_rotation(rotation: Tensor) -> Tensor:
     """The inverse of `rotation_from_axis_angle`, angle in [0, pi], by the best conditioned of four quaternion forms.
 

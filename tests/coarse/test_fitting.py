@@ -7,8 +7,8 @@ import torch
 
 from coarse.decomposition import ObservedColours, decompose
 from coarse.face_model import load_face_model
-from coarse.fitting import LandmarkFitting, PhotoFitting, fit_landmarks, fit_photo, render_crop
-from coarse.losses import landmark_distance_loss, photometric_loss
+from coarse.fitting import LandmarkFitting, fit_landmarks
+from coarse.losses import landmark_distance_loss
 from coarse.morphable import MorphableModel, crop_camera
 
 
@@ -36,29 +36,6 @@ def test_landmarks_of_the_model_are_fitted_and_the_pose_found(model, truth):
     found = fit_landmarks(model, target, LandmarkFitting(steps=200))
     assert landmark_distance_loss(project(model, found), target) < 0.004
     assert (found.rotation - truth.rotation).abs().max() < 0.03
-
-
-def test_photo_fit_lowers_the_photometric_error(model, truth):
-    grey = torch.full((1, 224, 224, 3), 0.3)
-    with torch.no_grad():
-        photo, mask = render_crop(model, model(truth[:1]), grey)
-    start = model.layout.encode(replace(truth[:1], rotation=truth.rotation[:1] + 0.05))
-    settings = PhotoFitting(steps=25, anchor=0.0)
-    found = fit_photo(model, start, photo.permute(0, 3, 1, 2), mask.float(), settings=settings)
-
-    def error(raw):
-        with torch.no_grad():
-            picture, covered = render_crop(model, model(model.layout.decode(raw)), grey)
-        return photometric_loss(picture, photo, (covered & mask).float())
-
-    assert error(found) < 0.7 * error(start)
-
-
-def test_fit_leaves_its_start_untouched(model, truth):
-    start = model.layout.encode(truth[:1])
-    before = start.clone()
-    fit_photo(model, start, torch.rand(1, 3, 224, 224), torch.ones(1, 224, 224), settings=PhotoFitting(steps=2))
-    assert torch.equal(start, before)
 
 
 def test_decomposition_finds_light_and_albedo_of_a_drawn_face(model, truth):

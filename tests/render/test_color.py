@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from render.color import linear_from_srgb, srgb_from_linear
+from render.color import linear_from_srgb, srgb_from_linear, srgb_slope
 
 
 def test_round_trip():
@@ -23,3 +23,9 @@ def test_gradients(convert):
     convert(values).sum().backward()
     assert torch.isfinite(values.grad).all()
     assert (values.grad > 0).all()
+
+
+def test_slope_is_the_derivative():
+    values = torch.tensor([-0.1, 0.001, 0.0033, 0.2, 1.0], requires_grad=True)
+    (found,) = torch.autograd.grad(srgb_from_linear(values).sum(), values)
+    torch.testing.assert_close(srgb_slope(values.detach()), found)

@@ -11,6 +11,7 @@ from render.lighting import (
     lighting_from_deca,
     lighting_from_deep3d_gamma,
     sh_basis,
+    sh_gradient,
     shade,
     turned_lighting,
 )
@@ -191,3 +192,8 @@ def test_where_a_panorama_s_places_lie(row, column, direction):
     normals = torch.tensor([[(0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), direction]], dtype=torch.float32)
     shading = shade(normals, light[None])[0, :, 0]
     assert shading.argmax() == shading[:5].tolist().index(float(shading[5]))
+
+
+def test_gradient_of_the_harmonics(normals):
+    found = torch.func.vmap(torch.func.jacrev(sh_basis))(normals.reshape(-1, 3))
+    torch.testing.assert_close(sh_gradient(normals.reshape(-1, 3)), found)

@@ -1,6 +1,6 @@
 import torch
 
-from render.normals import face_normals, vertex_normals
+from render.normals import face_normals, normal_derivative, vertex_normals
 from render.rotation import rotation_from_axis_angle
 from tests.render.meshes import sphere
 
@@ -45,3 +45,14 @@ def test_gradcheck():
     verts, faces = sphere(4, 5)
     verts = (verts + 0.1 * torch.randn(verts.shape, generator=torch.Generator().manual_seed(0))).double()
     assert torch.autograd.gradcheck(lambda v: vertex_normals(v, faces), verts[None].requires_grad_())
+
+
+def test_derivative_along_displacements():
+    verts, faces = sphere()
+    generator = torch.Generator().manual_seed(0)
+    verts = (verts + 0.05 * torch.randn(verts.shape, generator=generator)).double()
+    basis = torch.randn(len(verts), 3, 2, generator=generator).double()
+    found = normal_derivative(verts, faces, basis)
+    for index in range(2):
+        moved = [vertex_normals((verts + sign * 1e-6 * basis[..., index])[None], faces)[0] for sign in (1, -1)]
+        torch.testing.assert_close(found[..., index], (moved[0] - moved[1]) / 2e-6, atol=1e-4, rtol=1e-4)

@@ -6,6 +6,7 @@ import torch
 from render.rotation import (
     axis_angle_from_rotation,
     euler_from_rotation,
+    rotation_derivative,
     rotation_from_axis_angle,
     rotation_from_euler,
 )
@@ -73,3 +74,11 @@ def test_euler_angles_there_and_back():
 def test_euler_angles_at_rest_have_gradients():
     rest = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda axis: euler_from_rotation(rotation_from_axis_angle(axis)), (rest,))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-5, 1e-3, 0.5, 3.0])
+def test_derivative_by_the_axis_angle(angle):
+    vector = vectors(angle, torch.float64)
+    for axis, step in enumerate(1e-6 * torch.eye(3, dtype=torch.float64)):
+        change = (rotation_from_axis_angle(vector + step) - rotation_from_axis_angle(vector - step)) / 2e-6
+        torch.testing.assert_close(rotation_derivative(vector)[:, axis], change, atol=2e-5, rtol=0)
