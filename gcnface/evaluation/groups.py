@@ -59,7 +59,7 @@ def typology_angle_deg(linear: Tensor) -> float:
     """Individual typology angle arctan((L* - 50) / b*) of the median colour (Chardon et al. 1991).
 
     Args:
-        linear: (N, 3) linear RGB of skin without light; D65, CIELAB of the median of each coordinate.
+        linear: (N, 3) linear RGB of skin; D65, CIELAB of the median of each coordinate.
 
     Returns:
         Degrees; NaN without colours.
@@ -87,15 +87,20 @@ def cheeks_and_forehead(model: FaceModel) -> NDArray[np.bool_]:
     return near & model.region_mask("face")
 
 
-def skin_angle_deg(seen: Seen, patch: NDArray[np.bool_]) -> float:
-    """The typology angle of the recovered albedo, where the photo shows skin of `patch` (V,); NaN where it does not.
+def skin_angles_deg(seen: Seen, patch: NDArray[np.bool_]) -> dict[str, float]:
+    """Typology angles of the skin that the photo shows at `patch` (V,): "photo", its light included, and "albedo".
 
-    Every refinement keeps the photo's colours without their light where they were seen, so that this is the recovered
-    albedo of no method in particular.
+    The first is what people are grouped by. The second, of the photo's colours without the estimated light, says less
+    of a person: light and albedo can only be told apart by what is usual, so that dark skin comes out as lighter skin
+    in weak light (Feng et al. 2022, "Towards racially unbiased skin tone estimation via scene disambiguation"). How
+    far the two are apart, group by group, is a figure of its own. NaN where no skin is seen.
     """
-    albedo = (seen.observation.linear / seen.view.shading)[0].cpu()
     shown = torch.from_numpy(patch) & (seen.observation.skin[0].cpu() > _SURE)
-    return typology_angle_deg(albedo[shown]) if int(shown.sum()) >= _FEWEST else float("nan")
+    linear = seen.observation.linear[0].cpu()[shown]
+    shading = seen.view.shading[0].cpu()[shown]
+    if len(linear) < _FEWEST:
+        return {"photo": float("nan"), "albedo": float("nan")}
+    return {"photo": typology_angle_deg(linear), "albedo": typology_angle_deg(linear / shading)}
 
 
 def glasses_share(classes: Tensor, head: NDArray[np.bool_]) -> float:

@@ -17,7 +17,7 @@ from gcnface.coarse_stage import Stopwatch
 from gcnface.evaluation.colours import colour_difference
 from gcnface.evaluation.drawing import Frame, Studio
 from gcnface.evaluation.figures import Lpips, compare
-from gcnface.evaluation.groups import cheeks_and_forehead, glasses_share, skin_angle_deg
+from gcnface.evaluation.groups import cheeks_and_forehead, glasses_share, skin_angles_deg
 from gcnface.evaluation.identity import IdentityNetwork, Portrait, points5_of
 from gcnface.evaluation.methods import Method, look
 from gcnface.evaluation.records import Drawing, Painted, Seen
@@ -158,7 +158,7 @@ class Examiner:
 
     def _of_photo(self, seen: Seen, frame: Frame) -> list[Measured]:
         found = {
-            "skin_angle_deg": skin_angle_deg(seen, self._skin),
+            **{f"skin_angle_{name}": angle for name, angle in skin_angles_deg(seen, self._skin).items()},
             "glasses_share": glasses_share(seen.view.classes, frame.mask),
             "head_yaw_deg": head_yaw_deg(seen),
             "seen_share": float(seen.observation.confidence[0].cpu()[self._face].mean()),

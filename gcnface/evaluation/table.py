@@ -63,6 +63,14 @@ _COLUMNS = {
 _IDENTITY_NAMES = {"facenet": "FaceNet", "sface": "SFace", "dlib": "dlib"}
 _VIEWS = {"front": "head pasted", "face": "face pasted"}
 
+_OWN_FIGURES = {
+    "skin_angle_photo": "typology angle in the photo, °",
+    "skin_angle_albedo": "typology angle of the albedo, °",
+    "seen_share": "share of the face that is seen",
+    "glasses_share": "glasses, share of the head",
+}
+"""What is said of the photos of each group."""
+
 _KEY_FIGURES = ("l1", "psnr_face", "ssim_face")
 
 
@@ -290,7 +298,18 @@ def _split(summary: Summary, kind: str) -> list[str]:
             found = [summary.mean(method, name, photos) for name in names]
             who = f"{group} ({found[0].people})"
             rows.append([who, _title(method), *(_cell(i, column_of(n)) for i, n in zip(found, names, strict=True))])
-    return [f"## By {kind}", "", *_grid([f"{kind} (people)", "method", *(_head(n) for n in names)], rows), ""]
+    table = _grid([f"{kind} (people)", "method", *(_head(n) for n in names)], rows)
+    return [f"## By {kind}", "", *table, "", *_own_figures(summary, kind, groups)]
+
+
+def _own_figures(summary: Summary, kind: str, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """What the photos of each group show, whatever the method."""
+    plain = Column("", "", 2)
+    rows = [
+        [g, *(_cell(summary.mean(PHOTO_ITSELF, n, photos), plain) for n in _OWN_FIGURES)]
+        for g, photos in groups.items()
+    ]
+    return [*_grid([kind, *_OWN_FIGURES.values()], rows), ""]
 
 
 def _appendix(report: Report) -> list[str]:

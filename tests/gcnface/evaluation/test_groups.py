@@ -12,7 +12,7 @@ from gcnface.evaluation.groups import (
     cheeks_and_forehead,
     glasses_share,
     read_groups,
-    skin_angle_deg,
+    skin_angles_deg,
     tone_of,
     typology_angle_deg,
 )
@@ -64,19 +64,22 @@ def seen_with(linear, shading, skin):
     return SimpleNamespace(view=view, observation=SimpleNamespace(linear=linear[None], skin=skin[None]))
 
 
-def test_the_light_does_not_count():
+def test_light_counts_in_the_photo_and_not_in_the_albedo():
     colour = torch.tensor(linear_of_lab(60, 9, 16), dtype=torch.float32)
     patch = np.ones(200, bool)
-    angles = []
+    found = []
     for light in (0.3, 0.9):
         shading = torch.full((200, 3), light)
-        angles.append(skin_angle_deg(seen_with(colour * shading, shading, torch.ones(200)), patch))
-    assert angles[0] == pytest.approx(angles[1], abs=1e-3)
+        found.append(skin_angles_deg(seen_with(colour * shading, shading, torch.ones(200)), patch))
+    assert found[0]["albedo"] == pytest.approx(found[1]["albedo"], abs=1e-3)
+    assert found[0]["albedo"] == pytest.approx(typology_angle_deg(colour[None]), abs=1e-3)
+    assert found[0]["photo"] < found[1]["photo"] - 20
 
 
 def test_hidden_skin_tells_nothing():
     colours = torch.full((200, 3), 0.3)
-    assert math.isnan(skin_angle_deg(seen_with(colours, colours, torch.zeros(200)), np.ones(200, bool)))
+    found = skin_angles_deg(seen_with(colours, colours, torch.zeros(200)), np.ones(200, bool))
+    assert all(math.isnan(angle) for angle in found.values())
 
 
 @pytest.mark.parametrize("side", [224, 448])

@@ -26,7 +26,11 @@ def report():
     values = {
         "coarse": {"psnr_face": [20.0, 22.0, 24.0, 25.0], "sface_front": [0.4, 0.4, 0.5, 0.3], "l1": [0.1] * 4},
         "ours": {"psnr_face": [30.0, 32.0, 33.0, 36.0], "sface_front": [0.8, 0.8, 0.9, 0.7], "l1": [0.02] * 4},
-        PHOTO_ITSELF: {"sface_mirror": [1.0, 1.0, 0.9, 0.8], "head_yaw_deg": [math.nan, 1, 2, 3]},
+        PHOTO_ITSELF: {
+            "skin_angle_photo": [30.0, 30.0, -20.0, 10.0],
+            "sface_mirror": [1.0, 1.0, 0.9, 0.8],
+            "head_yaw_deg": [math.nan, 1, 2, 3],
+        },
     }
     tone = {"a1": "light", "a2": "light", "b": "light", "c": "dark"}
     return Report(
@@ -61,6 +65,7 @@ def test_groups_of_one_person_get_no_row(report):
     text = markdown(summary)
     assert "## By age" in text
     assert "## By skin tone" not in text
+    assert "| old | 5.00 [-20.00, 30.00] | – |" in text
 
 
 def row_of(text, section, method):
