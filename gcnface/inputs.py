@@ -12,7 +12,7 @@ from gcnface.errors import GcnfaceError, PhotoError
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """What is taken from a folder. A file that is named itself is tried whatever its suffix."""
 
-RESULT_ENDINGS = ("", "_overlay")
+RESULT_ENDINGS = ("", "_overlay", "_source", "_confidence")
 """What follows a result's name in the pictures (.png) that are written beside it."""
 
 

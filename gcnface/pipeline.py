@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
+from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
 from coarse.morphable import MorphableModel, crop_camera, layout_of
 from coarse.photo_fitting import PhotoFitting
 from coarse.position_map import PositionMapLayout
@@ -19,9 +19,11 @@ from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
 from gcnface.alignment import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
+from gcnface.appearance import shipped_model
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
 from gcnface.detection import Detection, FaceDetector
 from gcnface.mesh import TexturedMesh
+from gcnface.mouth import darkened_mouth, mouth_fade
 from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
 from gcnface.parsing import load_parser
 from gcnface.reconstruction import Reconstruction
@@ -128,7 +130,8 @@ class Reconstructor:
     ) -> None:
         self.device = torch.device(device)
         self.fit, self.adapt, self.texture_size, self.all_faces = fit, adapt, texture_size, all_faces
-        self.model: FaceModel = load_face_model()
+        self.model: FaceModel = shipped_model()
+        self._mouth = mouth_fade(self.model)
         self.detector = FaceDetector()
         self.parser = load_parser().to(self.device)
         fitting = PhotoFitting() if fit else None
@@ -202,6 +205,8 @@ class Reconstructor:
     ) -> Reconstruction:
         """The record of a face, posed and lit as in `view`, its texture baked from all `sights`."""
         coarse, model, camera = refined.coarse, self.model, view.camera
+        albedo = darkened_mouth(refined.albedo, refined.observation.confidence[0], self._mouth)
+        refined = replace(refined, albedo=albedo)
         with watch.stage("bake"), torch.no_grad():
             texture = bake_texture(model, refined.albedo, sights, self.texture_size)
             landmarks468 = self._landmarks_px(coarse, camera)
@@ -221,6 +226,7 @@ class Reconstructor:
             crop_from_photo=view.crop.crop_from_photo,
             texel_source=texture.source,
             texel_photo=texture.photo,
+            texel_confidence=np.rint(texture.confidence.clip(0, 1) * 255),
             expression_names=model.expression_names,
             timings=dict(watch.seconds),
             figures=self._figures(view.crop, refined),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gcnface.drawing import Drawing
     from gcnface.lights import LightLike
 
-FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html")
+FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
 TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
 """What the numbers of `Reconstruction.texel_source` mean: no surface here, taken from the photo, taken from the photo
 on the other half of the face, filled by the network or the model."""
@@ -68,6 +68,8 @@ class Reconstruction:
         texel_source: (T, T) uint8, an index of `TEXEL_SOURCES` for every texel of ``mesh.texture``.
         texel_photo: (T, T) uint8, from which photo a texel was taken, there or mirrored: 1 for the first, 2 for the
             second (``provenance["photos"]``), 0 where from none; None stands for a single photo.
+        texel_confidence: (T, T) uint8, how far a texel comes from the photos themselves: 255 wholly; None stands for
+            255 where it was seen and 0 elsewhere.
         expression_names: names of the face units; empty when unknown.
         timings: seconds by stage.
         figures: numbers by name, such as how well the drawn face fits the photo.
@@ -96,6 +98,7 @@ class Reconstruction:
     crop_from_photo: np.ndarray
     texel_source: np.ndarray
     texel_photo: np.ndarray | None = None
+    texel_confidence: np.ndarray | None = None
     expression_names: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -111,8 +114,11 @@ class Reconstruction:
         object.__setattr__(self, "texel_source", np.ascontiguousarray(self.texel_source, dtype=np.uint8))
         photo = np.isin(self.texel_source, _FROM_PHOTOS) if self.texel_photo is None else self.texel_photo
         object.__setattr__(self, "texel_photo", np.ascontiguousarray(photo, dtype=np.uint8))
+        seen = (self.texel_source == TEXEL_SOURCES.index("seen")) * 255
+        confidence = seen if self.texel_confidence is None else self.texel_confidence
+        object.__setattr__(self, "texel_confidence", np.ascontiguousarray(confidence, dtype=np.uint8))
         check_shape("visible", self.visible, "V", V=fixed["V"])
-        for name in ("texel_source", "texel_photo"):
+        for name in ("texel_source", "texel_photo", "texel_confidence"):
             check_shape(name, getattr(self, name), "T T", T=len(self.mesh.texture))
 
     @property
@@ -170,7 +176,7 @@ class Reconstruction:
         Args:
             folder: created when missing.
             name: what the files are called: NAME.glb, NAME_overlay.png, ...
-            formats: any of `FORMATS`; "obj" brings its .mtl and .png.
+            formats: any of `FORMATS`; "obj" brings its .mtl and .png, "maps" is two pictures.
 
         Returns:
             The paths written, in the order of ``formats``.

@@ -8,7 +8,7 @@ import sys
 from gcnface.commands.arguments import add_device, add_photos, add_verbosity, count, side_px
 
 # Held equal to gcnface.reconstruction.FORMATS by a test: importing that would cost the help half a second.
-FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html")
+FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
 
 SUMMARY = "turn photos into textured 3D faces (gcnface refine -h)"
 DESCRIPTION = "Turn photos into textured 3D faces."
@@ -26,6 +26,7 @@ what comes out for portrait.jpg:
   portrait.npz          every array, read back by gcnface.load
   portrait.json         versions, seconds, figures
   portrait.html         a turntable for any browser
+  portrait_source.png   which texels were seen, mirrored, inferred; portrait_confidence.png how far
 
 exit status: 0 all done; 1 some photo failed (the others are done); 2 wrong usage
 """

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gcnface.io.atomic import staged
+from gcnface.io.maps import write_maps
 from gcnface.io.meshes import refuse_foreign_texture, write_mesh
 from gcnface.io.npz import write_npz
 from gcnface.io.overlay import write_overlay
@@ -16,7 +17,11 @@ from gcnface.mesh import MESH_FORMATS
 from gcnface.morph_targets import morph_targets
 from gcnface.reconstruction import FORMATS, Reconstruction
 
-_FILES = {"obj": ("{}.obj", "{}.mtl", "{}.png"), "overlay": ("{}_overlay.png",)}
+_FILES = {
+    "obj": ("{}.obj", "{}.mtl", "{}.png"),
+    "overlay": ("{}_overlay.png",),
+    "maps": ("{}_source.png", "{}_confidence.png"),
+}
 
 
 def file_names(name: str, formats: Sequence[str] = FORMATS) -> list[str]:
@@ -47,6 +52,8 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path, name: str,
                 write_overlay(reconstruction, path)
             elif kind == "npz":
                 write_npz(reconstruction, path)
+            elif kind == "maps":
+                write_maps(reconstruction, *(stage / file for file in file_names(name, [kind])))
             else:
                 timings = {**reconstruction.timings, "write": time.perf_counter() - begin}
                 write_summary(replace(reconstruction, timings=timings), path, name=name, files=names)

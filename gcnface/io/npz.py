@@ -44,8 +44,9 @@ _RECORD_KEYS = (
     "crop_from_photo",
     "texel_source",
     "texel_photo",
+    "texel_confidence",
 )
-_SINCE_SEVERAL_PHOTOS = ("texel_photo",)
+_NOT_ALWAYS = ("texel_photo", "texel_confidence")
 """Keys that older files lack; the record has a default for them."""
 _METADATA = ("timings", "figures", "provenance")
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
@@ -107,7 +108,7 @@ def _record(arrays: dict[str, np.ndarray]) -> Reconstruction:
         **{name: arrays[key] for name, key in _MESH_KEYS.items()},
     )
     fields: dict[str, Any] = {
-        key: arrays[key] for key in _RECORD_KEYS if key in arrays or key not in _SINCE_SEVERAL_PHOTOS
+        key: arrays[key] for key in _RECORD_KEYS if key in arrays or key not in _NOT_ALWAYS
     }
     fields.update((name, metadata[name]) for name in _METADATA)
     names = tuple(str(name) for name in arrays["expression_names"])

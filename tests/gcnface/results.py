@@ -28,6 +28,7 @@ ARRAYS = (
     "crop_from_photo",
     "texel_source",
     "texel_photo",
+    "texel_confidence",
 )
 
 
@@ -88,6 +89,7 @@ def make_reconstruction(photo: bool = True) -> Reconstruction:
         crop_from_photo=np.eye(3),
         texel_source=rng.integers(0, 4, (TEXTURE, TEXTURE)),
         texel_photo=rng.integers(0, 3, (TEXTURE, TEXTURE)),
+        texel_confidence=rng.integers(0, 256, (TEXTURE, TEXTURE)),
         expression_names=("jawOpen", "smileLeft", "smileRight"),
         timings={"detect": 0.25, "fit": 1.5},
         figures={"psnr": 31.5, "broken": float("nan")},

@@ -21,6 +21,8 @@ NAMES = [
     "ball.npz",
     "ball.json",
     "ball.html",
+    "ball_source.png",
+    "ball_confidence.png",
 ]
 
 

@@ -101,10 +101,11 @@ def test_what_cannot_be_read_is_one_line(tmp_path, path, content):
 
 def test_a_file_from_before_several_photos_is_read(tmp_path, path):
     arrays = dict(np.load(path))
-    del arrays["texel_photo"]
+    del arrays["texel_photo"], arrays["texel_confidence"]
     np.savez(tmp_path / "old.npz", **arrays)
     read = gcnface.load(tmp_path / "old.npz")
     assert np.array_equal(read.texel_photo, np.isin(read.texel_source, (1, 2)))
+    assert np.array_equal(read.texel_confidence, np.where(read.texel_source == 1, 255, 0))
 
 
 def test_a_newer_format_says_so(tmp_path, path):
