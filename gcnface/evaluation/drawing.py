@@ -116,7 +116,7 @@ class Studio:
         """(N, 3) colours of a texture at `uv` (N, 2)."""
         while len(texture) > _TEXELS * self._fine_px:
             half = len(texture) // 2
-            texture = cv2.resize(texture, (half, half), interpolation=cv2.INTER_AREA)
+            texture = np.asarray(cv2.resize(texture, (half, half), interpolation=cv2.INTER_AREA), np.float32)
         image = torch.from_numpy(np.ascontiguousarray(texture.transpose(2, 0, 1), np.float32))[None]
         xy = torch.stack([uv[:, 0], 1 - uv[:, 1]], dim=1) * len(texture)
         return sample_image(image, xy[None])[0]

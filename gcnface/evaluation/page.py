@@ -71,7 +71,7 @@ class _Captions:
     def __init__(self, summary: Summary) -> None:
         there = set(summary.names)
         network = next((n for n in _NETWORKS if f"{n}_front" in there), None)
-        self.pasted = [name for name in ("psnr_face", "ssim_face", "l1") if name in there]
+        self.pasted: list[str] = [name for name in ("psnr_face", "ssim_face", "l1") if name in there]
         self.turned: list[str] = []
         if network:
             self.pasted.append(f"{network}_front")

@@ -174,7 +174,7 @@ class Examiner:
     ) -> tuple[dict[str, NDArray[np.float32]], list[Measured]]:
         """The photo's features and the cosines of all drawings to them."""
         zoom = np.diag([self.protocol.side_px / CROP_SIDE_PX] * 2 + [1.0])
-        points = warp_points(seen.view.crop.points5.astype(np.float64), zoom @ seen.view.crop.crop_from_photo)
+        points = warp_points(seen.view.crop.points5, zoom @ seen.view.crop.crop_from_photo).astype(np.float64)
         own = Portrait(picture, points)
         asked = [Measured(PHOTO_ITSELF, "mirror", 1.0)]
         portraits = [own, own.mirrored()]
