@@ -19,7 +19,7 @@ from coarse.face_model import REGIONS, FaceModel
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.records import CoarseFace
 from gcnface.parsing import PARSING_CLASSES
-from gcnface.plausibility import plausibility, step_down
+from gcnface.plausibility import deviation, plausibility, step_down
 from render.camera import Camera
 from render.color import linear_from_srgb
 from render.sampling import sample_image
@@ -47,6 +47,12 @@ _LIT_CLASSES = ("skin", "nose")
 
 SURENESS = (0.35, 0.65)
 """Probability of the allowed classes from which a colour begins to count, and at which it counts in full."""
+
+DRAWN_SURENESS = (0.5, 0.85)
+"""The same for what a drawing over the photo should look like: it goes up to the classes' borders, and not across."""
+
+_LENIENCE = 2.0
+"""By how much more a drawing over the photo may differ from the expected colours than what is painted onto the head."""
 
 _BLEEDING = {"hair": 2, "glasses": 3, "ears": 1, "rest": 1}
 """Classes that reach further into the skin beside them, by shadow, hairs and blur, and how far, px of the maps."""
@@ -77,7 +83,10 @@ class VertexObservation:
     Attributes:
         linear: (B, V, 3) linear RGB under the photo's light.
         visible: (B, V) bool: inside the frame and not hidden by the mesh itself.
-        confidence: (B, V) in [0, 1]: visible, facing the camera, of a class the region may show.
+        confidence: (B, V) in [0, 1]: visible, facing the camera, well inside a class the region may show, and like
+            it in colour: what may be painted onto the head.
+        shown: (B, V) in [0, 1]: of a class the region may show, and not too unlike it in colour, whatever the angle
+            and also behind other parts: where a drawing over the photo should look like it.
         skin: (B, V) in [0, 1]: confidence on skin of the face alone, what lights are estimated from.
         face: (B, V) in [0, 1]: confidence on the face and its eyes, what the coarse albedo is estimated from.
         normals_view: (B, V, 3) unit, viewing axes.
@@ -86,6 +95,7 @@ class VertexObservation:
     linear: Tensor
     visible: Tensor
     confidence: Tensor
+    shown: Tensor
     skin: Tensor
     face: Tensor
     normals_view: Tensor
@@ -171,18 +181,22 @@ def observe_vertices(
     visible = vertex_visibility(screen, faces, camera.hw)
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     cosine = view_cosine(face.verts_cam, face.normals_view)
-    allowed, skin_share, doubt = _class_weights(classes, screen[..., :2], camera, region)
+    read = _read_classes(classes, screen[..., :2], camera, region)
     any_angle = _inside(region, *_ANY_ANGLE)
     facing = visible * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
     on_face = _inside(region, "face", "eyes_nose_mouth")
-    doubt = (doubt + step_down(cosine, DOUBTED_COSINE) * ~any_angle).clamp(max=1) * _inside(region, *_DOUBTED)
+    turned = step_down(cosine, DOUBTED_COSINE) * ~any_angle
+    doubt = (read.near + turned).clamp(max=1) * _inside(region, *_DOUBTED)
     expected = face.albedo * face.shading.clamp(min=MINIMUM_SHADING)
-    trusted = facing * on_face * skin_share * (1 - doubt)
-    plausible = plausibility(linear, expected, trusted, doubt)
-    confidence = facing * allowed * plausible
-    skin = facing * on_face * skin_share * plausible
-    on_face = on_face | _inside(region, "eyeballs")
-    return VertexObservation(linear, visible, confidence, skin, confidence * on_face, face.normals_view)
+    lit = facing * on_face * read.light
+    found = deviation(linear, expected, lit * (1 - doubt))
+    plausible = plausibility(found, doubt)
+    confidence = facing * read.inside * plausible
+    with_eyes = on_face | _inside(region, "eyeballs")
+    shown = read.own * plausibility(found, doubt, _LENIENCE)
+    return VertexObservation(
+        linear, visible, confidence, shown, lit * plausible, confidence * with_eyes, face.normals_view
+    )
 
 
 def _inside(region: Tensor, *names: str) -> Tensor:
@@ -190,13 +204,35 @@ def _inside(region: Tensor, *names: str) -> Tensor:
     return torch.isin(region, region.new_tensor([REGIONS.index(name) for name in names]))
 
 
-def _class_weights(classes: Tensor, xy_px: Tensor, camera: Camera, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The parser at points (B, V, 2): what the regions may show, what the light may, where to doubt; each (B, V)."""
+@dataclass(frozen=True)
+class _Read:
+    """The parser's classes at the vertices, each (B, V) in [0, 1].
+
+    Attributes:
+        own: classes that the vertex's region may show.
+        inside: the same, at a distance from classes that bleed.
+        light: likewise classes that the light is estimated from.
+        near: hair, glasses or background are near, and the vertex shows no feature.
+    """
+
+    own: Tensor
+    inside: Tensor
+    light: Tensor
+    near: Tensor
+
+
+def _read_classes(classes: Tensor, xy_px: Tensor, camera: Camera, region: Tensor) -> _Read:
+    """Class maps (B, 10, H', W') at points (B, V, 2) of the camera's frame."""
     scale = xy_px.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
     features = classes[:, [PARSING_CLASSES.index(name) for name in _UNDOUBTED]].sum(1, keepdim=True)
-    maps = torch.cat([allowed_maps(classes), nearness(classes) * (1 - features)], 1)
+    raw, inside = torch.einsum("rc,bchw->brhw", _allowed_table()[:-1].to(classes), classes), allowed_maps(classes)
+    maps = torch.cat([raw, inside, nearness(classes) * (1 - features)], 1)
     values = sample_image(maps, xy_px * scale)
-    low, high = SURENESS
-    sure = ((values[..., :-1] - low) / (high - low)).clamp(0, 1)
-    own = sure.gather(2, region.expand(len(sure), -1)[..., None])[..., 0]
-    return own, sure[..., -1], values[..., -1]
+    row = region.expand(len(values), -1)[..., None]
+    own, kept = (values[..., k * len(REGIONS) :].gather(2, row)[..., 0] for k in (0, 1))
+    return _Read(_ramp(own, DRAWN_SURENESS), _ramp(kept, SURENESS), _ramp(values[..., -2], SURENESS), values[..., -1])
+
+
+def _ramp(values: Tensor, limits: tuple[float, float]) -> Tensor:
+    """0 up to the first limit, evenly up to 1 at the second."""
+    return ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)

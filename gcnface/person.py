@@ -29,6 +29,7 @@ from gcnface.observation import VertexObservation, observe_vertices, view_cosine
 from gcnface.pipeline import Reconstructor, RefinedFace, View, on_cpu
 from gcnface.reconstruction import Reconstruction
 from gcnface.texture import Sight
+from gcnface.tones import match_tones
 from render.visibility import vertex_visibility
 
 STAGES = ("detect", "align", "parse", "regress", "dense", "fit", "fuse", "refine", "bake")
@@ -55,12 +56,14 @@ class _Sighting:
     Attributes:
         view: the photo, its face posed with the fused identity.
         seen: colours at the vertices.
+        light: (1, V, 3) what they are divided by.
         albedo: (1, V, 3) those colours without the photo's light.
         quality: (V,) how well the photo shows each vertex.
     """
 
     view: View
     seen: VertexObservation
+    light: Tensor
     albedo: Tensor
     quality: Tensor
 
@@ -112,7 +115,7 @@ class PersonReconstructor:
             sightings = [self._sighting(view, posed[0]) for view in posed]
             blend = self._blend(sightings)
         refined = self._refined(sightings, blend, embeddings, watch)
-        sights = [_sight(sighting.view, blend, k) for k, sighting in enumerate(sightings)]
+        sights = [_sight(sighting, blend, k) for k, sighting in enumerate(sightings)]
         result = self.pipeline.assemble(sightings[0].view, refined, sights, watch)
         return replace(result, provenance={**_provenance(photos, cosine), **result.provenance})
 
@@ -176,7 +179,8 @@ class PersonReconstructor:
         px_per_mm = scale / view.coarse.verts_cam[0, :, 2].clamp(min=1)
         alike = same_expression(view.coarse.verts[0], first.coarse.verts[0])
         quality = seen.confidence[0] * cosine * alike * (px_per_mm / _FINEST_PX_PER_MM).clamp(max=1)
-        return _Sighting(view, seen, seen.linear / view.shading, quality)
+        light = self.pipeline.light(view, seen)
+        return _Sighting(view, seen, light, seen.linear / light, quality)
 
     def _blend(self, sightings: Sequence[_Sighting]) -> Blend:
         albedo = torch.cat([s.albedo for s in sightings]).cpu()
@@ -194,8 +198,10 @@ class PersonReconstructor:
             confidence = blend.weight.sum(0).clamp(max=1)[None].to(device)
             embedding = torch.nn.functional.normalize(embeddings.mean(0, keepdim=True))
             albedo = self.pipeline.refiner(view.coarse.albedo, colours, confidence[..., None], embedding)
+            albedo = match_tones(self.pipeline.model, self.pipeline.refiner.pyramid, albedo, confidence)
         seen = replace(sightings[0].seen, confidence=confidence)
-        return on_cpu(RefinedFace(view.coarse, seen, albedo[0], view.shading[0]))
+        light = sightings[0].light[0]
+        return on_cpu(RefinedFace(view.coarse, seen, albedo[0], light, light))
 
 
 def same_expression(verts: Tensor, first: Tensor) -> Tensor:
@@ -228,9 +234,9 @@ def doubted(names: Sequence[Path], cosine: Tensor) -> str | None:
     return f"{names[least]}: {what} ({figure}); leave it out if it shows someone else"
 
 
-def _sight(view: View, blend: Blend, index: int) -> Sight:
+def _sight(sighting: _Sighting, blend: Blend, index: int) -> Sight:
     """One photo's part of the texture: its light divided by the factor that its tones are multiplied by."""
-    shading = view.shading[0].cpu() / blend.factor[index]
+    view, shading = sighting.view, sighting.light[0].cpu() / blend.factor[index]
     return Sight(view.photo, view.screen, shading, blend.weight[index])
 
 

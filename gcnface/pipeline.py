@@ -21,15 +21,18 @@ from coarse.regressor import load_regressor
 from gcnface.alignment import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
 from gcnface.appearance import shipped_model
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
+from gcnface.delight import SkinColours, full_shading
 from gcnface.detection import Detection, FaceDetector
+from gcnface.finishing import Shot, finish
 from gcnface.mesh import TexturedMesh
 from gcnface.mouth import darkened_mouth, mouth_fade
 from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
 from gcnface.parsing import load_parser
 from gcnface.reconstruction import Reconstruction
 from gcnface.texture import Sight, bake_texture
+from gcnface.tones import match_tones
 from gcnface.version import __version__
-from refine.adaptation import AdaptationConfig, AdaptationTarget, RefinerInputs, adapt
+from refine.adaptation import AdaptationConfig, AdaptationTarget, adapt
 from refine.facenet import embed_crop224, load_facenet
 from refine.stored import load_refiner
 from render.camera import Camera
@@ -86,13 +89,16 @@ class RefinedFace:
         coarse: the posed morphable face.
         observation: what the crop showed at its vertices.
         albedo: (V, 3) refined, linear, not clipped.
-        shading: (V, 3) linear.
+        shading: (V, 3) linear; albedo times shading is the lit colour, and that is the photo's where it was seen.
+        light: (V, 3) linear: what the photo's colours are divided by, the estimated light with cast shadows and
+            highlights.
     """
 
     coarse: CoarseFace
     observation: VertexObservation
     albedo: Tensor
     shading: Tensor
+    light: Tensor
 
 
 Record = TypeVar("Record")
@@ -158,15 +164,33 @@ class Reconstructor:
     def _reconstruct(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> Reconstruction:
         view = self.look(photo, face, watch)
         with watch.stage("refine"), torch.no_grad():
-            seen = self.observe(view)
-            inputs = (view.coarse.albedo, seen.linear / view.shading, seen.confidence[..., None], self.embed(view))
-            albedo = self.refiner(*inputs)
+            seen, embedding = self.observe(view), self.embed(view)
+            refined = self.refine(view, seen, embedding)
         if self.adapt:
             with watch.stage("adapt"):
-                albedo = self._adapted(view, inputs)
-        refined = on_cpu(RefinedFace(view.coarse, seen, albedo[0], view.shading[0]))
-        sight = Sight(photo, view.screen, refined.shading, refined.observation.confidence[0])
+                refined = self._adapted(view, seen, embedding)
+        sight = Sight(photo, view.screen, refined.light, refined.observation.confidence[0])
         return self.assemble(view, refined, [sight], watch)
+
+    def light(self, view: View, seen: VertexObservation) -> Tensor:
+        """(1, V, 3) what the photo's colours are divided by: the estimated light, cast shadows and highlights in it."""
+        skin = SkinColours(seen.linear, seen.skin, view.coarse.albedo, view.shading)
+        return full_shading(skin, self.refiner.pyramid, self.model.mirror).clamp(min=MINIMUM_SHADING)
+
+    @torch.no_grad()
+    def refine(self, view: View, seen: VertexObservation, embedding: Tensor) -> RefinedFace:
+        """The refiner's answer for one photo, finished, on the CPU."""
+        light = self.light(view, seen)
+        inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], embedding)
+        return self._finished(view, seen, light, self.refiner(*inputs))
+
+    def _finished(self, view: View, seen: VertexObservation, light: Tensor, albedo: Tensor) -> RefinedFace:
+        albedo = match_tones(self.model, self.refiner.pyramid, albedo, seen.confidence)
+        sharp = self._sharp(view.photo, view.crop)
+        shots = [Shot(sharp, crop_camera(1, sharp.shape[-1])), Shot(view.image, crop_camera())]
+        coarse, faces = view.coarse, self.coarse.morphable.faces
+        done = finish(coarse.verts_cam, faces, albedo[0], light[0], seen, shots)
+        return on_cpu(RefinedFace(coarse, seen, done.albedo, done.shading, light[0]))
 
     def look(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> View:
         """Align, parse, regress and fit one face of a photo."""
@@ -189,10 +213,16 @@ class Reconstructor:
         """(1, 512) FaceNet's embedding of the crop, unit length."""
         return embed_crop224(self.facenet, view.image)
 
-    def _adapted(self, view: View, inputs: RefinerInputs) -> Tensor:
-        """(1, V, 3) the refiner's answer after training a copy of it on the photo."""
+    def _adapted(self, view: View, seen: VertexObservation, embedding: Tensor) -> RefinedFace:
+        """The answer of a copy of the refiner that was trained on the photo."""
+        with torch.no_grad():
+            light = self.light(view, seen)
+        inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], embedding)
         target = AdaptationTarget(view.image, face_mask(view.classes), crop_camera())
-        return adapt(self.refiner, inputs, view.coarse, target, self.facenet, steps=self.adapt, config=_ADAPTATION)
+        face = replace(view.coarse, shading=light)
+        albedo = adapt(self.refiner, inputs, face, target, self.facenet, steps=self.adapt, config=_ADAPTATION)
+        with torch.no_grad():
+            return self._finished(view, seen, light, albedo)
 
     def _sharp(self, photo: NDArray[np.float32], crop: FaceCrop) -> Tensor:
         """(1, 3, 448, 448): the crop at twice its resolution, since the features' vertices lie half a pixel apart."""
@@ -200,9 +230,7 @@ class Reconstructor:
         sharp = warp_image(photo, double, (2 * CROP_SIDE_PX, 2 * CROP_SIDE_PX))
         return torch.from_numpy(np.ascontiguousarray(sharp.transpose(2, 0, 1)))[None].to(self.device)
 
-    def assemble(
-        self, view: View, refined: RefinedFace, sights: Sequence[Sight], watch: Stopwatch
-    ) -> Reconstruction:
+    def assemble(self, view: View, refined: RefinedFace, sights: Sequence[Sight], watch: Stopwatch) -> Reconstruction:
         """The record of a face, posed and lit as in `view`, its texture baked from all `sights`."""
         coarse, model, camera = refined.coarse, self.model, view.camera
         albedo = darkened_mouth(refined.albedo, refined.observation.confidence[0], self._mouth)

@@ -7,6 +7,9 @@ other classes, and where the surface turns away. Elsewhere a dark spot is a mole
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -18,11 +21,14 @@ BRIGHTNESS_LIMITS = (0.45, 0.85)
 CHROMA_LIMITS = (0.22, 0.45)
 """The same for the length of the logarithmic colour difference without its brightness."""
 
-_DARKEST = 0.01
+DARKEST = 0.01
 """Linear colours below this are alike: noise and the encoding's last steps."""
 
+_SPARSE = 4
+"""Every so many vertices tell the overall difference."""
 
-def step_down(values: Tensor, limits: tuple[float, float]) -> Tensor:
+
+def step_down(values: Tensor, limits: Sequence[float]) -> Tensor:
     """1 up to the first limit, smoothly down to 0 at the second."""
     t = ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
     return 1 - t * t * (3 - 2 * t)
@@ -30,7 +36,7 @@ def step_down(values: Tensor, limits: tuple[float, float]) -> Tensor:
 
 def log_ratio(colours: Tensor, expected: Tensor) -> Tensor:
     """Natural logarithm of one linear colour over another (..., 3), both kept from black."""
-    return colours.clamp(min=_DARKEST).log() - expected.clamp(min=_DARKEST).log()
+    return colours.clamp(min=DARKEST).log() - expected.clamp(min=DARKEST).log()
 
 
 def weighted_median(values: Tensor, weight: Tensor) -> Tensor:
@@ -45,25 +51,44 @@ def weighted_median(values: Tensor, weight: Tensor) -> Tensor:
     return torch.where(total > 0, ordered.gather(1, place), 0.0)[:, 0]
 
 
-def plausibility(colours: Tensor, expected: Tensor, trusted: Tensor, doubt: Tensor) -> Tensor:
-    """How far colours may be what they are taken for.
+@dataclass(frozen=True)
+class Deviation:
+    """How a photo's colours differ from the expected ones beyond what all of them do, as natural logarithms.
+
+    Attributes:
+        brightness: (B, V), above 0 where the photo is brighter.
+        chroma: (B, V), not negative, length of the difference without its brightness.
+    """
+
+    brightness: Tensor
+    chroma: Tensor
+
+
+def deviation(colours: Tensor, expected: Tensor, trusted: Tensor) -> Deviation:
+    """Hold colours against expected ones.
 
     Args:
         colours: (B, V, 3) linear, of the photo.
         expected: (B, V, 3) linear, of the model under the estimated light.
         trusted: (B, V) weights, not negative, of the vertices that tell the overall difference of the two.
-        doubt: (B, V) in [0, 1], how far a vertex lies where mistakes happen.
-
-    Returns:
-        (B, V) in [0, 1]; 1 where there is no doubt.
     """
     size = check_shape("colours", colours, "B V 3")
     check_shape("expected", expected, "B V 3", B=size["B"], V=size["V"])
     check_shape("trusted", trusted, "B V", B=size["B"], V=size["V"])
-    check_shape("doubt", doubt, "B V", B=size["B"], V=size["V"])
     ratio = log_ratio(colours, expected)
-    ratio = ratio - weighted_median(ratio, trusted)[:, None]
+    ratio = ratio - weighted_median(ratio[:, ::_SPARSE], trusted[:, ::_SPARSE])[:, None]
     brightness = ratio.mean(-1)
-    chroma = (ratio - brightness[..., None]).norm(dim=-1)
-    fits = step_down(brightness.abs(), BRIGHTNESS_LIMITS) * step_down(chroma, CHROMA_LIMITS)
+    return Deviation(brightness, (ratio - brightness[..., None]).norm(dim=-1))
+
+
+def plausibility(found: Deviation, doubt: Tensor, lenience: float = 1.0) -> Tensor:
+    """How far colours may be what they are taken for: (B, V) in [0, 1]; 1 where there is no doubt.
+
+    Args:
+        found: how they differ.
+        doubt: (B, V) in [0, 1], how far a vertex lies where mistakes happen.
+        lenience: factor of the limits.
+    """
+    brightness, chroma = (tuple(lenience * x for x in limits) for limits in (BRIGHTNESS_LIMITS, CHROMA_LIMITS))
+    fits = step_down(found.brightness.abs(), brightness) * step_down(found.chroma, chroma)
     return 1 - doubt * (1 - fits)

@@ -22,7 +22,7 @@ SMALLEST = 1e-6
 """Weights below this count as none."""
 
 
-def extend_values(values: Tensor, weight: Tensor, pyramid: MeshPyramid) -> Tensor:
+def extend_values(values: Tensor, weight: Tensor, pyramid: MeshPyramid, *, finest: int = 0) -> Tensor:
     """Keep values where they are known in full and continue them smoothly elsewhere.
 
     A connected part without any known value takes the mean of all known ones; without any at all the answer is 0.
@@ -31,6 +31,8 @@ def extend_values(values: Tensor, weight: Tensor, pyramid: MeshPyramid) -> Tenso
         values: (B, V, C); what lies where the weight is 0 does not count.
         weight: (B, V, 1) in [0, 1], how far a value is known.
         pyramid: of the mesh.
+        finest: levels below this one keep nothing: from 1 on the answer is the smooth part of the values alone, the
+            smoother the higher.
 
     Returns:
         (B, V, C).
@@ -48,7 +50,8 @@ def extend_values(values: Tensor, weight: Tensor, pyramid: MeshPyramid) -> Tenso
     for level in reversed(range(len(pyramid))):
         if level < len(pyramid) - 1:
             result = pyramid.unpool(result, level)
-        result = _push(sums[level], result, pyramid, level)
+        known = sums[level] if level >= finest else torch.zeros_like(sums[level])
+        result = _push(known, result, pyramid, level)
     return result
 
 

@@ -174,10 +174,10 @@ def _ours_vertices(reconstructor: Reconstructor) -> Method:
 
 def _ours(reconstructor: Reconstructor) -> Method:
     def paint(seen: Seen) -> Painted:
-        albedo, shading = network_albedo(reconstructor.refiner, seen).cpu(), seen.view.shading[0].cpu()
-        sight = Sight(seen.view.photo, seen.view.screen, shading, seen.observation.confidence[0].cpu())
-        texture = bake_texture(reconstructor.model, albedo, [sight], reconstructor.texture_size)
-        return _painted(albedo, shading, texture.rgb)
+        view, refined = seen.view, reconstructor.refine(seen.view, seen.observation, seen.embedding)
+        sight = Sight(view.photo, view.screen, refined.light, refined.observation.confidence[0])
+        texture = bake_texture(reconstructor.model, refined.albedo, [sight], reconstructor.texture_size)
+        return _painted(refined.albedo, refined.shading, texture.rgb)
 
     return paint
 
