@@ -1,0 +1,111 @@
+"""Completion against held-out views: geometry of what is hidden, closed forms, one turn of the drawn portrait."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import ConvexHull
+
+from gcnface.evaluation.colours import LARGEST_PSNR_DB
+from gcnface.evaluation.completion import (
+    HeldOutView,
+    all_turns,
+    completion_differences,
+    completion_figures,
+    found_shares,
+    held_out_view,
+    shown_weight,
+)
+from gcnface.evaluation.methods import METHODS, build_methods, look
+from gcnface.evaluation.records import Painted
+from gcnface.evaluation.scenes import backdrop
+from render.camera import perspective_camera
+
+
+@pytest.fixture(scope="module")
+def truth(reconstructor, seen):
+    return METHODS["ours"].build(reconstructor)(seen)
+
+
+@pytest.fixture(scope="module")
+def turned_view(reconstructor, seen, truth, portrait):
+    return held_out_view(reconstructor.model, seen, truth, 60.0, backdrop(portrait))
+
+
+def test_turns_go_to_both_sides_and_nought_comes_once():
+    assert all_turns((0.0, 30.0, 60.0)) == [0.0, -30.0, 30.0, -60.0, 60.0]
+
+
+def test_a_camera_sees_the_near_side_of_a_sphere():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(2000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    hull = ConvexHull(points)
+    a, b, c = points[hull.simplices].transpose(1, 0, 2)
+    outward = np.einsum("fc,fc->f", np.cross(b - a, c - a), a)
+    faces = np.where(outward[:, None] > 0, hull.simplices, hull.simplices[:, ::-1]).astype(np.int64)
+    verts = torch.from_numpy(points * 80 + [0, 0, 1000]).float()
+    weight = shown_weight(verts, torch.from_numpy(faces), perspective_camera(1015.0, (112, 112), (224, 224)))
+    depth = torch.from_numpy(points[:, 2])
+    assert weight[depth < -0.6].min() > 0.99
+    assert weight[depth > 0.05].max() == 0
+
+
+def test_what_a_turn_hides_is_the_other_side_of_the_face(reconstructor, seen, turned_view):
+    x = torch.from_numpy(reconstructor.model.mean[:, 0])
+    assert int(turned_view.hidden.sum()) > 2000
+    assert int(turned_view.shown.sum()) > 2000
+    assert not bool((turned_view.hidden & turned_view.shown).any())
+    # A positive turn points the nose to the viewer's right and hides that cheek.
+    assert float(x[turned_view.hidden].mean()) > 20
+    assert float(x[turned_view.shown].mean()) < 0
+    assert bool((seen.observation.confidence[0][turned_view.hidden] > 0.5).all())
+
+
+def test_the_truth_is_the_photos_own_colour(seen, turned_view):
+    where = turned_view.hidden | turned_view.shown
+    apart = (turned_view.lit - seen.observation.linear[0])[where].abs()
+    assert float(apart.median()) < 0.01
+
+
+def test_a_method_that_knows_the_truth_reaches_the_cap_and_a_tint_costs_without_the_gain(turned_view):
+    found = completion_differences(turned_view.lit, turned_view)
+    assert {part.psnr_db for part in found.values()} == {LARGEST_PSNR_DB}
+    tinted = completion_differences(turned_view.lit * torch.tensor([0.9, 0.8, 0.7]), turned_view)
+    assert tinted["hidden"].psnr_db < 30
+    assert tinted["hidden_gain"].psnr_db > 50
+
+
+def test_figures_average_both_sides_and_pass_over_pictures_without_a_face(reconstructor, seen, turned_view):
+    def view(yaw, lit, found):
+        return replace(turned_view, yaw_deg=yaw, lit=lit, seen=seen if found else None)
+
+    lit = turned_view.lit.clamp(0, 1)
+    method = {"coarse": lambda _: Painted(lit, torch.ones_like(lit))}
+    views = [view(60.0, lit, True), view(-60.0, lit * 0.5, True), view(30.0, lit, False)]
+    figures = completion_figures(reconstructor.model, views, method)["coarse"]
+    worse = completion_differences(lit, views[1])["hidden"].psnr_db
+    assert figures["hidden60_psnr"] == pytest.approx((LARGEST_PSNR_DB + worse) / 2)
+    assert not any("30" in name for name in figures)
+    assert found_shares(views) == {"found60": 1.0, "found30": 0.0}
+
+
+def test_nothing_hidden_gives_no_figure(reconstructor, seen, turned_view):
+    nothing = torch.zeros_like(turned_view.hidden)
+    view = replace(turned_view, hidden=nothing, seen=seen)
+    lit = turned_view.lit
+    figures = completion_figures(reconstructor.model, [view], {"coarse": lambda _: Painted(lit, torch.ones_like(lit))})
+    assert math.isnan(figures["coarse"]["hidden60_psnr"])
+    assert figures["coarse"]["shown60_psnr"] == LARGEST_PSNR_DB
+
+
+def test_the_drawn_turn_is_found_and_reconstructed(reconstructor, turned_view):
+    view = replace(turned_view, seen=look(reconstructor, turned_view.picture))
+    assert isinstance(view, HeldOutView)
+    assert view.seen is not None
+    methods, _ = build_methods(reconstructor, ["mean", "ours"], strict=True)
+    figures = completion_figures(reconstructor.model, [view], methods)
+    assert figures["ours"]["shown60_psnr"] > figures["mean"]["shown60_psnr"] + 1
+    assert 12 < figures["ours"]["hidden60_psnr"] < figures["ours"]["shown60_psnr"]

@@ -1,0 +1,101 @@
+"""The relit error in closed form, and on one drawn face."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gcnface.evaluation.colours import LARGEST_PSNR_DB
+from gcnface.evaluation.methods import build_methods
+from gcnface.evaluation.relit import LAMPS, Lamp, draw_under, lit_pictures, relit_errors
+from gcnface.evaluation.scenes import vertex_albedo
+from render.lighting import shade
+
+SHOWN = [torch.ones(300, dtype=torch.bool)] * 3
+
+
+@pytest.fixture
+def albedo():
+    return torch.rand(300, 3, generator=torch.Generator().manual_seed(2)) * 0.4 + 0.2
+
+
+def test_the_true_albedo_under_every_lamp_has_no_error(albedo):
+    found = relit_errors([albedo] * 3, SHOWN, albedo)
+    assert found.between.l1 == found.true.l1 == found.true_gain.l1 == 0
+    assert found.between.psnr_db == LARGEST_PSNR_DB
+
+
+def test_projected_colours_agree_under_one_light_but_are_not_the_albedo(albedo):
+    shading = torch.linspace(0.4, 1.0, 300)[:, None]
+    found = relit_errors([albedo * shading] * 3, SHOWN, albedo)
+    assert found.between.l1 == 0
+    assert found.true.l1 > 0.03
+    assert found.true_gain.l1 > 0.02
+
+
+def test_projected_colours_under_two_lamps_differ_by_their_ratio(albedo):
+    found = relit_errors([albedo, albedo * 0.5], SHOWN[:2], albedo)
+    assert found.between.l1 > 0.1
+    assert found.between_gain.l1 < 1e-5
+
+
+def test_only_vertices_that_both_pictures_show_are_compared(albedo):
+    half = torch.arange(300) < 150
+    spoilt = torch.where(half[:, None], albedo, torch.zeros(()))
+    assert relit_errors([albedo, spoilt], [SHOWN[0], half], albedo).between.l1 == 0
+    assert math.isnan(relit_errors([albedo, albedo], [half, ~half], albedo).between.l1)
+
+
+def test_figures_have_the_names_of_the_tables(albedo):
+    names = set(relit_errors([albedo] * 2, SHOWN[:2], albedo).figures())
+    kinds = ("relit", "relit_gain", "relit_true", "relit_true_gain")
+    assert names == {f"{kind}_{unit}" for kind in kinds for unit in ("l1", "psnr")}
+
+
+def test_a_lamp_is_brightest_where_the_normal_points_to_it():
+    lamp = Lamp("test", (0.0, 3.0, 4.0), (0.5, 0.4, 0.3), 0.2)
+    normals = torch.tensor([[[0.0, 0.6, 0.8], [1.0, 0.0, 0.0], [0.0, -0.6, -0.8]]])
+    shading = shade(normals, lamp.lighting())[0]
+    # Of the half cosine's expansion to order 2: 1/4 + 1/2 + 5/16 towards the lamp, 1/4 - 5/32 across it.
+    assert shading[0] == pytest.approx((0.2 + 1.0625 * torch.tensor(lamp.colour)).numpy(), abs=1e-5)
+    assert shading[1] == pytest.approx((0.2 + 0.09375 * torch.tensor(lamp.colour)).numpy(), abs=1e-5)
+    assert shading[2].max() < 0.25
+
+
+def test_no_lamp_drives_fair_skin_to_the_end_of_the_range():
+    normals = torch.nn.functional.normalize(torch.randn(1, 2000, 3, generator=torch.Generator().manual_seed(3)), dim=2)
+    for lamp in LAMPS:
+        shading = shade(normals, lamp.lighting())
+        assert 0.75 * float(shading.max()) < 1
+        assert float(shading.min()) > 0
+        assert float(shading.max() / shading.min()) > 2
+
+
+def test_a_drawn_face_is_lit_from_the_lamps_side(reconstructor, seen):
+    texture = np.full((64, 64, 3), 0.7, np.float32)
+    behind = np.zeros((448, 448, 3), np.float32)
+    left, right = (draw_under(reconstructor.model, seen, texture, lamp, behind) for lamp in LAMPS[1:3])
+    head = (left.sum(2) > 0) & (right.sum(2) > 0)
+    columns = np.nonzero(head.any(0))[0]
+    low, high = columns.min(), columns.max()
+    third = (high - low) // 3
+    bright = left[:, low : low + third].mean() - left[:, high - third : high].mean()
+    dark = right[:, low : low + third].mean() - right[:, high - third : high].mean()
+    assert bright > 0.03
+    assert dark < -0.03
+
+
+def test_the_pipeline_keeps_albedo_better_than_projection(reconstructor, seen, monkeypatch):
+    methods, _ = build_methods(reconstructor, ["projected", "ours"], strict=True)
+    truth = methods["ours"](seen)
+    monkeypatch.setattr("gcnface.evaluation.relit.LAMPS", LAMPS[1:3])
+    pictures = list(lit_pictures(reconstructor, seen, truth))
+    assert len(pictures) == 2
+    true, shown = vertex_albedo(reconstructor.model, truth), [picture.shown for picture in pictures]
+    errors = {
+        name: relit_errors([vertex_albedo(reconstructor.model, method(p.seen)) for p in pictures], shown, true)
+        for name, method in methods.items()
+    }
+    assert 0 < errors["ours"].between.l1 < 0.6 * errors["projected"].between.l1
+    assert errors["ours"].true.l1 < 0.6 * errors["projected"].true.l1
