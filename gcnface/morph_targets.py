@@ -12,11 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gcnface.appearance import ExpressionError, model_of, shipped_model
-from render.normals import vertex_normals
 
 if TYPE_CHECKING:
     from coarse.face_model import FaceModel
@@ -66,16 +64,36 @@ def _shipped_targets() -> tuple[MorphTarget, ...]:
 
 def targets_of(model: FaceModel) -> tuple[MorphTarget, ...]:
     """A target for each unit of a model: its offsets, and the changes of the mean face's normals."""
-    faces = torch.from_numpy(model.faces)
-    mean = torch.from_numpy(model.mean)[None]
-    rest = vertex_normals(mean, faces)[0].numpy()
+    area = _areas(model.mean, model.faces)
+    total = _sums(area, model.faces, len(model.mean))
+    rest = _unit(total)
     targets = []
-    for index, name in enumerate(model.expression_names):
-        offset = model.expression_basis[..., index]
-        change = vertex_normals(mean + torch.from_numpy(offset), faces)[0].numpy() - rest
-        length = np.linalg.norm(change, axis=1, keepdims=True)
-        moved = np.flatnonzero(np.linalg.norm(offset, axis=1) > SMALLEST_MOVE_MM)
-        bent = np.flatnonzero(length[:, 0] > SMALLEST_BEND)
-        shortened = change[bent] * (1 - SMALLEST_BEND / length[bent])
-        targets.append(MorphTarget(name, moved, offset[moved], bent, shortened.astype(np.float32)))
+    basis = np.ascontiguousarray(model.expression_basis.transpose(2, 0, 1))
+    for name, offset in zip(model.expression_names, basis, strict=True):
+        moves = np.linalg.norm(offset, axis=1) > SMALLEST_MOVE_MM
+        moved, touched = np.flatnonzero(moves), moves[model.faces].any(1)
+        faces = model.faces[touched]
+        around = np.flatnonzero(np.bincount(faces.ravel(), minlength=len(moves)))
+        change = _sums(_areas(model.mean + offset, faces) - area[touched], faces, len(offset))[around]
+        change = _unit(total[around] + change) - rest[around]
+        length = np.linalg.norm(change, axis=1)
+        bent = length > SMALLEST_BEND
+        shortened = change[bent] * (1 - SMALLEST_BEND / length[bent, None])
+        targets.append(MorphTarget(name, moved, offset[moved], around[bent], shortened.astype(np.float32)))
     return tuple(targets)
+
+
+def _areas(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(F, 3) normals of faces, as long as twice their areas."""
+    a, b, c = vertices[faces].transpose(1, 0, 2)
+    return np.cross(b - a, c - a)
+
+
+def _sums(values: NDArray[np.float32], faces: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+    """(count, 3) sums of the faces' values (F, 3) around each vertex."""
+    corners = faces.T.ravel()
+    return np.stack([np.bincount(corners, np.tile(part, 3), count) for part in values.T], 1)
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-20)
