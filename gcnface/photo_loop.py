@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ class PhotoRequest:
         debug: stack traces.
         stages: of one photo, reading and writing among them; only the bar depends on it.
         endings: what may follow a result's name in the .png files written, so that none replaces a photo.
+        workers: processes that share the photos, one thread each; 1 is this process alone, None as many as pay.
     """
 
     photos: Sequence[str]
@@ -40,6 +43,7 @@ class PhotoRequest:
     debug: bool = False
     stages: int = 10
     endings: tuple[str, ...] = RESULT_ENDINGS
+    workers: int | None = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ def work_through(request: PhotoRequest, load: Callable[[], Work]) -> int:
 
     Args:
         request: what the user asked for.
-        load: gives the work, with its networks; called once, when the first photo has been read.
+        load: gives the work, with its networks; called once, when the first photo has been read. With several workers
+            it is called before them, or in each of them where processes cannot be forked; then it must be picklable.
 
     Returns:
         The exit status: 0 when every argument gave its results, else 1.
@@ -86,64 +91,140 @@ def work_through(request: PhotoRequest, load: Callable[[], Work]) -> int:
         reporter.error(error)
         return 1
     names = ResultNames(request.output, inputs.photos, request.endings)
+    tasks = [Task(path, names.claim(path.stem)) for path in inputs.photos]
+    from gcnface.workers import default_workers, share_photos
+
+    workers = default_workers(len(tasks)) if request.workers is None else min(request.workers, len(tasks))
     with reporter.running(stages=request.stages):
-        done = _Run(request.output, reporter, names, load).all(inputs.photos)
+        if workers > 1:
+            done = share_photos(tasks, load, request.output, workers, names, reporter)
+        else:
+            done = _in_turn(tasks, load, request.output, names, reporter)
     return 0 if done and not inputs.errors else 1
 
 
-@dataclass
-class _Run:
-    """One call of a command."""
+def _in_turn(
+    tasks: Sequence[Task], load: Callable[[], Work], output: Path, names: ResultNames, reporter: Reporter
+) -> bool:
+    """Every photo in this process; whether all went well."""
+    desk, went_well = PhotoDesk(load, output, _Direct(names, reporter)), True
+    for task in tasks:
+        reporter.photo(task.path)
+        failure = desk.do(task)
+        if failure is not None:
+            reporter.failure(failure.line, failure.trace)
+            went_well = False
+            if failure.final:
+                break
+    return went_well
 
-    output: Path
-    reporter: Reporter
+
+@dataclass(frozen=True)
+class Task:
+    """A photo, and the name of its result."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a photo gave nothing.
+
+    Attributes:
+        line: for the user.
+        trace: of the error, for --debug.
+        final: no other photo can be done either.
+    """
+
+    line: str
+    trace: str
+    final: bool = False
+
+
+class Counter(Protocol):
+    """What somebody who does photos tells, and asks, the one who hands them out."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+        ...
+
+    def claim(self, wanted: str) -> str:
+        """A name for one more result, like the one wanted, that nothing has yet."""
+        ...
+
+    def result(self, text: str) -> None:
+        """A face is done."""
+        ...
+
+
+@dataclass
+class _Direct:
+    """The counter of somebody who hands out to himself."""
+
     names: ResultNames
+    reporter: Reporter
+
+    def stage(self, name: str) -> None:
+        """Show it."""
+        self.reporter.stage(name)
+
+    def claim(self, wanted: str) -> str:
+        """The next free name."""
+        return self.names.claim(wanted)
+
+    def result(self, text: str) -> None:
+        """Show it."""
+        self.reporter.result(text)
+
+
+@dataclass
+class PhotoDesk:
+    """Does photos one by one; loads the networks when it needs them first."""
+
     load: Callable[[], Work]
+    output: Path
+    counter: Counter
     work: Work | None = None
 
-    def all(self, photos: Sequence[Path]) -> bool:
-        """Every photo in turn; whether all went well."""
-        names = [self.names.claim(path.stem) for path in photos]
-        went_well = True
-        for path, name in zip(photos, names, strict=True):
-            self.reporter.photo(path)
-            try:
-                self._one(path, name)
-            except CannotStartError as error:
-                self.reporter.error(error)
-                return False
-            except GcnfaceError as error:
-                self.reporter.error(error)
-                went_well = False
-            except Exception as error:
-                text = f"{path}: failed ({reason(error)}); run again with --debug to see where"
-                self.reporter.error(error, text)
-                went_well = False
-        return went_well
+    def do(self, task: Task) -> Failure | None:
+        """Read, work, write; what failed, if something did."""
+        try:
+            self._do(task)
+        except CannotStartError as error:
+            return Failure(str(error), _trace(error), final=True)
+        except GcnfaceError as error:
+            return Failure(str(error), _trace(error))
+        except Exception as error:
+            text = f"{task.path}: failed ({reason(error)}); run again with --debug to see where"
+            return Failure(text, _trace(error))
+        return None
 
-    def _one(self, path: Path, name: str) -> None:
-        """One photo: read, work, write."""
+    def _do(self, task: Task) -> None:
         begin = time.perf_counter()
-        self.reporter.stage("read")
-        photo = ReadPhoto(read_photo(path), path, time.perf_counter() - begin)
-        work = self._loaded()
-        for index, write in enumerate(work(photo, self.reporter.stage)):
-            self.reporter.stage("write")
-            face_name = name if index == 0 else self.names.claim(f"{name}_face{index + 1}")
-            what = write(self.output, face_name)
+        self.counter.stage("read")
+        photo = ReadPhoto(read_photo(task.path), task.path, time.perf_counter() - begin)
+        for index, write in enumerate(self.loaded()(photo, self.counter.stage)):
+            self.counter.stage("write")
+            name = task.name if index == 0 else self.counter.claim(f"{task.name}_face{index + 1}")
+            what = write(self.output, name)
             seconds = time.perf_counter() - begin
-            self.reporter.result(f"{path} -> {self.output / face_name} ({what}), {seconds:.1f} s")
+            self.counter.result(f"{task.path} -> {self.output / name} ({what}), {seconds:.1f} s")
             begin = time.perf_counter()
 
-    def _loaded(self) -> Work:
+    def loaded(self) -> Work:
         """The work, made when it is needed first; without it no photo can be done."""
         if self.work is None:
-            self.reporter.stage("load")
+            self.counter.stage("load")
             try:
                 self.work = self.load()
             except Exception as error:
                 raise CannotStartError(f"the networks cannot be loaded ({reason(error)})") from error
         return self.work
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def reason(error: Exception) -> str:

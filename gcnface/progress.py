@@ -79,10 +79,13 @@ class Reporter:
 
     def error(self, error: BaseException, text: str | None = None) -> None:
         """One line to stderr, the error's own or ``text``; with ``debug`` the stack trace follows."""
-        line = " ".join((text or str(error)).split())
-        self._write(f"gcnface: {line}", sys.stderr)
+        self.failure(text or str(error), "".join(traceback.format_exception(error)))
+
+    def failure(self, text: str, trace: str) -> None:
+        """One line to stderr; with ``debug`` the stack trace follows."""
+        self._write(f"gcnface: {' '.join(text.split())}", sys.stderr)
         if self._debug:
-            self._write("".join(traceback.format_exception(error)), sys.stderr)
+            self._write(trace, sys.stderr)
 
     def _write(self, text: str, stream: TextIO) -> None:
         """A line that does not tear the bar."""

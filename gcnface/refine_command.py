@@ -26,6 +26,7 @@ class RefineOptions:
         how: the photos are reconstructed.
         quiet: no bar and no results on stdout.
         debug: stack traces.
+        workers: processes that share the photos; None as many as pay.
     """
 
     photos: Sequence[str]
@@ -34,6 +35,7 @@ class RefineOptions:
     how: Options
     quiet: bool = False
     debug: bool = False
+    workers: int | None = None
 
 
 def refine(
@@ -48,12 +50,16 @@ def refine(
     Returns:
         The exit status: 0 when every argument gave its results, else 1.
     """
+    workers = options.workers if options.how.device == "cpu" else 1
+    request = PhotoRequest(
+        options.photos, options.output, options.quiet, options.debug, stages=STAGES, workers=workers
+    )
+    return work_through(request, partial(_load, make_reconstructor, options))
 
-    def load() -> Work:
-        return partial(_reconstructed, make_reconstructor(options.how), options.formats)
 
-    request = PhotoRequest(options.photos, options.output, options.quiet, options.debug, stages=STAGES)
-    return work_through(request, load)
+def _load(make_reconstructor: Callable[[Options], ReconstructsPhotos], options: RefineOptions) -> Work:
+    """The work, with its networks."""
+    return partial(_reconstructed, make_reconstructor(options.how), options.formats)
 
 
 def _reconstructed(

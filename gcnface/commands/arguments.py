@@ -41,6 +41,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """A number, 1 or more."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} given; expected a number, 1 or more")
+    return int(text)
+
+
 def side_px(smallest: int, largest: int) -> Callable[[str], int]:
     """The type of a picture's side within bounds."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gcnface.commands.arguments import add_device, add_photos, add_verbosity, count, side_px
+from gcnface.commands.arguments import add_device, add_photos, add_verbosity, count, positive, side_px
 
 # Held equal to gcnface.reconstruction.FORMATS by a test: importing that would cost the help half a second.
 FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
@@ -61,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="side of the texture (default: 1024)",
     )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="processes that share the photos, one thread and up to 1.6 GB each"
+        " (default: one a core where there are photos and memory for them)",
+    )
     add_verbosity(parser)
 
 
@@ -73,6 +80,9 @@ def run(options: argparse.Namespace) -> int:
     if options.same_person and options.adapt:
         sys.stderr.write("gcnface refine: error: --adapt works on one photo; leave it out with --same-person\n")
         return 2
+    if (options.workers or 1) > 1 and (options.same_person or options.device != "cpu"):
+        sys.stderr.write("gcnface refine: error: --workers share single photos on the cpu; leave it out\n")
+        return 2
 
     request = RefineOptions(
         photos=options.photos,
@@ -81,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
         how=Options(options.all_faces, options.device, not options.no_fit, options.adapt, options.texture_size),
         quiet=options.quiet,
         debug=options.debug,
+        workers=options.workers,
     )
     return refine_person(request) if options.same_person else refine(request)
 
