@@ -30,7 +30,7 @@ def relit(reconstructor: Reconstructor, seen: Seen, methods: Mapping[str, Method
     from gcnface.evaluation.relit import measure_relit
 
     found = measure_relit(reconstructor, seen, methods)
-    return [Measured(method, n, value) for method, errors in found.items() for n, value in errors.figures().items()]
+    return [Measured(method, n, value) for method, values in found.items() for n, value in values.items()]
 
 
 EXTRAS: dict[str, Extra] = {"completion": completion, "relit": relit}

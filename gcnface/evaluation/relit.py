@@ -2,14 +2,15 @@
 
 A face with a known albedo is drawn under lamps from the front, both sides and above, of different colours and
 strengths; every picture goes through the whole pipeline on its own. What a method calls albedo is compared between the
-pictures, at the vertices that both show, and with the albedo that was drawn. The lamps are spherical harmonics of order
-2, which is what the light estimate can express; cast shadows and highlights are not among them.
+pictures, at the vertices that both show, and with the albedo that was drawn. Four soft lamps are spherical harmonics of
+order 2, which is what the light estimate can express; two hard ones throw shadows, which it cannot. There are no
+highlights.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.face_model import FaceModel
+from coarse.morphable import VIEW_FROM_CAM
 from gcnface.evaluation.colours import Difference, colour_difference, mean_difference
 from gcnface.evaluation.methods import METHODS, Method, look
 from gcnface.evaluation.records import Painted, Seen
 from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo
 from gcnface.pipeline import Reconstructor
 from render.lighting import ambient_lighting, sh_basis, shade
+from render.visibility import depth_buffer, point_visibility
 
 _SURE = 0.5
 """Confidence from which a vertex counts as shown."""
@@ -40,17 +43,30 @@ class Lamp:
         direction: towards the lamp, viewing axes (x right, y up, z to the viewer).
         colour: linear RGB of the lamp.
         ambient: shading by the light from everywhere.
+        hard: a point far away that throws shadows; else what spherical harmonics of order 2 keep of it.
     """
 
     name: str
     direction: tuple[float, float, float]
     colour: tuple[float, float, float]
     ambient: float
+    hard: bool = False
+
+    @property
+    def towards(self) -> Tensor:
+        """(3,) unit."""
+        return torch.tensor(self.direction) / math.sqrt(sum(x * x for x in self.direction))
 
     def lighting(self) -> Tensor:
         """(1, 9, 3): radiance coefficients of a point at infinity are the harmonics in its direction."""
-        towards = torch.tensor(self.direction) / math.sqrt(sum(x * x for x in self.direction))
-        return ambient_lighting(self.ambient) + sh_basis(towards)[None, :, None] * torch.tensor(self.colour)
+        return ambient_lighting(self.ambient) + sh_basis(self.towards)[None, :, None] * torch.tensor(self.colour)
+
+    def shading(self, verts_cam: Tensor, normals_view: Tensor, faces: Tensor) -> Tensor:
+        """(V, 3) of a mesh: vertices (V, 3) in camera space, normals (V, 3) in viewing axes, faces (F, 3)."""
+        if not self.hard:
+            return shade(normals_view[None], self.lighting())[0].clamp(min=_DARKEST)
+        cosine = (normals_view @ self.towards).clamp(min=0) * lit_vertices(verts_cam, faces, self.towards)
+        return self.ambient + cosine[:, None] * torch.tensor(self.colour)
 
 
 LAMPS = (
@@ -60,6 +76,32 @@ LAMPS = (
     Lamp("top", (0.0, 1.0, 0.5), (0.55, 0.55, 0.55), 0.12),
 )
 """White, warm, cool and dim; none drives skin to the end of the range."""
+
+HARD_LAMPS = (
+    Lamp("hard left", (-0.8, 0.5, 0.8), (0.85, 0.85, 0.85), 0.18, hard=True),
+    Lamp("hard right", (0.8, 0.5, 0.8), (0.85, 0.85, 0.85), 0.18, hard=True),
+)
+_SHADOW_PX, _SHADOW_TOLERANCE_MM = 512, 4.0
+
+
+def lit_vertices(verts_cam: Tensor, faces: Tensor, towards: Tensor) -> Tensor:
+    """(V,) bool: vertices in no shadow of the mesh itself, by a shadow map (Williams 1978).
+
+    Args:
+        verts_cam: (V, 3) mm, camera space.
+        faces: (F, 3) int64.
+        towards: (3,) unit, viewing axes, to the lamp.
+    """
+    away = -towards * towards.new_tensor(VIEW_FROM_CAM)
+    side = torch.linalg.cross(away, away.new_tensor([0.0, 0.0, 1.0] if abs(float(away[1])) > 0.9 else [0.0, 1.0, 0.0]))
+    side = side / side.norm()
+    points = verts_cam @ torch.stack([side, torch.linalg.cross(away, side), away], dim=1)
+    low, high = points.amin(0), points.amax(0)
+    scale = 0.98 * _SHADOW_PX / float((high - low)[:2].max())
+    screen = torch.cat([(points - low)[:, :2] * scale, (points - low)[:, 2:] + 1.0], dim=1)[None]
+    hw = (_SHADOW_PX, _SHADOW_PX)
+    depth = depth_buffer(screen, faces, hw, perspective_correct=False)
+    return point_visibility(screen, depth, hw, tolerance_mm=_SHADOW_TOLERANCE_MM)[0]
 
 
 @dataclass(frozen=True)
@@ -78,10 +120,10 @@ class Relit:
     true: Difference
     true_gain: Difference
 
-    def figures(self) -> dict[str, float]:
+    def figures(self, prefix: str = "relit") -> dict[str, float]:
         """By name, as in the tables."""
-        parts = {"relit": self.between, "relit_gain": self.between_gain}
-        parts |= {"relit_true": self.true, "relit_true_gain": self.true_gain}
+        parts = {prefix: self.between, f"{prefix}_gain": self.between_gain}
+        parts |= {f"{prefix}_true": self.true, f"{prefix}_true_gain": self.true_gain}
         return {f"{name}_l1": part.l1 for name, part in parts.items()} | {
             f"{name}_psnr": part.psnr_db for name, part in parts.items()
         }
@@ -106,20 +148,22 @@ def draw_under(
     model: FaceModel, seen: Seen, texture_srgb: NDArray[np.float32], lamp: Lamp, behind: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(S, S, 3) sRGB: a face in its photo's pose with a texture of albedo, under a lamp."""
-    face = seen.view.coarse
-    shading = shade(face.normals_view.cpu(), lamp.lighting())[0].clamp(min=_DARKEST)
+    face, surface = seen.view.coarse, surface_of(model, texture_srgb)
     verts = face.verts_cam[0].cpu()
+    shading = lamp.shading(verts, face.normals_view[0].cpu(), surface.faces)
     on_face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))
-    return photograph(surface_of(model, texture_srgb), verts, shading, scene_camera(verts[on_face]), behind)
+    return photograph(surface, verts, shading, scene_camera(verts[on_face]), behind)
 
 
-def lit_pictures(reconstructor: Reconstructor, seen: Seen, truth: Painted) -> Iterator[LitPicture]:
-    """The face under every lamp, each picture through the whole pipeline; those without a found face are left out."""
+def lit_pictures(
+    reconstructor: Reconstructor, seen: Seen, truth: Painted, lamps: Sequence[Lamp] = LAMPS
+) -> Iterator[LitPicture]:
+    """The face under each lamp, each picture through the whole pipeline; those without a found face are left out."""
     assert truth.texture is not None
     model = reconstructor.model
     on_face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))
     behind = backdrop(seen.view.photo)
-    for lamp in LAMPS:
+    for lamp in lamps:
         picture = draw_under(model, seen, truth.texture, lamp, behind)
         found = look(reconstructor, picture)
         if found is not None:
@@ -143,8 +187,10 @@ def relit_errors(albedos: list[Tensor], shown: list[Tensor], true: Tensor) -> Re
     return Relit(between(False), between(True), to_true(False), to_true(True))
 
 
-def measure_relit(reconstructor: Reconstructor, seen: Seen, methods: Mapping[str, Method]) -> dict[str, Relit]:
-    """The relit errors of one photo's face, by method.
+def measure_relit(
+    reconstructor: Reconstructor, seen: Seen, methods: Mapping[str, Method]
+) -> dict[str, dict[str, float]]:
+    """Figures of one photo's face by method and name: "relit_*" of the soft lamps, "relit_hard_*" of the hard ones.
 
     Args:
         reconstructor: holds the networks.
@@ -152,10 +198,12 @@ def measure_relit(reconstructor: Reconstructor, seen: Seen, methods: Mapping[str
         methods: by name.
     """
     truth = METHODS["ours"].build(reconstructor)(seen)
-    pictures = list(lit_pictures(reconstructor, seen, truth))
-    shown = [picture.shown for picture in pictures]
     true = vertex_albedo(reconstructor.model, truth)
-    return {
-        name: relit_errors([vertex_albedo(reconstructor.model, method(p.seen)) for p in pictures], shown, true)
-        for name, method in methods.items()
-    }
+    found: dict[str, dict[str, float]] = {name: {} for name in methods}
+    for prefix, lamps in (("relit", LAMPS), ("relit_hard", HARD_LAMPS)):
+        pictures = list(lit_pictures(reconstructor, seen, truth, lamps))
+        shown = [picture.shown for picture in pictures]
+        for name, method in methods.items():
+            albedos = [vertex_albedo(reconstructor.model, method(picture.seen)) for picture in pictures]
+            found[name] |= relit_errors(albedos, shown, true).figures(prefix)
+    return found

@@ -191,16 +191,19 @@ def column_of(name: str) -> Column:
         turn = re.fullmatch(r"yaw([\d.]+)", view)
         title = f"{turn[1]}° turned" if turn else _VIEWS.get(view, view)
         return Column(f"{_IDENTITY_NAMES[network]}, {title}", IDENTITY)
-    drawn = re.fullmatch(r"(?:(hidden|shown)([\d.]+)|relit(_true)?)(_gain)?_(psnr|l1)", name)
+    drawn = re.fullmatch(r"(?:(hidden|shown)([\d.]+)|relit(_hard)?(_true)?)(_gain)?_(psnr|l1)", name)
     if drawn:
         return _drawn_column(*drawn.groups())
     lower = name.endswith(("_l1", "_error")) or "lpips" in name
     return Column(name.replace("_", " "), MORE, 2 if "psnr" in name else 4, higher=not lower)
 
 
-def _drawn_column(side: str | None, turn: str, true: str | None, gain: str | None, unit: str) -> Column:
+def _drawn_column(
+    side: str | None, turn: str, hard: str | None, true: str | None, gain: str | None, unit: str
+) -> Column:
     """A figure of the protocols whose truth is drawn."""
     what = f"{side} at {turn}°" if side else "true albedo" if true else "between lights"
+    what = f"hard lights, {what}" if hard else what
     without = ", gain removed" if gain else ""
     section = HIDDEN if side else RELIT
     return Column(f"{unit.upper()}, {what}{without}", section, 2 if unit == "psnr" else 4, higher=unit == "psnr")

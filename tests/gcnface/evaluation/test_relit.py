@@ -8,7 +8,7 @@ import torch
 
 from gcnface.evaluation.colours import LARGEST_PSNR_DB
 from gcnface.evaluation.methods import build_methods
-from gcnface.evaluation.relit import LAMPS, Lamp, draw_under, lit_pictures, relit_errors
+from gcnface.evaluation.relit import HARD_LAMPS, LAMPS, Lamp, draw_under, lit_pictures, lit_vertices, relit_errors
 from gcnface.evaluation.scenes import vertex_albedo
 from render.lighting import shade
 
@@ -86,11 +86,38 @@ def test_a_drawn_face_is_lit_from_the_lamps_side(reconstructor, seen):
     assert dark < -0.03
 
 
-def test_the_pipeline_keeps_albedo_better_than_projection(reconstructor, seen, monkeypatch):
+def test_a_ball_before_a_wall_throws_a_shadow():
+    y, x = torch.meshgrid(torch.linspace(-100, 100, 81), torch.linspace(-100, 100, 81), indexing="ij")
+    wall = torch.stack([x.flatten(), y.flatten(), torch.full((81 * 81,), 1000.0)], dim=1)
+    index = torch.arange(81 * 81).view(81, 81)
+    one = torch.stack([index[:-1, :-1], index[:-1, 1:], index[1:, :-1]], dim=-1).reshape(-1, 3)
+    two = torch.stack([index[:-1, 1:], index[1:, 1:], index[1:, :-1]], dim=-1).reshape(-1, 3)
+    plate = torch.tensor([[-20.0, -20, 950], [20, -20, 950], [20, 20, 950], [-20, 20, 950]])
+    faces = torch.cat([one, two, torch.tensor([[0, 1, 2], [0, 2, 3]]) + 81 * 81])
+    # From the upper left at 45 degrees, so that a plate 50 mm before the wall darkens it 50 mm to the right.
+    lit = lit_vertices(torch.cat([wall, plate]), faces, torch.tensor([-1.0, 0.0, 1.0]) / math.sqrt(2))
+    shadow = ~lit[: 81 * 81]
+    assert (wall[shadow].amin(0) + wall[shadow].amax(0)).tolist()[:2] == pytest.approx([100.0, 0.0], abs=4)
+    assert (wall[shadow].amax(0) - wall[shadow].amin(0)).tolist()[:2] == pytest.approx([40.0, 40.0], abs=6)
+    assert bool(lit[81 * 81 :].all())
+
+
+def test_hard_lamps_leave_the_ambient_light_alone_where_they_do_not_reach(seen, reconstructor):
+    face, lamp = seen.view.coarse, HARD_LAMPS[0]
+    faces = torch.from_numpy(reconstructor.model.faces.astype(np.int64))
+    shading = lamp.shading(face.verts_cam[0], face.normals_view[0], faces)
+    away = face.normals_view[0] @ lamp.towards < 0
+    assert shading[away] == pytest.approx(lamp.ambient)
+    assert 0.5 < float(shading.max()) <= lamp.ambient + max(lamp.colour)
+    facing = face.normals_view[0] @ lamp.towards > 0.3
+    shadowed = (shading[:, 0] == lamp.ambient) & facing
+    assert 0.01 < float(shadowed.float().sum() / facing.float().sum()) < 0.4
+
+
+def test_the_pipeline_keeps_albedo_better_than_projection(reconstructor, seen):
     methods, _ = build_methods(reconstructor, ["projected", "ours"], strict=True)
     truth = methods["ours"](seen)
-    monkeypatch.setattr("gcnface.evaluation.relit.LAMPS", LAMPS[1:3])
-    pictures = list(lit_pictures(reconstructor, seen, truth))
+    pictures = list(lit_pictures(reconstructor, seen, truth, LAMPS[1:3]))
     assert len(pictures) == 2
     true, shown = vertex_albedo(reconstructor.model, truth), [picture.shown for picture in pictures]
     errors = {
