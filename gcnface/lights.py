@@ -195,7 +195,8 @@ def _panorama(path: Path) -> NDArray[np.float32]:
         raise LightError(f"{path}: is {width} x {height} px; a panorama is twice as wide as high (360 by 180 degrees)")
     rgb = np.ascontiguousarray(bgr[..., ::-1], np.float32)
     if bgr.dtype != np.float32:
-        rgb = linear_from_srgb(torch.from_numpy(rgb / np.iinfo(bgr.dtype).max)).numpy()
+        brightest = 65535 if bgr.dtype == np.uint16 else 255
+        rgb = linear_from_srgb(torch.from_numpy(rgb / np.float32(brightest))).numpy()
     small = cv2.resize(rgb, (256, 128), interpolation=cv2.INTER_AREA) if height > 128 else rgb
     lighting = environment_lighting(torch.from_numpy(small)).numpy()
     mean = float(lighting[0].mean() / ambient_lighting()[0, 0, 0])

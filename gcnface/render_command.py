@@ -28,7 +28,8 @@ STILL_PX, VIDEO_PX = 1024, 512
 
 _TRANSPARENT = "transparent"
 _OPAQUE = (".jpg", ".jpeg")
-_JPEG_QUALITY = 95
+_QUALITY = 95
+"""Of JPEG and WebP; PNG has none."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _write_still(face: Reconstruction, options: RenderOptions, path: Path) -> tu
         pixels = drawing.over(_background(background, drawing.alpha.shape))
     picture = Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
     with staged(path.parent) as stage:
-        picture.save(stage / path.name, **({"quality": _JPEG_QUALITY} if path.suffix.lower() in _OPAQUE else {}))
+        picture.save(stage / path.name, quality=_QUALITY)
     return drawing.alpha.shape[0], drawing.alpha.shape[1]
 
 
