@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 LEVEL = 0.95
 RESAMPLINGS = 2000
 _SEED = 20200613
+_FEW = 500
+"""People up to which the resamplings are kept."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,7 @@ def mean_interval(
     means = np.bincount(row, numbers[known]) / np.bincount(row)
     low = high = float("nan")
     if count > 1:
-        drawn = np.random.default_rng(_SEED).integers(count, size=(resamplings, count))
-        edges = np.quantile(means[drawn].mean(1), [(1 - level) / 2, (1 + level) / 2])
+        edges = np.quantile(_resampled(means, resamplings), [(1 - level) / 2, (1 + level) / 2])
         low, high = float(edges[0]), float(edges[1])
     return Interval(float(means.mean()), low, high, count, int(known.sum()))
 
@@ -72,3 +74,20 @@ def difference_interval(
 ) -> Interval:
     """The mean over people of paired differences, `values` minus `others` of the same photos."""
     return mean_interval(np.asarray(values, np.float64) - np.asarray(others, np.float64), people)
+
+
+def _resampled(means: NDArray[np.float64], resamplings: int) -> NDArray[np.float64]:
+    """(R,) means of people drawn with replacement."""
+    count = len(means)
+    if count <= _FEW:
+        return _shares(count, resamplings) @ means
+    rng = np.random.default_rng(_SEED)
+    return np.array([means[rng.integers(count, size=count)].mean() for _ in range(resamplings)])
+
+
+@lru_cache(maxsize=16)
+def _shares(count: int, resamplings: int) -> NDArray[np.float64]:
+    """(R, count) how much each person weighs in each resampling; a report asks for the same thousands of times."""
+    drawn = np.random.default_rng(_SEED).integers(count, size=(resamplings, count))
+    row = np.arange(resamplings)[:, None] * count
+    return np.bincount((row + drawn).ravel(), minlength=resamplings * count).reshape(resamplings, count) / count

@@ -60,7 +60,7 @@ class Figure:
     """One number.
 
     Attributes:
-        photo: path of the photo, as the user named it.
+        photo: path of the photo.
         person: whom it shows.
         method: a key of `gcnface.evaluation.methods.METHODS`, or "" for what belongs to the photo alone.
         name: of the figure, such as "psnr_face".

@@ -59,6 +59,16 @@ def test_a_shift_moves_the_interval_by_as_much():
     assert (two.low, two.high) == pytest.approx((one.low + 2, one.high + 2))
 
 
+def test_many_people_are_resampled_alike():
+    rng = np.random.default_rng(4)
+    values = rng.normal(3, 1, 600)
+    found = mean_interval(values, [str(k) for k in range(600)])
+    width = 2 * 1.96 * values.std() / np.sqrt(600)
+    assert found.high - found.low == pytest.approx(width, rel=0.1)
+    few = mean_interval(values[:500], [str(k) for k in range(500)])
+    assert few.high - few.low == pytest.approx(width * np.sqrt(600 / 500), rel=0.1)
+
+
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="people"):
         mean_interval([1.0], ["a", "b"])

@@ -27,6 +27,12 @@ def evaluate(monkeypatch, reconstructor, tmp_path):
 
 
 @pytest.fixture
+def cold(monkeypatch):
+    """No photo is reconstructed before the clock starts: quicker."""
+    monkeypatch.setattr(command.Examiner, "_warm_up", lambda self, photo: None)
+
+
+@pytest.fixture
 def folder(tmp_path):
     """Two people, one of whom no network can find a face of, and a file that is no picture."""
     for name in ("anna/face.jpg", "bert/wall.png", "cleo/broken.jpg"):
@@ -69,7 +75,7 @@ def test_a_folder_gives_one_table_and_survives_what_fails(evaluate, folder, tmp_
         assert {row["method"] for row in csv.DictReader(file)} == {"photo", "coarse", "ours"}
 
 
-def test_larger_pictures_and_fewer_parts(evaluate, tmp_path):
+def test_larger_pictures_and_fewer_parts(evaluate, cold, tmp_path):
     words = (PORTRAIT, "--methods", "coarse", "--identity", "facenet", "--size", 320, "--yaws", "20", "--no-mirrored")
     assert evaluate(*words) == 0
     figures = json.loads((tmp_path / "report" / "table.json").read_text())["photos"][0]["figures"]["coarse"]
@@ -102,7 +108,7 @@ def test_nothing_to_measure(evaluate, tmp_path, capsys):
     assert "gone.jpg" in capsys.readouterr().err
 
 
-def test_an_interrupt_keeps_what_was_done(evaluate, monkeypatch, tmp_path, folder):
+def test_an_interrupt_keeps_what_was_done(evaluate, cold, monkeypatch, tmp_path, folder):
     (folder / "anna" / "again.jpg").write_bytes(PORTRAIT.read_bytes())
     read, seen = command.read_photo, []
 
