@@ -18,7 +18,7 @@ RIDGE = 0.05
 """Weight, in pixels, of leaving a vertex colour as it was."""
 STEPS = 8
 """Of conjugate gradients; the last thousandths of the error are ringing."""
-LARGEST_FACTOR = 4.0
+LARGEST_FACTOR = 8.0
 """Of the light of a vertex over the estimated one, and one over the least."""
 
 _DARKEST = 0.01
@@ -72,9 +72,9 @@ def finish(
         fragments = rasterize(shot.camera.project(verts_cam), faces, shot.camera.hw, perspective_correct=True)
         targets.append(ColourTarget(fragments, shot.image[0].permute(1, 2, 0)))
     solved = solve_vertex_colours(before, faces, targets, seen.shown[0], ridge=RIDGE, steps=STEPS).clamp(0, 1)
-    factor = linear_from_srgb(solved).clamp(min=_DARKEST) / (albedo * shading).clamp(min=_DARKEST)
-    factor = torch.where(solved == before, 1.0, factor.clamp(1 / LARGEST_FACTOR, LARGEST_FACTOR))
+    lit = torch.where(solved == before, albedo * shading, linear_from_srgb(solved))
+    light = shading.clamp(min=_DARKEST)
     believed = seen.confidence[0][:, None]
-    corrected = albedo * (1 + believed * (factor - 1))
-    lit = albedo * shading * factor
-    return Finished(corrected, shading * factor / (1 + believed * (factor - 1)), lit)
+    corrected = albedo + believed * (lit / light - albedo)
+    explained = (lit.clamp(min=_DARKEST**2) / corrected.clamp(min=_DARKEST)) / light
+    return Finished(corrected, light * explained.clamp(1 / LARGEST_FACTOR, LARGEST_FACTOR), lit)

@@ -48,11 +48,8 @@ _LIT_CLASSES = ("skin", "nose")
 SURENESS = (0.35, 0.65)
 """Probability of the allowed classes from which a colour begins to count, and at which it counts in full."""
 
-DRAWN_SURENESS = (0.5, 0.85)
+DRAWN_SURENESS = (0.08, 0.3)
 """The same for what a drawing over the photo should look like: it goes up to the classes' borders, and not across."""
-
-_LENIENCE = 2.0
-"""By how much more a drawing over the photo may differ from the expected colours than what is painted onto the head."""
 
 _BLEEDING = {"hair": 2, "glasses": 3, "ears": 1, "rest": 1}
 """Classes that reach further into the skin beside them, by shadow, hairs and blur, and how far, px of the maps."""
@@ -85,8 +82,8 @@ class VertexObservation:
         visible: (B, V) bool: inside the frame and not hidden by the mesh itself.
         confidence: (B, V) in [0, 1]: visible, facing the camera, well inside a class the region may show, and like
             it in colour: what may be painted onto the head.
-        shown: (B, V) in [0, 1]: of a class the region may show, and not too unlike it in colour, whatever the angle
-            and also behind other parts: where a drawing over the photo should look like it.
+        shown: (B, V) in [0, 1]: of a class the region may show, whatever its colour and angle, also behind other
+            parts: where a drawing over the photo should look like it.
         skin: (B, V) in [0, 1]: confidence on skin of the face alone, what lights are estimated from.
         face: (B, V) in [0, 1]: confidence on the face and its eyes, what the coarse albedo is estimated from.
         normals_view: (B, V, 3) unit, viewing axes.
@@ -193,9 +190,8 @@ def observe_vertices(
     plausible = plausibility(found, doubt)
     confidence = facing * read.inside * plausible
     with_eyes = on_face | _inside(region, "eyeballs")
-    shown = read.own * plausibility(found, doubt, _LENIENCE)
     return VertexObservation(
-        linear, visible, confidence, shown, lit * plausible, confidence * with_eyes, face.normals_view
+        linear, visible, confidence, read.own, lit * plausible, confidence * with_eyes, face.normals_view
     )
 
 

@@ -29,7 +29,6 @@ from gcnface.observation import VertexObservation, observe_vertices, view_cosine
 from gcnface.pipeline import Reconstructor, RefinedFace, View, on_cpu
 from gcnface.reconstruction import Reconstruction
 from gcnface.texture import Sight
-from gcnface.tones import match_tones
 from render.visibility import vertex_visibility
 
 STAGES = ("detect", "align", "parse", "regress", "dense", "fit", "fuse", "refine", "bake")
@@ -198,10 +197,10 @@ class PersonReconstructor:
             confidence = blend.weight.sum(0).clamp(max=1)[None].to(device)
             embedding = torch.nn.functional.normalize(embeddings.mean(0, keepdim=True))
             albedo = self.pipeline.refiner(view.coarse.albedo, colours, confidence[..., None], embedding)
-            albedo = match_tones(self.pipeline.model, self.pipeline.refiner.pyramid, albedo, confidence)
+            albedo = self.pipeline.completed(albedo, confidence)
         seen = replace(sightings[0].seen, confidence=confidence)
         light = sightings[0].light[0]
-        return on_cpu(RefinedFace(view.coarse, seen, albedo[0], light, light))
+        return on_cpu(RefinedFace(view.coarse, seen, albedo[0], light, albedo[0] * light, light))
 
 
 def same_expression(verts: Tensor, first: Tensor) -> Tensor:

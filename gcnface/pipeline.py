@@ -90,6 +90,7 @@ class RefinedFace:
         observation: what the crop showed at its vertices.
         albedo: (V, 3) refined, linear, not clipped.
         shading: (V, 3) linear; albedo times shading is the lit colour, and that is the photo's where it was seen.
+        lit: (V, 3) linear: what is drawn over the photo; the product of the two, but for limits of the shading.
         light: (V, 3) linear: what the photo's colours are divided by, the estimated light with cast shadows and
             highlights.
     """
@@ -98,6 +99,7 @@ class RefinedFace:
     observation: VertexObservation
     albedo: Tensor
     shading: Tensor
+    lit: Tensor
     light: Tensor
 
 
@@ -184,13 +186,18 @@ class Reconstructor:
         inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], embedding)
         return self._finished(view, seen, light, self.refiner(*inputs))
 
+    def completed(self, albedo: Tensor, confidence: Tensor) -> Tensor:
+        """The refiner's answer (1, V, 3) with the seen parts' tones on those hidden, and a dark inside of the mouth."""
+        albedo = match_tones(self.model, self.refiner.pyramid, albedo, confidence)
+        return darkened_mouth(albedo[0], confidence[0], self._mouth.to(albedo))[None]
+
     def _finished(self, view: View, seen: VertexObservation, light: Tensor, albedo: Tensor) -> RefinedFace:
-        albedo = match_tones(self.model, self.refiner.pyramid, albedo, seen.confidence)
+        albedo = self.completed(albedo, seen.confidence)
         sharp = self._sharp(view.photo, view.crop)
         shots = [Shot(sharp, crop_camera(1, sharp.shape[-1])), Shot(view.image, crop_camera())]
         coarse, faces = view.coarse, self.coarse.morphable.faces
         done = finish(coarse.verts_cam, faces, albedo[0], light[0], seen, shots)
-        return on_cpu(RefinedFace(coarse, seen, done.albedo, done.shading, light[0]))
+        return on_cpu(RefinedFace(coarse, seen, done.albedo, done.shading, done.lit, light[0]))
 
     def look(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> View:
         """Align, parse, regress and fit one face of a photo."""
@@ -233,8 +240,6 @@ class Reconstructor:
     def assemble(self, view: View, refined: RefinedFace, sights: Sequence[Sight], watch: Stopwatch) -> Reconstruction:
         """The record of a face, posed and lit as in `view`, its texture baked from all `sights`."""
         coarse, model, camera = refined.coarse, self.model, view.camera
-        albedo = darkened_mouth(refined.albedo, refined.observation.confidence[0], self._mouth)
-        refined = replace(refined, albedo=albedo)
         with watch.stage("bake"), torch.no_grad():
             texture = bake_texture(model, refined.albedo, sights, self.texture_size)
             landmarks468 = self._landmarks_px(coarse, camera)
@@ -244,7 +249,7 @@ class Reconstructor:
             mesh=mesh,
             vertices_cam=coarse.verts_cam[0].numpy(),
             px_from_cam=camera.px_from_cam[0].numpy(),
-            vertex_rgb=srgb_from_linear((refined.albedo * refined.shading).clamp(0, 1)).numpy(),
+            vertex_rgb=srgb_from_linear(refined.lit.clamp(0, 1)).numpy(),
             vertex_rgb_coarse=srgb_from_linear(coarse.lit[0].clamp(0, 1)).numpy(),
             vertex_albedo=refined.albedo.clamp(0, 1).numpy(),
             visible=refined.observation.visible[0].numpy(),

@@ -81,14 +81,12 @@ def deviation(colours: Tensor, expected: Tensor, trusted: Tensor) -> Deviation:
     return Deviation(brightness, (ratio - brightness[..., None]).norm(dim=-1))
 
 
-def plausibility(found: Deviation, doubt: Tensor, lenience: float = 1.0) -> Tensor:
+def plausibility(found: Deviation, doubt: Tensor) -> Tensor:
     """How far colours may be what they are taken for: (B, V) in [0, 1]; 1 where there is no doubt.
 
     Args:
         found: how they differ.
         doubt: (B, V) in [0, 1], how far a vertex lies where mistakes happen.
-        lenience: factor of the limits.
     """
-    brightness, chroma = (tuple(lenience * x for x in limits) for limits in (BRIGHTNESS_LIMITS, CHROMA_LIMITS))
-    fits = step_down(found.brightness.abs(), brightness) * step_down(found.chroma, chroma)
+    fits = step_down(found.brightness.abs(), BRIGHTNESS_LIMITS) * step_down(found.chroma, CHROMA_LIMITS)
     return 1 - doubt * (1 - fits)

@@ -169,7 +169,11 @@ def _loaded(model: FaceModel, name: str) -> torch.nn.Module:
 
 
 def _ours_vertices(reconstructor: Reconstructor) -> Method:
-    return lambda seen: _painted(network_albedo(reconstructor.refiner, seen), seen.view.shading[0])
+    def paint(seen: Seen) -> Painted:
+        refined = reconstructor.refine(seen.view, seen.observation, seen.embedding)
+        return _painted(refined.albedo, refined.shading)
+
+    return paint
 
 
 def _ours(reconstructor: Reconstructor) -> Method:
