@@ -12,7 +12,7 @@ from gcnface.evaluation.bootstrap import Interval
 from gcnface.evaluation.markup import Figures, image, number, page, text
 from gcnface.evaluation.methods import METHODS
 from gcnface.evaluation.photos import PHOTO_ITSELF
-from gcnface.evaluation.table import COST, SECTIONS, Column, Summary, column_of
+from gcnface.evaluation.table import COST, SECTIONS, Column, Summary, column_of, number_of
 from gcnface.evaluation.worst import judged_method, worst_page
 from gcnface.io.atomic import staged
 
@@ -48,18 +48,19 @@ def index_page(summary: Summary, pictures: Mapping[str, PhotoPictures]) -> str:
     sheet = _Sheet(summary, Figures(summary), _Captions(summary), judged_method(summary))
     photos = sorted(summary.photos, key=sheet.rank)
     report = summary.report
-    failed = f" {len(report.failed)} photos gave no figures." if report.failed else ""
+    failed = f" {number_of(len(report.failed), 'photo')} gave no figures." if report.failed else ""
     head = (
-        f"<header><h1>What the methods make of {len(photos)} photos</h1>"
+        f"<header><h1>What the methods make of {number_of(len(photos), 'photo')}</h1>"
         f"<p class=soft>{summary.people} people.{failed} Every method works on the same fitted geometry.</p></header>"
     )
     cards = [
         _card(place, photo, sheet, pictures.get(photo, PhotoPictures(photo))) for place, photo in enumerate(photos)
     ]
+    sizes = f"--columns: {len(report.methods) + 1}; --lines: {len(sheet.captions.pasted)}"
     main = (
         _tables(summary)
         + _legend(summary, sheet.captions)
-        + f"<h2>Photos</h2><div id=photos>{''.join(cards)}</div>"
+        + f'<h2>Photos</h2><div id=photos style="{sizes}">{"".join(cards)}</div>'
         + _failed(summary)
     )
     return page("Evaluation", "index.html", head, main, _sorter(sheet.captions))
@@ -121,7 +122,8 @@ def _card(place: int, photo: str, sheet: _Sheet, shown: PhotoPictures) -> str:
     values = {name: sheet.figures.value(photo, sheet.judged, name) for name in sheet.captions.all}
     data = "".join(f' data-{_key(name)}="{value:.6g}"' for name, value in values.items() if math.isfinite(value))
     groups = [f"{text(kind)}: {text(of[photo])}" for kind, of in report.groups.items() if photo in of]
-    columns = [_source_column(shown)] + [_method_column(photo, method, sheet, shown) for method in report.methods]
+    methods = sorted(report.methods, key=lambda method: method != sheet.judged)
+    columns = [_source_column(shown)] + [_method_column(photo, method, sheet, shown) for method in methods]
     return (
         f'<section class=card data-place="{place}"{data}><header><h3 title="{text(photo)}">{text(PurePath(photo).name)}'
         f"</h3><small>{' · '.join(groups)}</small></header><div class=strip>{''.join(columns)}</div></section>"
@@ -243,7 +245,7 @@ def _legend(summary: Summary, captions: _Captions) -> str:
     methods = "".join(
         f"<li><b>{text(METHODS[m].title)}</b>: {text(METHODS[m].summary)}</li>" for m in summary.report.methods
     )
-    under = ", ".join(text(column_of(name).title) for name in captions.all)
+    under = "; ".join(text(column_of(name).title) for name in captions.all)
     return (
         "<h2>Legend</h2><p>A card a photo. Upper pictures: the drawn head over the photo; lower ones: the head turned "
         f"to the side that the photo shows less of. Below them: {under}; the best of the row is green. Where the "
@@ -259,7 +261,8 @@ def _sorter(captions: _Captions) -> str:
         title = text(_short(name))
         options.append(f'<option data-key={_key(name)} data-sign="{worst}">{title}, worst first</option>')
         options.append(f'<option data-key={_key(name)} data-sign="{best}">{title}, best first</option>')
-    return f"<label>Order <select id=order>{''.join(options)}</select></label>"
+    jump = '<a href="#photos">Pictures ↓</a>'
+    return f"{jump}<label>Order <select id=order>{''.join(options)}</select></label>"
 
 
 def _failed(summary: Summary) -> str:

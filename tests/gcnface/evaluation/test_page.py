@@ -122,6 +122,12 @@ def test_photos_come_worst_first_and_carry_what_they_are_sorted_by():
     assert "data-key=fpsnrface" in page
 
 
+def test_our_method_stands_beside_the_photo():
+    page = index_page(summary_of({"a.jpg": 30.0}), {})
+    card = page[page.index("<section class=card") :]
+    assert re.findall(r"<h4>([^<]+)</h4>", card) == ["Photo", "ours", "coarse 3DMM"]
+
+
 def test_the_best_figure_of_a_photo_is_marked():
     page = index_page(summary_of({"a.jpg": 30.0}), {})
     assert "<dd class=best>30.00</dd>" in page
