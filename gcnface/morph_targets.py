@@ -28,9 +28,9 @@ SMALLEST_BEND = 0.06
 edge shows where they begin; half of what the normals take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MorphTarget:
-    """One face unit at its full weight.
+    """One face unit at its full weight; equal to itself alone.
 
     Attributes:
         name: of the unit, as ARKit has it.

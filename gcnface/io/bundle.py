@@ -61,7 +61,7 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path, name: str,
 
 
 def _write_mesh(reconstruction: Reconstruction, path: Path, kind: str, name: str) -> None:
-    """One mesh format, with the photo's light and the record's provenance; the GLB with the face units as well."""
+    """One mesh format, with the photo's light and the record's provenance; GLB and page with the face units as well."""
     write_mesh(
         reconstruction.mesh,
         path,
@@ -69,5 +69,5 @@ def _write_mesh(reconstruction: Reconstruction, path: Path, kind: str, name: str
         name=name,
         lighting=reconstruction.lighting,
         provenance=reconstruction.provenance,
-        targets=morph_targets(reconstruction) if kind == "glb" else (),
+        targets=morph_targets(reconstruction) if kind in ("glb", "html") else (),
     )

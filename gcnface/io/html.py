@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from gcnface.io.gltf import glb_bytes
+from gcnface.io.page_units import page_units
 from gcnface.mesh import TexturedMesh
+from gcnface.morph_targets import MorphTarget
 from gcnface.version import __version__
 
 
@@ -25,6 +27,7 @@ def write_html(
     name: str,
     lighting: np.ndarray | None = None,
     provenance: Mapping[str, Any] | None = None,
+    targets: Sequence[MorphTarget] = (),
 ) -> None:
     """Write a page that turns the mesh, with its GLB file inside.
 
@@ -34,11 +37,13 @@ def write_html(
         name: its title, and what the GLB saved from it is called.
         lighting: (9, 3) spherical harmonics of the photo, offered as one of the lights; None leaves it out.
         provenance: kept in the GLB.
+        targets: face units, which the page offers to move; the GLB in it is without them.
     """
     content = {
         "title": html.escape(name),
         "version": html.escape(__version__),
         "lighting": json.dumps(None if lighting is None else np.asarray(lighting, np.float64).round(5).tolist()),
+        "units": json.dumps(page_units(mesh.split, targets), separators=(",", ":")),
         "glb": base64.b64encode(glb_bytes(mesh, name=name, provenance=provenance)).decode("ascii"),
     }
     page = (files("gcnface") / "assets" / "viewer.html").read_text(encoding="utf-8")

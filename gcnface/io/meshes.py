@@ -51,7 +51,7 @@ def write_mesh(
     elif kind == "ply":
         write_ply(mesh, path)
     else:
-        write_html(mesh, path, name=name, lighting=lighting, provenance=provenance)
+        write_html(mesh, path, name=name, lighting=lighting, provenance=provenance, targets=targets)
 
 
 def refuse_foreign_texture(folder: Path, name: str) -> None:

@@ -34,5 +34,5 @@ def test_light_of_the_photo(tmp_path):
 def test_a_name_cannot_break_the_page(tmp_path):
     write_html(make_mesh(), tmp_path / "x.html", name="</title><script>alert(1)</script>{{glb}}")
     page = (tmp_path / "x.html").read_text()
-    assert page.count("<script") == 3
+    assert page.count("<script") == 4
     assert "<title>&lt;/title&gt;" in page
