@@ -16,6 +16,10 @@ from coarse.coefficients import AMBIENT_INTENSITY
 from coarse.morphable import MorphableModel
 from render.lighting import LAMBERT_FACTORS, sh_basis
 
+_DARKEST = 0.01
+_LARGEST_TONE = 2.0
+"""The most, as a natural logarithm, that a light is scaled."""
+
 
 @dataclass(frozen=True)
 class Decomposition:
@@ -53,6 +57,9 @@ class DecompositionSettings:
     albedo_ridge: float = 2e-5
     outlier: float = 0.15
     """Residual at which a vertex's weight falls to a half (highlights, shadows, make-up)."""
+    tone_share: float = 0.3
+    """Where a skin tone is expected: the share of what the photo's tone differs from it that goes into the albedo; the
+    rest is light. Unexplained tones of skin and of light vary about alike, skin a little less."""
 
 
 def decompose(
@@ -61,6 +68,7 @@ def decompose(
     settings: DecompositionSettings = DecompositionSettings(),
     *,
     albedo: Tensor | None = None,
+    tone: Tensor | None = None,
 ) -> Decomposition:
     """Find light and albedo coefficients behind observed vertex colours.
 
@@ -69,6 +77,8 @@ def decompose(
         seen: colours, weights and normals.
         settings: priors.
         albedo: (B, Na) known coefficients, of which only the light is sought; None finds both.
+        tone: (B, 3) expected logarithm of the skin's linear albedo over the mean face's (`coarse.skin_tone`); None lets
+            the priors decide, which calls every skin average and its light dim or bright.
     """
     known = albedo is not None
     design = sh_basis(seen.normals_view) * seen.normals_view.new_tensor(LAMBERT_FACTORS)
@@ -78,6 +88,8 @@ def decompose(
     lighting = seen.linear.new_zeros(len(seen.linear), 9, 3)
     for _ in range(settings.rounds):
         lighting = _solve_light(model.albedo(albedo), seen.linear, robust * seen.skin, design, settings)
+        if tone is not None and not known:
+            lighting = _lit_for_tone(model, albedo, robust * seen.skin, lighting, tone, settings)
         shading = (design @ lighting).clamp(min=0.02)
         if model.albedo_count and not known:
             albedo = _solve_albedo(model, seen.linear, robust * seen.face, shading, settings)
@@ -86,11 +98,38 @@ def decompose(
     return Decomposition(albedo, lighting)
 
 
+def _lit_for_tone(
+    model: MorphableModel,
+    albedo: Tensor,
+    weight: Tensor,
+    lighting: Tensor,
+    tone: Tensor,
+    s: DecompositionSettings,
+) -> Tensor:
+    """Scale the light of each channel so that the albedo that is left has the tone that is believed.
+
+    What the photo says is the sum of both logarithms, tone of the skin and level of the light; the expected tone and
+    the usual light say how to split it.
+    """
+    colours = model.albedo(albedo).clamp(min=_DARKEST)
+    mean = model.albedo_mean.clamp(min=_DARKEST)
+    share = weight[..., None] / weight.sum(1).clamp(min=1.0)[:, None, None]
+    present = ((colours / mean).log() * share).sum(1)
+    level = (lighting[:, 0] / _usual_light()).clamp(min=_DARKEST).log()
+    believed = tone + s.tone_share * (present + level - tone)
+    return lighting * (present - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
+
+
+def _usual_light() -> float:
+    """Band 0 of the light that the priors expect."""
+    return AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
+
+
 def _solve_light(base: Tensor, colours: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
     """Ridge regression of the light: first one grey light, then each channel pulled towards it."""
     total = weight.sum(1).clamp(min=1.0)
     prior = design.new_zeros(9)
-    prior[0] = AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
+    prior[0] = _usual_light()
     eye = torch.eye(9).to(design)
     grams, sides = [], []
     for channel in range(3):

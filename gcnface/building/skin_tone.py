@@ -1,0 +1,118 @@
+"""Learn to tell a skin's tone by the face embedding: a ridge regression over the photographs of a prepared folder.
+
+Photos differ by skin and by light. What a photo's skin looks like, its shading divided out but its light's level left
+in, is regressed on FaceNet's embedding, which hardly knows the light; so lights average out (`coarse.skin_tone`).
+
+    python -m gcnface.building.skin_tone --data runs/faces --studio london -o coarse/assets/skin_tone.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+
+from coarse.face_model import load_face_model
+from coarse.morphable import crop_camera, layout_of
+from coarse.regressor import load_regressor
+from coarse.skin_tone import SkinToneRegressor, fit_skin_tone
+from gcnface.coarse_stage import CoarseStage
+from gcnface.io.atomic import staged
+from gcnface.observation import MINIMUM_SHADING, observe_vertices
+from gcnface.parsing import FaceParser, load_parser
+from gcnface.training.faces import PreparedFaces, load_prepared
+from refine.facenet import FaceNet, embed_crop224, load_facenet
+
+_log = logging.getLogger(__name__)
+
+STUDIO_WEIGHT = 3.0
+"""Of photographs that were all taken under one lamp: there all that differs is skin."""
+DRAWN_WEIGHT = 0.3
+"""Of drawn faces, whose colours a network made up."""
+_DARKEST = 0.01
+_LEAST_SKIN = 200.0
+"""Vertices that must show skin for a photo to count."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the photographs show.
+
+    Attributes:
+        tones: (N, 3) logarithm of the skin's colour, NaN where too little of it is seen.
+        embeddings: (N, 512).
+    """
+
+    tones: Tensor
+    embeddings: Tensor
+
+
+@torch.no_grad()
+def look_at_skin(stage: CoarseStage, parser: FaceParser, facenet: FaceNet, crop: Tensor) -> tuple[Tensor, Tensor]:
+    """(3,) tone and (512,) embedding of one crop (1, 3, 224, 224)."""
+    classes = parser.parse(crop)
+    face = stage(crop, classes)
+    seen = observe_vertices(stage.model, face, crop, classes, crop_camera())
+    level = face.coefficients.lighting[:, :1].clamp(min=_DARKEST)
+    relief = face.shading.clamp(min=MINIMUM_SHADING) / level
+    total = seen.skin.sum()
+    tone = ((seen.linear / relief).clamp(min=_DARKEST).log() * seen.skin[..., None]).sum(1)[0] / total.clamp(min=1)
+    embedding = embed_crop224(facenet, crop)[0]
+    return (tone if total >= _LEAST_SKIN else torch.full_like(tone, torch.nan)), embedding
+
+
+def learn_skin_tone(
+    faces: PreparedFaces, rows: NDArray[np.int64], looks: Looks, studios: set[str]
+) -> SkinToneRegressor:
+    """The regression over some prepared faces, each source's own exposure taken out.
+
+    Args:
+        faces: prepared faces.
+        rows: (N,) those that were looked at.
+        looks: what they show.
+        studios: sources whose photos share one lamp.
+    """
+    source = np.array(["" if faces.drawn[row] else str(faces.names[row]).split("_")[0] for row in rows])
+    weight = np.where(np.isin(source, list(studios)), STUDIO_WEIGHT, np.where(source == "", DRAWN_WEIGHT, 1.0))
+    usable = looks.tones.isfinite().all(1)
+    tones = looks.tones.clone()
+    for name in set(source):
+        inside = torch.from_numpy(source == name)
+        tones[inside] -= tones[inside & usable].mean(0)
+    return fit_skin_tone(looks.embeddings[usable], tones[usable], torch.from_numpy(weight)[usable])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="prepared faces (gcnface prepare)")
+    parser.add_argument("--studio", action="append", default=[], help="source (the name up to _) whose lamp is one")
+    parser.add_argument("--drawn", type=int, default=700, help="drawn faces beside all photographs")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    faces = load_prepared(args.data)
+    learn = ~faces.validation
+    rows = np.concatenate([np.nonzero(learn & ~faces.drawn)[0], np.nonzero(learn & faces.drawn)[0][: args.drawn]])
+    model = load_face_model()
+    stage, networks = CoarseStage(model, load_regressor(layout_of(model)), None), (load_parser(), load_facenet())
+    found = []
+    for index, row in enumerate(rows):
+        found.append(look_at_skin(stage, *networks, faces.crop(row)))
+        if index % 200 == 199:
+            _log.info("looked at %d of %d faces", index + 1, len(rows))
+    looks = Looks(torch.stack([tone for tone, _ in found]), torch.stack([embedding for _, embedding in found]))
+    regressor = learn_skin_tone(faces, rows, looks, set(args.studio))
+    with staged(args.output.parent) as folder:
+        save_file({k: v.half().contiguous() for k, v in regressor.state_dict().items()}, folder / args.output.name)
+
+
+if __name__ == "__main__":
+    main()

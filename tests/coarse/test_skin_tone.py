@@ -1,0 +1,96 @@
+"""A person's tone is told by the embedding: light averages out over photos, skin does not."""
+
+import pytest
+import torch
+
+from coarse.decomposition import ObservedColours, decompose
+from coarse.face_model import load_face_model
+from coarse.morphable import MorphableModel
+from coarse.skin_tone import EMBEDDING_SIZE, SkinToneRegressor, fit_skin_tone, load_skin_tone
+from render.lighting import shade
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def people(count, size, light):
+    """Embeddings (N, size), the tones of their skins (N, 3), and what photos show: skin and light."""
+    embeddings = torch.nn.functional.normalize(random(count, size), dim=1)
+    tones = embeddings @ random(size, 3, seed=1)
+    return embeddings, tones, tones + light * random(count, 1, seed=2)
+
+
+def test_lights_average_out():
+    embeddings, tones, shown = people(4000, 8, light=0.5)
+    found = fit_skin_tone(embeddings, shown, torch.ones(4000))(embeddings)
+    centred = tones - tones.mean(0)
+    assert (found - centred).square().mean() < 0.01 * centred.square().mean()
+
+
+def test_the_fit_is_the_least_squares_one():
+    embeddings, _, shown = people(50, 4, light=0.3)
+    weight = torch.rand(50, generator=torch.Generator().manual_seed(3)) + 0.1
+    model = fit_skin_tone(embeddings, shown, weight, ridge=0.2)
+    mean = (shown * weight[:, None]).sum(0) / weight.sum()
+
+    def cost(matrix):
+        error = (embeddings - model.mean) @ matrix - (shown - mean)
+        return (weight[:, None] * error.square()).sum() + 0.2 * matrix.square().sum()
+
+    least = cost(model.weight)
+    for seed in range(5):
+        assert cost(model.weight + 1e-2 * random(4, 3, seed=seed)) > least
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match="embedding has shape"):
+        SkinToneRegressor(8)(torch.zeros(1, 7))
+    with pytest.raises(ValueError, match="tones has shape"):
+        fit_skin_tone(torch.zeros(3, 8), torch.zeros(2, 3), torch.ones(3))
+
+
+def test_the_shipped_regression_stays_within_the_range_of_skins():
+    embeddings = torch.nn.functional.normalize(random(100, EMBEDDING_SIZE), dim=1)
+    tones = load_skin_tone()(embeddings)
+    assert tones.shape == (100, 3)
+    assert tones.abs().max() < 2
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MorphableModel(load_face_model(), level=2)
+
+
+def photo(model, tone, light):
+    """Colours of the mean face with its albedo times e^tone, under a lamp from the front of some level."""
+    verts = model.vertices(torch.zeros(1, model.identity_count), torch.zeros(1, model.expression_count))
+    normals = torch.nn.functional.normalize(verts - verts.mean(1, keepdim=True), dim=2)
+    lamp = torch.zeros(1, 9, 3)
+    lamp[:, 0], lamp[:, 2] = light, 0.3 * light
+    colours = model.albedo_mean * torch.tensor(tone).exp() * shade(normals, lamp)
+    seen = (normals[..., 2] > 0.2).float()
+    return ObservedColours(colours, seen, seen, normals)
+
+
+def skin(model, found, seen):
+    """Mean logarithm of the albedo over the mean face's, over what was seen."""
+    ratio = (model.albedo(found.albedo).clamp(min=0.01) / model.albedo_mean.clamp(min=0.01)).log().mean(2)
+    return float((ratio * seen.skin).sum() / seen.skin.sum())
+
+
+@pytest.mark.parametrize("expected", [-0.6, 0.3])
+def test_an_expected_tone_goes_into_the_albedo_and_not_into_the_light(model, expected):
+    seen = photo(model, expected, light=1.0)
+    blind = decompose(model, seen)
+    told = decompose(model, seen, tone=torch.full((1, 3), expected))
+    assert abs(skin(model, blind, seen)) < 0.35 * abs(expected)
+    assert abs(skin(model, told, seen) - expected) < 0.5 * abs(skin(model, blind, seen) - expected)
+    level = [float(found.lighting[0, 0].mean()) for found in (blind, told)]
+    assert abs(level[1] - 1.0) < 0.5 * abs(level[0] - 1.0)
+
+
+def test_light_that_nothing_explains_is_light_for_the_most_part(model):
+    plain, dim = (photo(model, 0.0, light) for light in (1.0, 0.5))
+    told = [skin(model, decompose(model, seen, tone=torch.zeros(1, 3)), seen) for seen in (plain, dim)]
+    assert -0.45 * 0.693 < told[1] - told[0] < 0
