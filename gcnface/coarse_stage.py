@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.decomposition import decompose
@@ -18,7 +20,8 @@ from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
-from gcnface.observation import face_mask, observe_vertices
+from gcnface.observation import Surface, face_mask, observe_vertices
+from render.lighting import shade
 from render.visibility import vertex_visibility
 
 _DENSE_STRIDE = 4
@@ -99,6 +102,8 @@ class CoarseStage:
         self.model = model
         self.morphable = MorphableModel(model).to(device)
         self.coarser = MorphableModel(model, level=1).to(device)
+        at_level = model.region[self.coarser.vertex_index.cpu().numpy()]
+        self.surface = _Level(model.levels[1].faces, at_level)
         self.fitter = PhotoFitter(self.coarser, fitting) if fitting is not None else None
         self.regressor = regressor.to(device)
         self.dense = DenseStage(self.coarser, position_map.to(device)) if position_map is not None else None
@@ -116,23 +121,52 @@ class CoarseStage:
         """
         watch = watch or Stopwatch()
         with watch.stage("regress"), torch.no_grad():
-            raw = self._decomposed(self.regressor(image), image, classes)
-        if self.fitter is not None:
-            dense = None
-            if self.dense is not None and window is not None:
-                with watch.stage("dense"):
-                    dense = self.dense(window)
-            with watch.stage("fit"):
-                raw = self.fitter(raw, image, face_mask(classes), dense=dense)
-                with torch.no_grad():
-                    raw = self._decomposed(raw, image, classes)
-        with torch.no_grad():
-            return self.morphable(self.morphable.layout.decode(raw))
+            raw = self.regressor(image)
+            picture = _Picture(image, classes)
+            if self.fitter is None:
+                return self._coloured(self.morphable, self.model, raw, picture)
+            first = self._coloured(self.coarser, self.surface, raw, picture)
+            raw = self.coarser.layout.encode(first.coefficients)
+        dense = None
+        if self.dense is not None and window is not None:
+            with watch.stage("dense"):
+                dense = self.dense(window)
+        with watch.stage("fit"), torch.no_grad():
+            raw = self.fitter(raw, image, face_mask(classes), dense=dense)
+            return self._coloured(self.morphable, self.model, raw, picture)
 
-    def _decomposed(self, raw: Tensor, image: Tensor, classes: Tensor) -> Tensor:
-        """Replace albedo and light by those that explain the crop's colours on the skin."""
-        coefficients = self.morphable.layout.decode(raw)
-        face = self.morphable(coefficients)
-        seen = observe_vertices(self.model, face, image, classes, crop_camera())
-        found = decompose(self.coarser, seen.colours(self.coarser.vertex_index))
-        return self.morphable.layout.encode(replace(coefficients, albedo=found.albedo, lighting=found.lighting))
+    def _coloured(self, posed: MorphableModel, surface: Surface, raw: Tensor, picture: _Picture) -> CoarseFace:
+        """The face of raw coefficients, its albedo and light replaced by those that explain the crop's colours.
+
+        Args:
+            posed: the level of the face that is asked for.
+            surface: that level's faces and regions.
+            raw: (1, layout.total).
+            picture: what the colours are of.
+        """
+        face = posed(posed.layout.decode(raw))
+        seen = observe_vertices(surface, face, picture.image, picture.classes, crop_camera())
+        rows = self.coarser.vertex_index if posed is self.morphable else slice(None)
+        found = decompose(self.coarser, seen.colours(rows))
+        return replace(
+            face,
+            coefficients=replace(face.coefficients, albedo=found.albedo, lighting=found.lighting),
+            albedo=posed.albedo(found.albedo),
+            shading=shade(face.normals_view, found.lighting),
+        )
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A crop (1, 3, 224, 224) and its classes (1, 10, 224, 224)."""
+
+    image: Tensor
+    classes: Tensor
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Faces (F, 3) and regions (V,) of a coarser level of the face model."""
+
+    faces: NDArray[np.int32]
+    region: NDArray[np.uint8]

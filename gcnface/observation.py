@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from coarse.decomposition import ObservedColours
-from coarse.face_model import REGIONS, FaceModel
+from coarse.face_model import REGIONS
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.records import CoarseFace
 from gcnface.parsing import PARSING_CLASSES
@@ -160,14 +162,28 @@ def view_cosine(verts_cam: Tensor, normals_view: Tensor) -> Tensor:
     return (towards * towards.new_tensor(VIEW_FROM_CAM) * normals_view).sum(-1)
 
 
+class Surface(Protocol):
+    """What `observe_vertices` needs of a face model, or of one of its levels."""
+
+    @property
+    def faces(self) -> NDArray[np.int32]:
+        """(F, 3)."""
+        ...
+
+    @property
+    def region(self) -> NDArray[np.uint8]:
+        """(V,) index into `coarse.face_model.REGIONS`."""
+        ...
+
+
 def observe_vertices(
-    model: FaceModel, face: CoarseFace, image: Tensor, classes: Tensor, camera: Camera
+    model: Surface, face: CoarseFace, image: Tensor, classes: Tensor, camera: Camera
 ) -> VertexObservation:
     """Sample a crop at the vertices of a posed face.
 
     Args:
-        model: the face model at the finest level (its regions decide what may be taken).
-        face: the posed face, (B, V, 3) vertices of the finest level.
+        model: the face model, or one of its levels (its regions decide what may be taken).
+        face: the posed face, (B, V, 3) vertices of that level.
         image: (B, 3, H, W) sRGB crop seen by `camera`.
         classes: (B, 10, H', W') class probabilities of the same crop, at any resolution.
         camera: the crop's camera.

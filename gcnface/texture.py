@@ -20,7 +20,7 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from gcnface.observation import MINIMUM_SHADING
 from gcnface.reconstruction import TEXEL_SOURCES
-from render.baking import TexelMap, pad_texture, texel_map
+from render.baking import TexelMap, padding_index, texel_map
 from render.color import linear_from_srgb, srgb_from_linear
 
 _GUTTER_PX = 8
@@ -74,6 +74,8 @@ class _Atlas:
     """(N, 3)."""
     mirror_map: NDArray[np.float32]
     """(T, T, 2) where the mirrored texel lies, px for cv2.remap; -1 outside the face chart."""
+    padding: Tensor
+    """(T * T,) flat index of the texel whose colour each texel shows, the gutters among them."""
 
 
 _ATLASES: dict[tuple[str, int], _Atlas] = {}
@@ -92,7 +94,8 @@ def _build_atlas(model: FaceModel, size: int) -> _Atlas:
     rows = torch.nonzero(flat >= 0)[:, 0]
     corners = torch.from_numpy(model.faces.astype(np.int64))[flat[rows]]
     bary = texels.bary.reshape(-1, 3)[rows]
-    return _Atlas(texels, rows, corners, bary, _mirror_map(model, texels, size))
+    padding = padding_index(texels.mask, _GUTTER_PX)
+    return _Atlas(texels, rows, corners, bary, _mirror_map(model, texels, size), padding)
 
 
 def _mirror_map(model: FaceModel, texels: TexelMap, size: int) -> NDArray[np.float32]:
@@ -148,13 +151,20 @@ def bake_texture(model: FaceModel, albedo: Tensor, sights: Sequence[Sight], size
     best = image((weights.argmax(0) + 1.0)[:, None])[..., 0]
     there = cv2.remap(best, *_planes(atlas.mirror_map), cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     photo = np.select([source == seen, source == flipped], [best, there], 0).astype(np.uint8)
-    padded = pad_texture(rgb, filled, _GUTTER_PX)
+    padded = rgb.view(-1, 3).index_select(0, atlas.padding).view(rgb.shape)
     return Texture(padded.numpy(), source, photo, confidence_image)
 
 
 def _at_texels(atlas: _Atlas, values: Tensor) -> Tensor:
     """(N, C) of values (V, C) at the texels that carry surface."""
-    return (values[atlas.corners] * atlas.bary[..., None]).sum(1)
+    weighted = (
+        values.index_select(0, corner).mul_(weight[:, None])
+        for corner, weight in zip(atlas.corners.unbind(1), atlas.bary.unbind(1), strict=True)
+    )
+    total = next(weighted)
+    for part in weighted:
+        total += part
+    return total
 
 
 def _detail(atlas: _Atlas, sight: Sight, base: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,6 @@ each starts afresh and loads its own. They share nothing else: photos go out and
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -14,15 +13,19 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gcnface.inputs import ResultNames
 from gcnface.photo_loop import CannotStartError, Failure, PhotoDesk, Task, Work
 from gcnface.progress import Reporter
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext, SpawnContext
 
 FORKS = sys.platform == "linux"
 WORKER_BYTES = 1_600_000_000
@@ -72,7 +75,7 @@ def share_photos(
     reporter: Reporter,
 ) -> bool:
     """Do all photos; whether all went well. What is said of them is said in the order of the photos."""
-    context = multiprocessing.get_context("fork" if FORKS else "spawn")
+    context: ForkContext | SpawnContext = get_context("fork") if FORKS else get_context("spawn")
     with _one_thread():
         if FORKS:
             reporter.stage("load")

@@ -79,11 +79,16 @@ def pad_texture(texture: Tensor, mask: Tensor, px: int) -> Tensor:
     """
     size = check_shape("texture", texture, "H W C")
     check_shape("mask", mask, "H W", H=size["H"], W=size["W"])
-    meant = mask.detach().cpu().numpy().astype(bool)
-    if px <= 0 or not meant.any():
-        return texture.clone()
-    distance, nearest = distance_transform_edt(~meant, return_indices=True)
-    source = np.arange(meant.size).reshape(meant.shape)
-    source = np.where(distance <= px, np.ravel_multi_index(tuple(nearest), meant.shape), source)
-    index = torch.from_numpy(source.ravel()).to(texture.device)
+    index = padding_index(mask, px).to(texture.device)
     return texture.reshape(-1, size["C"]).index_select(0, index).view(texture.shape)
+
+
+def padding_index(mask: Tensor, px: int) -> Tensor:
+    """(H * W,) flat index of the texel whose colour `pad_texture` gives to each; it depends on the mask alone."""
+    check_shape("mask", mask, "H W")
+    meant = mask.detach().cpu().numpy().astype(bool)
+    source = np.arange(meant.size).reshape(meant.shape)
+    if px > 0 and meant.any():
+        distance, nearest = distance_transform_edt(~meant, return_indices=True)
+        source = np.where(distance <= px, np.ravel_multi_index(tuple(nearest), meant.shape), source)
+    return torch.from_numpy(source.ravel())
