@@ -109,7 +109,13 @@ class CoarseStage:
         self.dense = DenseStage(self.coarser, position_map.to(device)) if position_map is not None else None
 
     def __call__(
-        self, image: Tensor, classes: Tensor, watch: Stopwatch | None = None, *, window: Tensor | None = None
+        self,
+        image: Tensor,
+        classes: Tensor,
+        watch: Stopwatch | None = None,
+        *,
+        window: Tensor | None = None,
+        tone: Tensor | None = None,
     ) -> CoarseFace:
         """One face.
 
@@ -118,11 +124,12 @@ class CoarseStage:
             classes: (1, 10, 224, 224) of the parser.
             watch: times the stages.
             window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None fits without dense points.
+            tone: (1, 3) expected tone of the skin (`coarse.skin_tone`); None expects the mean person's.
         """
         watch = watch or Stopwatch()
         with watch.stage("regress"), torch.no_grad():
             raw = self.regressor(image)
-            picture = _Picture(image, classes)
+            picture = _Picture(image, classes, tone)
             if self.fitter is None:
                 return self._coloured(self.morphable, self.model, raw, picture)
             first = self._coloured(self.coarser, self.surface, raw, picture)
@@ -147,7 +154,7 @@ class CoarseStage:
         face = posed(posed.layout.decode(raw))
         seen = observe_vertices(surface, face, picture.image, picture.classes, crop_camera())
         rows = self.coarser.vertex_index if posed is self.morphable else slice(None)
-        found = decompose(self.coarser, seen.colours(rows))
+        found = decompose(self.coarser, seen.colours(rows), tone=picture.tone)
         return replace(
             face,
             coefficients=replace(face.coefficients, albedo=found.albedo, lighting=found.lighting),
@@ -158,10 +165,11 @@ class CoarseStage:
 
 @dataclass(frozen=True)
 class _Picture:
-    """A crop (1, 3, 224, 224) and its classes (1, 10, 224, 224)."""
+    """A crop (1, 3, 224, 224), its classes (1, 10, 224, 224) and the expected tone of its skin (1, 3), if any."""
 
     image: Tensor
     classes: Tensor
+    tone: Tensor | None
 
 
 @dataclass(frozen=True)

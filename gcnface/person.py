@@ -105,7 +105,7 @@ class PersonReconstructor:
         watch = Stopwatch(on_stage)
         views = [self._look(photo, watch, on_photo) for photo in photos]
         with watch.stage("fuse"), torch.no_grad():
-            embeddings = torch.cat([self.pipeline.embed(view) for view in views])
+            embeddings = torch.cat([view.embedding for view in views])
             cosine = mean_cosines(embeddings)
             doubt = doubted([photo.name for photo in photos], cosine)
             if on_doubt is not None and doubt is not None:
@@ -141,7 +141,8 @@ class PersonReconstructor:
         seen = [self._colours(view, c) for view, c in zip(views, posed, strict=True)]
         colours = [s.colours(stage.coarser.vertex_index) for s in seen]
         shown = torch.stack([c.face.mean() for c in colours]).clamp(min=1e-3)[:, None]
-        albedos = torch.cat([decompose(stage.coarser, c).albedo for c in colours])
+        tone = self.pipeline.skin_tone(torch.cat([view.embedding for view in views])).mean(0, keepdim=True)
+        albedos = torch.cat([decompose(stage.coarser, c, tone=tone).albedo for c in colours])
         albedo = aggregate(albedos, trust.albedo * shown)[None]
         lights = [decompose(stage.coarser, c, albedo=albedo).lighting for c in colours]
         return [

@@ -18,6 +18,7 @@ from coarse.position_map import PositionMapLayout
 from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
+from coarse.skin_tone import load_skin_tone
 from gcnface.alignment import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
 from gcnface.appearance import shipped_model
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
@@ -55,6 +56,7 @@ class View:
         crop: the face cut out of it.
         image: (1, 3, 224, 224) the crop on the networks' device.
         classes: (1, 10, 224, 224) of the parser, 0 outside the photo.
+        embedding: (1, 512) FaceNet's, of the crop, unit length.
         coarse: the posed morphable face.
     """
 
@@ -62,6 +64,7 @@ class View:
     crop: FaceCrop
     image: Tensor
     classes: Tensor
+    embedding: Tensor
     coarse: CoarseFace
 
     @property
@@ -148,6 +151,7 @@ class Reconstructor:
         self.coarse = CoarseStage(self.model, regressor, fitting, self.device, position_map=position_map)
         self._model_on_cpu = self.coarse.morphable if self.device.type == "cpu" else MorphableModel(self.model)
         self.facenet = load_facenet().to(self.device)
+        self.skin_tone = load_skin_tone().to(self.device)
         self.refiner = load_refiner(self.model).to(self.device)
 
     def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[Reconstruction]:
@@ -166,12 +170,12 @@ class Reconstructor:
     def _reconstruct(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> Reconstruction:
         view = self.look(photo, face, watch)
         with watch.stage("refine"), torch.no_grad():
-            seen, embedding = self.observe(view), self.embed(view)
-            refined = self.refine(view, seen, embedding)
+            seen = self.observe(view)
+            refined = self.refine(view, seen)
         if self.adapt:
             with watch.stage("adapt"):
-                refined = self._adapted(view, seen, embedding)
-        sight = Sight(photo, view.screen, refined.light, refined.observation.confidence[0])
+                refined = self._adapted(view, seen)
+        sight = Sight(photo, view.screen, refined.shading, refined.observation.confidence[0])
         return self.assemble(view, refined, [sight], watch)
 
     def light(self, view: View, seen: VertexObservation) -> Tensor:
@@ -180,10 +184,10 @@ class Reconstructor:
         return full_shading(skin, self.refiner.pyramid, self.model.mirror).clamp(min=MINIMUM_SHADING)
 
     @torch.no_grad()
-    def refine(self, view: View, seen: VertexObservation, embedding: Tensor) -> RefinedFace:
+    def refine(self, view: View, seen: VertexObservation) -> RefinedFace:
         """The refiner's answer for one photo, finished, on the CPU."""
         light = self.light(view, seen)
-        inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], embedding)
+        inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], view.embedding)
         return self._finished(view, seen, light, self.refiner(*inputs))
 
     def completed(self, albedo: Tensor, confidence: Tensor) -> Tensor:
@@ -209,22 +213,22 @@ class Reconstructor:
             classes = classes * crop.inside.to(classes)
             window_from_photo = WINDOW_FROM_CROP @ crop.crop_from_photo
             window = cut_window(photo, window_from_photo).to(self.device) if self.fit else None
-        return View(photo, crop, image, classes, self.coarse(image, classes, watch, window=window))
+        with watch.stage("regress"), torch.no_grad():
+            embedding = embed_crop224(self.facenet, image)
+            tone = self.skin_tone(embedding)
+        coarse = self.coarse(image, classes, watch, window=window, tone=tone)
+        return View(photo, crop, image, classes, embedding, coarse)
 
     def observe(self, view: View) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""
         sharp = self._sharp(view.photo, view.crop)
         return observe_vertices(self.model, view.coarse, sharp, view.classes, crop_camera(1, sharp.shape[-1]))
 
-    def embed(self, view: View) -> Tensor:
-        """(1, 512) FaceNet's embedding of the crop, unit length."""
-        return embed_crop224(self.facenet, view.image)
-
-    def _adapted(self, view: View, seen: VertexObservation, embedding: Tensor) -> RefinedFace:
+    def _adapted(self, view: View, seen: VertexObservation) -> RefinedFace:
         """The answer of a copy of the refiner that was trained on the photo."""
         with torch.no_grad():
             light = self.light(view, seen)
-        inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], embedding)
+        inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], view.embedding)
         target = AdaptationTarget(view.image, face_mask(view.classes), crop_camera())
         face = replace(view.coarse, shading=light)
         albedo = adapt(self.refiner, inputs, face, target, self.facenet, steps=self.adapt, config=_ADAPTATION)

@@ -68,7 +68,7 @@ def look(reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwa
     with torch.enable_grad():
         view = reconstructor.look(photo, found[0], watch)
     with watch.stage("observe"):
-        return Seen(view, reconstructor.observe(view), reconstructor.embed(view))
+        return Seen(view, reconstructor.observe(view), view.embedding)
 
 
 def build_methods(
@@ -168,9 +168,13 @@ def _loaded(model: FaceModel, name: str) -> torch.nn.Module:
         raise MethodUnavailableError(str(error)) from error
 
 
+def _ours_network(reconstructor: Reconstructor) -> Method:
+    return lambda seen: _painted(network_albedo(reconstructor.refiner, seen), seen.view.shading[0])
+
+
 def _ours_vertices(reconstructor: Reconstructor) -> Method:
     def paint(seen: Seen) -> Painted:
-        refined = reconstructor.refine(seen.view, seen.observation, seen.embedding)
+        refined = reconstructor.refine(seen.view, seen.observation)
         return _painted(refined.albedo, refined.shading)
 
     return paint
@@ -178,8 +182,8 @@ def _ours_vertices(reconstructor: Reconstructor) -> Method:
 
 def _ours(reconstructor: Reconstructor) -> Method:
     def paint(seen: Seen) -> Painted:
-        view, refined = seen.view, reconstructor.refine(seen.view, seen.observation, seen.embedding)
-        sight = Sight(view.photo, view.screen, refined.light, refined.observation.confidence[0])
+        view, refined = seen.view, reconstructor.refine(seen.view, seen.observation)
+        sight = Sight(view.photo, view.screen, refined.shading, refined.observation.confidence[0])
         texture = bake_texture(reconstructor.model, refined.albedo, [sight], reconstructor.texture_size)
         return _painted(refined.albedo, refined.shading, texture.rgb)
 
@@ -213,8 +217,21 @@ _SPECS = (
     _stored("no_adversarial", "ours, no adversarial loss", keeps=True),
     _stored("no_embedding", "ours, no embedding", keeps=True),
     _stored("no_pyramid", "ours, no pooling", keeps=True),
-    MethodSpec("ours_vertices", "ours, vertex colours", "the shipped refiner's vertex colours", _ours_vertices, True),
-    MethodSpec("ours", "ours", "the shipped refiner and the UV stage's texture", _ours, True),
+    MethodSpec(
+        "ours_network",
+        "ours, network alone",
+        "the shipped network's answer under the estimated light",
+        _ours_network,
+        True,
+    ),
+    MethodSpec(
+        "ours_vertices",
+        "ours, vertex colours",
+        "what gcnface refine puts on the vertices: the network's answer, with cast light, tones and solved colours",
+        _ours_vertices,
+        True,
+    ),
+    MethodSpec("ours", "ours", "the same with the UV stage's texture: what gcnface refine gives", _ours, True),
 )
 
 METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in _SPECS}

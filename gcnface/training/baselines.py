@@ -46,6 +46,8 @@ def brief(data: Path, heads: Path | None, work: Path) -> RefinerTraining:
         run=RunSettings(work / "equal", 1, "bf16-mixed", threads=1, tensorboard=False),
         observations=work / "observations",
         critic=CriticTraining(network=DiscriminatorConfig(side=128)),
+        drawn_faces=0,
+        copies=1,
         faces_an_epoch=FACES,
         drawn_every=3,
         average=0.98,

@@ -12,13 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coarse.morphable import crop_camera
+from coarse.face_model import FaceModel
+from coarse.morphable import crop_camera, layout_of
+from coarse.regressor import load_regressor
+from coarse.skin_tone import SkinToneRegressor, load_skin_tone
 from gcnface.coarse_stage import CoarseStage
+from gcnface.delight import SkinColours, full_shading
 from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices
-from gcnface.parsing import FaceParser
+from gcnface.parsing import FaceParser, load_parser
 from gcnface.training.faces import CANVAS_MARGIN_PX, PreparedFaces
 from gcnface.training.heads import HeadRenders
-from refine.facenet import FaceNet, embed_crop224
+from refine.facenet import FaceNet, embed_crop224, load_facenet
+from refine.pyramid import MeshPyramid
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +39,8 @@ class Observations:
 
     Attributes:
         raw: (N, R) float32 raw coefficients.
-        projected: (N, V, 3) float16 the picture's colours at the vertices, linear, the light divided out.
+        shading: (N, V, 3) float16 the picture's light at the vertices, linear, cast shadows and highlights in it.
+        projected: (N, V, 3) float16 the picture's colours at the vertices, linear, that light divided out.
         confidence: (N, V) uint8, 255 where they may be believed in full.
         embedding: (N, 512) float32 of FaceNet, unit length.
         image: (N, 224, 224, 3) uint8 sRGB crop.
@@ -42,6 +48,7 @@ class Observations:
     """
 
     raw: NDArray[np.float32]
+    shading: NDArray[np.float16]
     projected: NDArray[np.float16]
     confidence: NDArray[np.uint8]
     embedding: NDArray[np.float32]
@@ -54,11 +61,19 @@ class Observations:
 
 @dataclass(frozen=True)
 class Observer:
-    """What looks at a picture: coarse stage, parser and FaceNet."""
+    """What looks at a picture: the networks, and the pyramid that light is smoothed on."""
 
     stage: CoarseStage
     parser: FaceParser
     facenet: FaceNet
+    skin_tone: SkinToneRegressor
+    pyramid: MeshPyramid
+
+
+def load_observer(model: FaceModel) -> Observer:
+    """An observer with the shipped networks; the coarse stage goes without its fit, which takes most of the time."""
+    stage = CoarseStage(model, load_regressor(layout_of(model)), None)
+    return Observer(stage, load_parser(), load_facenet(), load_skin_tone(), MeshPyramid(model.levels))
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,7 @@ def observe(pictures: Pictures, observer: Observer, cache: Path) -> Observations
         count, vertices = pictures.count, len(stage.model.mean)
         shapes: dict[str, tuple[tuple[int, ...], type]] = {
             "raw": ((count, stage.morphable.layout.total), np.float32),
+            "shading": ((count, vertices, 3), np.float16),
             "projected": ((count, vertices, 3), np.float16),
             "confidence": ((count, vertices), np.uint8),
             "embedding": ((count, 512), np.float32),
@@ -121,17 +137,20 @@ def observe(pictures: Pictures, observer: Observer, cache: Path) -> Observations
     return Observations(**{name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in names})
 
 
+@torch.no_grad()
 def _observe(index: int, image: Tensor, observer: Observer, arrays: Mapping[str, NDArray]) -> None:
     stage = observer.stage
-    with torch.no_grad():
-        classes = observer.parser.parse(image)
-    coarse = stage(image, classes)
-    with torch.no_grad():
-        seen = observe_vertices(stage.model, coarse, image, classes, crop_camera())
-        arrays["raw"][index] = stage.morphable.layout.encode(coarse.coefficients)[0]
-        linear = seen.linear / coarse.shading.clamp(min=MINIMUM_SHADING)
-        arrays["projected"][index] = linear[0].clamp(0, BRIGHTEST)
-        arrays["confidence"][index] = (seen.confidence[0] * 255).round()
-        arrays["embedding"][index] = embed_crop224(observer.facenet, image)[0]
-        arrays["image"][index] = (image[0].permute(1, 2, 0) * 255).round()
-        arrays["mask"][index] = (face_mask(classes)[0] * 255).round().clamp(0, 255)
+    classes = observer.parser.parse(image)
+    embedding = embed_crop224(observer.facenet, image)
+    coarse = stage(image, classes, tone=observer.skin_tone(embedding))
+    seen = observe_vertices(stage.model, coarse, image, classes, crop_camera())
+    shading = coarse.shading.clamp(min=MINIMUM_SHADING)
+    skin = SkinColours(seen.linear, seen.skin, coarse.albedo, shading)
+    light = full_shading(skin, observer.pyramid, stage.model.mirror).clamp(min=MINIMUM_SHADING)
+    arrays["raw"][index] = stage.morphable.layout.encode(coarse.coefficients)[0]
+    arrays["shading"][index] = light[0]
+    arrays["projected"][index] = (seen.linear / light)[0].clamp(0, BRIGHTEST)
+    arrays["confidence"][index] = (seen.confidence[0] * 255).round()
+    arrays["embedding"][index] = embedding[0]
+    arrays["image"][index] = (image[0].permute(1, 2, 0) * 255).round()
+    arrays["mask"][index] = (face_mask(classes)[0] * 255).round().clamp(0, 255)

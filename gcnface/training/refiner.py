@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,20 +14,24 @@ ensure_torchvision()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import MorphableModel, crop_camera, layout_of  # noqa: E402
+from coarse.face_model import FaceModel, load_face_model  # noqa: E402
+from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
 from coarse.records import CoarseFace  # noqa: E402
-from coarse.regressor import load_regressor  # noqa: E402
-from gcnface.coarse_stage import CoarseStage  # noqa: E402
+from gcnface.errors import GcnfaceError  # noqa: E402
 from gcnface.io.atomic import staged  # noqa: E402
-from gcnface.observation import MINIMUM_SHADING  # noqa: E402
-from gcnface.parsing import load_parser  # noqa: E402
 from gcnface.training.faces import PreparedFaces, load_prepared  # noqa: E402
-from gcnface.training.heads import load_heads  # noqa: E402
-from gcnface.training.observations import Observer, observe, photographs, turned_copies  # noqa: E402
+from gcnface.training.heads import HeadRenders, load_heads  # noqa: E402
+from gcnface.training.observations import (  # noqa: E402
+    Observer,
+    load_observer,
+    observe,
+    photographs,
+    turned_copies,
+)
 from gcnface.training.refiner_data import RefinerDataset, RefinerSample, SeededOrder, TurnedCopies  # noqa: E402
 from gcnface.training.refiner_objective import Objective, encoded, total  # noqa: E402
 from gcnface.training.runs import RunSettings, TrainingModule, is_first_process, train  # noqa: E402
@@ -36,7 +40,7 @@ from refine.discriminator import Critic, DiscriminatorConfig  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 from refine.losses import identity_loss, pixel_loss  # noqa: E402
 from refine.network import TextureRefiner, TextureRefinerConfig  # noqa: E402
-from refine.stored import save_refiner  # noqa: E402
+from refine.stored import load_refiner, save_refiner  # noqa: E402
 from render.interpolate import interpolate  # noqa: E402
 from render.rasterize import rasterize  # noqa: E402
 
@@ -73,12 +77,16 @@ class RefinerTraining:
     """Where to keep what was observed, to share it between runs on the same faces; None keeps it with the run."""
     network: TextureRefinerConfig = field(default_factory=TextureRefinerConfig)
     """What is trained."""
+    start: Path | None = None
+    """Weights to go on from, of the same configuration; None starts anew."""
     objective: Objective = field(default_factory=Objective)
     """Towards what."""
     critic: CriticTraining = field(default_factory=CriticTraining)
     """Against whom."""
     drawn_faces: int = 700
-    """Drawn faces to learn from, beside all photographs."""
+    """Drawn faces to learn from, beside all photographs; with `heads`, of those that have some."""
+    copies: int = 0
+    """Turned copies of each face; 0 takes all there are."""
     faces_an_epoch: int = 0
     """Faces, drawn at random, that make an epoch; 0 takes all."""
     batch_size: int = 2
@@ -93,10 +101,10 @@ class RefinerTraining:
     """Share of the old in the moving average of the weights, which is what is validated and saved; 0 takes the last."""
 
     def __post_init__(self) -> None:
-        if min(self.drawn_every, self.batch_size) < 1 or min(self.drawn_faces, self.faces_an_epoch) < 0:
+        if min(self.drawn_every, self.batch_size) < 1 or min(self.drawn_faces, self.copies, self.faces_an_epoch) < 0:
             raise ValueError(
                 f"drawn_every {self.drawn_every} and batch_size {self.batch_size} must be 1 or more, drawn_faces "
-                f"{self.drawn_faces} and faces_an_epoch {self.faces_an_epoch} 0 or more"
+                f"{self.drawn_faces}, copies {self.copies} and faces_an_epoch {self.faces_an_epoch} 0 or more"
             )
         if self.rate not in ("cycle", "decay") or not 0 <= self.average < 1:
             raise ValueError(f'rate is {self.rate!r}, "cycle" or "decay"; average is {self.average}, in 0..1')
@@ -200,14 +208,14 @@ class RefinerModule(TrainingModule):
     @torch.no_grad()
     def _face(self, batch: RefinerSample) -> CoarseFace:
         with _full_precision(batch.raw):
-            return self.morphable(self.morphable.layout.decode(batch.raw))
+            return replace(self.morphable(self.morphable.layout.decode(batch.raw)), shading=batch.shading)
 
     def _drawn(self, albedo: Tensor, face: CoarseFace) -> tuple[Tensor, Tensor]:
         """The lit face (B, 3, 224, 224) in sRGB, and where it is (B, 224, 224) in 0, 1."""
         camera = crop_camera(len(albedo))
         with _full_precision(albedo):
             fragments = rasterize(camera.project(face.verts_cam), self.morphable.faces, camera.hw)
-            lit = encoded(albedo * face.shading.clamp(min=MINIMUM_SHADING))
+            lit = encoded(albedo * face.shading)
             drawn = interpolate(lit, self.morphable.faces, fragments).permute(0, 3, 1, 2)
         return drawn, fragments.mask.to(drawn)
 
@@ -269,9 +277,8 @@ def train_refiner(settings: RefinerTraining) -> Path:
     torch.manual_seed(settings.run.seed)
     faces = load_prepared(settings.data)
     model = load_face_model()
-    stage = CoarseStage(model, load_regressor(layout_of(model)), None)
-    learn, check = _datasets(settings, faces, stage)
-    module = RefinerModule(settings, stage.morphable, TextureRefiner.from_face_model(model, settings.network))
+    learn, check = _datasets(settings, faces, load_observer(model))
+    module = RefinerModule(settings, MorphableModel(model), _network(settings, model))
     order = SeededOrder(len(learn), settings.run.seed, settings.faces_an_epoch)
     loader = DataLoader(learn, settings.batch_size, sampler=order, collate_fn=RefinerSample.stack, drop_last=True)
     train(module, loader, DataLoader(check, 2, collate_fn=RefinerSample.stack), settings.run, settings)
@@ -282,24 +289,40 @@ def train_refiner(settings: RefinerTraining) -> Path:
     return path
 
 
+def _network(settings: RefinerTraining, model: FaceModel) -> TextureRefiner:
+    if settings.start is None:
+        return TextureRefiner.from_face_model(model, settings.network)
+    network = load_refiner(model, settings.start)
+    if network.config != settings.network:
+        raise GcnfaceError(f"{settings.start}: these weights are of another configuration than the training's network")
+    return network.train()
+
+
 def _datasets(
-    settings: RefinerTraining, faces: PreparedFaces, stage: CoarseStage
+    settings: RefinerTraining, faces: PreparedFaces, observer: Observer
 ) -> tuple[RefinerDataset, RefinerDataset]:
     """What to learn from and, of held-out people, what to check with."""
-    folder = settings.observations or settings.run.output / "observations"
-    observer = Observer(stage, load_parser(), load_facenet())
+    folder, model = settings.observations or settings.run.output / "observations", observer.stage.model
     heads = load_heads(settings.heads) if settings.heads is not None else None
-    if heads is None:
-        drawn = np.nonzero(faces.drawn)[0][: settings.drawn_faces]
-        rows = np.concatenate([np.nonzero(~faces.drawn)[0], drawn])
-    else:
-        rows = np.unique(heads.person)
+    usable = np.arange(len(faces)) if heads is None else np.unique(heads.person)
+    drawn = usable[faces.drawn[usable]][: settings.drawn_faces]
+    rows = np.sort(np.concatenate([usable[~faces.drawn[usable]], drawn]))
     seen = observe(photographs(faces, rows), observer, folder / "photographs")
     copies = None
     if heads is not None:
-        views = np.nonzero(heads.photographic)[0]
+        views = _chosen_views(heads, rows, settings.copies)
         turned = observe(turned_copies(heads, views), observer, folder / "turned")
         copies = TurnedCopies(turned, np.searchsorted(rows, heads.person[views]))
     held_out = faces.validation[rows]
-    learn = RefinerDataset(seen, ~held_out, stage.model, copies)
-    return learn, RefinerDataset(seen, held_out & ~faces.drawn[rows], stage.model)
+    learn = RefinerDataset(seen, ~held_out, model, copies)
+    return learn, RefinerDataset(seen, held_out & ~faces.drawn[rows], model)
+
+
+def _chosen_views(heads: HeadRenders, rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """The photographic views of some faces, at most so many of each; 0 for all."""
+    views = np.nonzero(heads.photographic & np.isin(heads.person, rows))[0]
+    order = np.zeros(len(views), np.int64)
+    for person in np.unique(heads.person[views]):
+        mine = heads.person[views] == person
+        order[mine] = np.arange(mine.sum())
+    return views[order < limit] if limit else views

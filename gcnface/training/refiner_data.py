@@ -25,6 +25,7 @@ class RefinerSample:
 
     Attributes:
         raw: (R,) raw coefficients.
+        shading: (V, 3) the picture's light at the vertices, linear.
         projected: (V, 3) the picture's colours at the vertices, linear, the light divided out.
         shown: (V, 1) in [0, 1], how far they are handed to the network.
         target: (V, 3) colours of the same face, likewise, of the photograph: for a turned copy those of the first view.
@@ -35,6 +36,7 @@ class RefinerSample:
     """
 
     raw: Tensor
+    shading: Tensor
     projected: Tensor
     shown: Tensor
     target: Tensor
@@ -115,6 +117,7 @@ class RefinerDataset(Dataset[RefinerSample]):
     def _sample(self, seen: Observations, row: int, first: int, random: torch.Generator) -> RefinerSample:
         return RefinerSample(
             raw=torch.from_numpy(seen.raw[row].copy()),
+            shading=_float(seen.shading[row]),
             projected=_float(seen.projected[row]),
             shown=_share(seen.confidence[row])[:, None] * self._keep(random),
             target=_float(self.photographs.projected[first]),

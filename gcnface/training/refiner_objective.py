@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from coarse.records import CoarseFace
-from gcnface.observation import MINIMUM_SHADING
 from gcnface.training.refiner_data import RefinerSample
 from refine.losses import LossSchedule, LossWeights, symmetry_loss, variance_loss, vertex_loss
 from render.color import srgb_from_linear
@@ -72,7 +71,7 @@ class Objective:
         """
         if not self.vertex:
             return {}
-        shading = face.shading.clamp(min=MINIMUM_SHADING)
+        shading = batch.shading
         refined, lit = encoded(albedo), encoded(albedo * shading)
         photo, coarse = encoded(batch.projected * shading), encoded(face.albedo)
         if self.kind == "paper":

@@ -48,9 +48,11 @@ def batch(stage, portrait):
         seen = observe_vertices(stage.model, face, image, classes, crop_camera())
     confidence = seen.confidence[..., None]
     left_half = (torch.from_numpy(stage.model.mean[:, :1]) < 20).float()
-    projected = seen.linear / face.shading.clamp(min=MINIMUM_SHADING)
+    shading = face.shading.clamp(min=MINIMUM_SHADING)
+    projected = seen.linear / shading
     return RefinerSample(
         raw=stage.morphable.layout.encode(face.coefficients),
+        shading=shading,
         projected=projected,
         shown=confidence * left_half,
         target=projected,
