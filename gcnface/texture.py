@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from coarse.face_model import FaceModel
@@ -65,17 +66,16 @@ class Sight:
 class _Atlas:
     """Constant tables of a model's atlas at one texture size."""
 
-    texels: TexelMap
-    rows: Tensor
+    filled: NDArray[np.bool_]
+    """(T, T) where there is surface."""
+    rows: NDArray[np.int64]
     """(N,) flat index of the texels that carry surface."""
-    corners: Tensor
-    """(N, 3) vertex indices."""
-    bary: Tensor
-    """(N, 3)."""
+    weights: csr_matrix
+    """(N, V) barycentric: times values at the vertices, it gives those at the texels."""
+    padding: NDArray[np.int64]
+    """(T * T,) which texel each takes its colour from, so that the gutters are filled."""
     mirror_map: NDArray[np.float32]
     """(T, T, 2) where the mirrored texel lies, px for cv2.remap; -1 outside the face chart."""
-    padding: Tensor
-    """(T * T,) flat index of the texel whose colour each texel shows, the gutters among them."""
 
 
 _ATLASES: dict[tuple[str, int], _Atlas] = {}
@@ -90,12 +90,14 @@ def _atlas(model: FaceModel, size: int) -> _Atlas:
 
 def _build_atlas(model: FaceModel, size: int) -> _Atlas:
     texels = texel_map(torch.from_numpy(model.uv), torch.from_numpy(model.uv_faces.astype(np.int64)), size)
-    flat = texels.face.reshape(-1)
-    rows = torch.nonzero(flat >= 0)[:, 0]
-    corners = torch.from_numpy(model.faces.astype(np.int64))[flat[rows]]
-    bary = texels.bary.reshape(-1, 3)[rows]
-    padding = padding_index(texels.mask, _GUTTER_PX)
-    return _Atlas(texels, rows, corners, bary, _mirror_map(model, texels, size), padding)
+    flat = texels.face.reshape(-1).numpy()
+    rows = np.flatnonzero(flat >= 0)
+    corners = model.faces[flat[rows]].astype(np.int32)
+    bary = texels.bary.reshape(-1, 3).numpy()[rows].astype(np.float32)
+    start = np.arange(0, 3 * len(rows) + 1, 3, dtype=np.int32)
+    weights = csr_matrix((bary.ravel(), corners.ravel(), start), shape=(len(rows), len(model.mean)))
+    padding = padding_index(texels.mask, _GUTTER_PX).numpy()
+    return _Atlas(texels.mask.numpy(), rows, weights, padding, _mirror_map(model, texels, size))
 
 
 def _mirror_map(model: FaceModel, texels: TexelMap, size: int) -> NDArray[np.float32]:
@@ -126,58 +128,46 @@ def bake_texture(model: FaceModel, albedo: Tensor, sights: Sequence[Sight], size
         size: side T of the texture in px.
     """
     atlas = _atlas(model, size)
-    base = _at_texels(atlas, albedo)
+    base = atlas.weights @ albedo.numpy()
     details = [_detail(atlas, sight, base) for sight in sights]
-    detail = torch.stack([colour * weight for colour, weight in details]).sum(0)
-    weights = torch.stack([weight[:, 0] for _, weight in details])
+    detail = np.sum([colour * weight for colour, weight in details], axis=0)
+    weights = np.stack([weight[:, 0] for _, weight in details])
 
-    def image(texel_values: Tensor) -> NDArray[np.float32]:
-        full = torch.zeros(size * size, texel_values.shape[1])
+    def image(texel_values: NDArray[np.float32]) -> NDArray[np.float32]:
+        full = np.zeros((size * size, texel_values.shape[1]), np.float32)
         full[atlas.rows] = texel_values
-        return full.reshape(size, size, -1).numpy()
+        return full.reshape(size, size, -1)
 
-    base_image, detail_image = image(base), image(detail)
+    detail_image = image(detail)
     confidence_image = np.ascontiguousarray(image(weights.sum(0)[:, None])[..., 0])
     mirrored, mirrored_confidence = (
         _remapped(x, atlas.mirror_map, cv2.BORDER_CONSTANT) for x in (detail_image, confidence_image)
     )
     hidden = (1 - confidence_image)[..., None].clip(0)
-    linear = torch.from_numpy(base_image + detail_image + hidden * mirrored)
-    rgb = srgb_from_linear(linear.clamp(0, 1))
-    filled = atlas.texels.face >= 0
+    linear = torch.from_numpy(image(base) + detail_image + hidden * mirrored)
+    rgb = srgb_from_linear(linear.clamp(0, 1)).numpy()
     none, seen, flipped, inferred = range(len(TEXEL_SOURCES))
     source = np.where(confidence_image > 0.5, seen, np.where(mirrored_confidence > 0.5, flipped, inferred))
-    source = np.where(filled.numpy(), source, none).astype(np.uint8)
-    best = image((weights.argmax(0) + 1.0)[:, None])[..., 0]
+    source = np.where(atlas.filled, source, none).astype(np.uint8)
+    best = image((weights.argmax(0) + np.float32(1))[:, None])[..., 0]
     there = cv2.remap(best, *_planes(atlas.mirror_map), cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     photo = np.select([source == seen, source == flipped], [best, there], 0).astype(np.uint8)
-    padded = rgb.view(-1, 3).index_select(0, atlas.padding).view(rgb.shape)
-    return Texture(padded.numpy(), source, photo, confidence_image)
+    padded = rgb.reshape(-1, 3)[atlas.padding].reshape(rgb.shape)
+    return Texture(padded, source, photo, confidence_image)
 
 
-def _at_texels(atlas: _Atlas, values: Tensor) -> Tensor:
-    """(N, C) of values (V, C) at the texels that carry surface."""
-    weighted = (
-        values.index_select(0, corner).mul_(weight[:, None])
-        for corner, weight in zip(atlas.corners.unbind(1), atlas.bary.unbind(1), strict=True)
-    )
-    total = next(weighted)
-    for part in weighted:
-        total += part
-    return total
-
-
-def _detail(atlas: _Atlas, sight: Sight, base: Tensor) -> tuple[Tensor, Tensor]:
+def _detail(atlas: _Atlas, sight: Sight, base: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, 3) what one photo adds to the vertices' own albedo `base` (N, 3), and (N, 1) how far it counts."""
     stacked = torch.cat([sight.screen[:, :2], sight.shading, sight.weight[:, None]], dim=1)
-    xy, shading, weight = _at_texels(atlas, stacked).split([2, 3, 1], dim=1)
-    observed = linear_from_srgb(_sample_photo(sight.photo, xy.numpy()))
-    return observed / shading.clamp(min=MINIMUM_SHADING) - base, weight
+    xy, shading, weight = np.split(atlas.weights @ stacked.numpy(), [2, 5], axis=1)
+    observed = linear_from_srgb(_sample_photo(sight.photo, xy)).numpy()
+    return observed / np.maximum(shading, MINIMUM_SHADING) - base, weight
 
 
 def _sample_photo(photo: NDArray[np.float32], xy: NDArray[np.float32]) -> Tensor:
     """(N, 3) bilinear colours at photo px; a photo much finer than the texels is averaged down first."""
-    low, high = np.floor(xy.min(0) - 2), np.ceil(xy.max(0) + 2)
+    planes = np.ascontiguousarray(xy.T)
+    low, high = np.floor(planes.min(1) - 2), np.ceil(planes.max(1) + 2)
     limit = np.array(photo.shape[1::-1])
     low, high = np.clip(low, 0, limit - 1).astype(int), np.clip(high, 1, limit).astype(int)
     part: NDArray = photo[low[1] : high[1], low[0] : high[0]]
