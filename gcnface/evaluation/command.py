@@ -207,7 +207,7 @@ class _Run:
 
     def _group(self, sitter: Sitter, examined: Examined) -> None:
         own = {name: value for method, name, value in examined.figures if method == PHOTO_ITSELF}
-        tone = tone_of(own["skin_angle_photo"])
+        tone = tone_of(own["skin_angle_albedo"])
         found = {"glasses": "with" if own["glasses_share"] > GLASSES_SHARE else "without"}
         found |= {"skin tone": tone} if tone else {}
         found |= self.columns.get(sitter.name, self.columns.get(sitter.file.name, {}))

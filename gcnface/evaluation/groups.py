@@ -88,12 +88,13 @@ def cheeks_and_forehead(model: FaceModel) -> NDArray[np.bool_]:
 
 
 def skin_angles_deg(seen: Seen, patch: NDArray[np.bool_]) -> dict[str, float]:
-    """Typology angles of the skin that the photo shows at `patch` (V,): "photo", its light included, and "albedo".
+    """Typology angles of the skin that the photo shows at `patch` (V,): "albedo" and "photo", its light included.
 
-    The first is what people are grouped by. The second, of the photo's colours without the estimated light, says less
-    of a person: light and albedo can only be told apart by what is usual, so that dark skin comes out as lighter skin
-    in weak light (Feng et al. 2022, "Towards racially unbiased skin tone estimation via scene disambiguation"). How
-    far the two are apart, group by group, is a figure of its own. NaN where no skin is seen.
+    The first, of the photo's colours without the estimated light, is what people are grouped by: every refinement keeps
+    it where the skin was seen. It says no more than the light estimate can: light and albedo of one photo are told
+    apart by what is usual (Feng et al. 2022, "Towards racially unbiased skin tone estimation via scene
+    disambiguation"). How far the two angles are apart, group by group, is a figure of its own. NaN where no skin is
+    seen.
     """
     shown = torch.from_numpy(patch) & (seen.observation.skin[0].cpu() > _SURE)
     linear = seen.observation.linear[0].cpu()[shown]
