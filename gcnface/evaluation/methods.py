@@ -140,12 +140,16 @@ def _projected(reconstructor: Reconstructor) -> Method:
     return paint
 
 
-def network_albedo(network: Network, seen: Seen) -> Tensor:
-    """(V, 3) linear albedo by a refinement network."""
+def painted_by(network: Network, reconstructor: Reconstructor, seen: Seen) -> Painted:
+    """A network's own answer: the photo's colours go in, and the answer comes out, by the light of the pipeline.
+
+    That light has cast shadows and highlights in it; all networks were trained with it.
+    """
     view, found = seen.view, seen.observation
     with torch.no_grad():
-        answer = network(view.coarse.albedo, found.linear / view.shading, found.confidence[..., None], seen.embedding)
-    return answer[0]
+        light = reconstructor.light(view, found)
+        answer = network(view.coarse.albedo, found.linear / light, found.confidence[..., None], seen.embedding)
+    return _painted(answer[0], light[0])
 
 
 def _from_file(name: str) -> Callable[[Reconstructor], Method]:
@@ -153,7 +157,7 @@ def _from_file(name: str) -> Callable[[Reconstructor], Method]:
 
     def build(reconstructor: Reconstructor) -> Method:
         network = _loaded(reconstructor.model, name).to(reconstructor.device)
-        return lambda seen: _painted(network_albedo(network, seen), seen.view.shading[0])
+        return lambda seen: painted_by(network, reconstructor, seen)
 
     return build
 
@@ -169,7 +173,7 @@ def _loaded(model: FaceModel, name: str) -> torch.nn.Module:
 
 
 def _ours_network(reconstructor: Reconstructor) -> Method:
-    return lambda seen: _painted(network_albedo(reconstructor.refiner, seen), seen.view.shading[0])
+    return lambda seen: painted_by(reconstructor.refiner, reconstructor, seen)
 
 
 def _ours_vertices(reconstructor: Reconstructor) -> Method:

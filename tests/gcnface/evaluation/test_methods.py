@@ -88,7 +88,8 @@ def test_networks_come_from_their_files(reconstructor, seen, monkeypatch, tmp_pa
     assert list(built) == ["dense", "coarse"]
     assert "image.safetensors" in left_out["image"]
     sure = seen.observation.confidence[0] > 0.999
-    lit = (built["dense"](seen).albedo * seen.view.shading[0])[sure]
+    painted = built["dense"](seen)
+    lit = (painted.albedo * painted.shading)[sure]
     shown = seen.observation.linear[0, sure]
     assert (lit - shown).abs().median() < 0.01
     with pytest.raises(MethodUnavailableError, match=r"image\.safetensors"):
@@ -108,4 +109,5 @@ def test_the_command_knows_the_same_names():
     assert arguments.IDENTITY_NETWORKS == IDENTITY_NETWORKS
     assert set(arguments.EXTRAS) == set(EXTRAS)
     baselines = {"ours_equal" if name == "equal" else name for name in stored.BASELINES}
-    assert baselines | {"mean", "coarse", "projected", "ours_vertices", "ours"} == set(METHODS)
+    ours = {"ours_network", "ours_vertices", "ours"}
+    assert baselines | ours | {"mean", "coarse", "projected"} == set(METHODS)
