@@ -140,13 +140,22 @@ def scan_view(reconstructor: Reconstructor, scan: Scan, samples: Samples, face: 
 
 def scan_views(reconstructor: Reconstructor, scan: Scan, turns_deg: tuple[float, ...] = TURNS_DEG) -> list[ScanView]:
     """Place a scan by its frontal reconstruction, then draw and reconstruct every turn."""
+    placed, samples, face = place(reconstructor, scan)
+    return [scan_view(reconstructor, placed, samples, face, yaw) for yaw in all_turns(turns_deg)]
+
+
+def place(reconstructor: Reconstructor, scan: Scan) -> tuple[Scan, Samples, Tensor]:
+    """A scan in mm and the axes of our model, points on it, and (N,) the vertices of its face.
+
+    Raises:
+        GcnfaceError: no face is found in the scan drawn from the front.
+    """
     rough = first_placed(scan)
     samples = rough.samples()
     seen, found = registered(reconstructor, rough, shoot(rough, 0.0), samples)
     placed = placed_like(reconstructor.model, rough, found, seen)
     on_face = found.nearest[_on_face(reconstructor.model)]
-    face = placed.surface.faces[samples.face[on_face], 0].unique()
-    return [scan_view(reconstructor, placed, samples, face, yaw) for yaw in all_turns(turns_deg)]
+    return placed, samples, placed.surface.faces[samples.face[on_face], 0].unique()
 
 
 def _on_face(model: FaceModel) -> Tensor:
