@@ -65,6 +65,15 @@ class ScanView:
 
 
 @dataclass(frozen=True)
+class PlacedScan:
+    """A scan in mm and the axes of our model, points on it, and (N,) the vertices of its face."""
+
+    scan: Scan
+    samples: Samples
+    face: Tensor
+
+
+@dataclass(frozen=True)
 class Shot:
     """A scan before a camera: (V, 3) vertices in camera space, (V, 3) shading, the camera, the picture (S, S, 3)."""
 
@@ -113,17 +122,16 @@ def registered(reconstructor: Reconstructor, scan: Scan, shot: Shot, samples: Sa
     return seen, register(reconstructor.model, seen, scan, samples, shot.verts_cam, shot.camera)
 
 
-def scan_view(reconstructor: Reconstructor, scan: Scan, samples: Samples, face: Tensor, yaw_deg: float) -> ScanView:
+def scan_view(reconstructor: Reconstructor, placed: PlacedScan, yaw_deg: float) -> ScanView:
     """One turn of a placed scan.
 
     Args:
         reconstructor: holds the networks.
-        scan: in mm, axes of our model.
-        samples: points on it.
-        face: (N,) vertices of its face.
-        yaw_deg: the turn.
+        placed: the scan.
+        yaw_deg: positive turns the nose to the viewer's right.
     """
-    shot = shoot(scan, yaw_deg, face)
+    scan, samples = placed.scan, placed.samples
+    shot = shoot(scan, yaw_deg, placed.face)
     nothing = torch.zeros(len(reconstructor.model.mean), dtype=torch.bool)
     try:
         seen, found = registered(reconstructor, scan, shot, samples)
@@ -140,12 +148,12 @@ def scan_view(reconstructor: Reconstructor, scan: Scan, samples: Samples, face: 
 
 def scan_views(reconstructor: Reconstructor, scan: Scan, turns_deg: tuple[float, ...] = TURNS_DEG) -> list[ScanView]:
     """Place a scan by its frontal reconstruction, then draw and reconstruct every turn."""
-    placed, samples, face = place(reconstructor, scan)
-    return [scan_view(reconstructor, placed, samples, face, yaw) for yaw in all_turns(turns_deg)]
+    placed = place(reconstructor, scan)
+    return [scan_view(reconstructor, placed, yaw) for yaw in all_turns(turns_deg)]
 
 
-def place(reconstructor: Reconstructor, scan: Scan) -> tuple[Scan, Samples, Tensor]:
-    """A scan in mm and the axes of our model, points on it, and (N,) the vertices of its face.
+def place(reconstructor: Reconstructor, scan: Scan) -> PlacedScan:
+    """A scan of any unit in mm and the axes of our model.
 
     Raises:
         GcnfaceError: no face is found in the scan drawn from the front.
@@ -155,7 +163,7 @@ def place(reconstructor: Reconstructor, scan: Scan) -> tuple[Scan, Samples, Tens
     seen, found = registered(reconstructor, rough, shoot(rough, 0.0), samples)
     placed = placed_like(reconstructor.model, rough, found, seen)
     on_face = found.nearest[_on_face(reconstructor.model)]
-    return placed, samples, placed.surface.faces[samples.face[on_face], 0].unique()
+    return PlacedScan(placed, samples, placed.surface.faces[samples.face[on_face], 0].unique())
 
 
 def _on_face(model: FaceModel) -> Tensor:

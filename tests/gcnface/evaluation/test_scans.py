@@ -83,7 +83,7 @@ def test_the_first_drawing_is_in_the_middle_whatever_the_unit(head):
 
 
 def test_a_head_of_our_own_is_found_again_in_place_size_and_colour(reconstructor, head):
-    view = scan_view(reconstructor, *place(reconstructor, head), 30.0)
+    view = scan_view(reconstructor, place(reconstructor, head), 30.0)
     model = reconstructor.model
     face = model.region_mask("face", "eyes_nose_mouth")
     assert view.mm is not None
