@@ -10,7 +10,9 @@ from benchmarks.scans import EYE_DISTANCE_MM, Scan, read_scan
 from coarse.face_model import LANDMARKS5_FROM_468
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.methods import METHODS
-from gcnface.evaluation.scenes import surface_of
+from gcnface.evaluation.scenes import Surface, surface_of
+from render.color import linear_from_srgb
+from tests.gcnface.results import make_mesh
 
 SQUARE = """mtllib square.mtl
 v -1 -1 0
@@ -55,6 +57,27 @@ def test_what_is_no_textured_scan_is_refused_by_name(square, tmp_path):
         read_scan(bare, tmp_path / "colour.png")
     with pytest.raises(GcnfaceError, match="OBJ or GLB"):
         read_scan(tmp_path / "head.stl")
+
+
+def test_our_own_glb_is_read_back_with_its_colours_upright(tmp_path):
+    pytest.importorskip("trimesh")
+    mesh = make_mesh()
+    scan = read_scan(mesh.save(tmp_path / "ball.glb"))
+    uv = torch.stack([torch.linspace(0.1, 0.9, 9), torch.linspace(0.8, 0.2, 9)], dim=1)
+    expected = surface_from(mesh).colours(uv)
+    assert scan.surface.colours(uv).numpy() == pytest.approx(expected.numpy(), abs=1e-3)
+    corner = scan.surface.colours(scan.surface.uv[scan.surface.uv_faces[40]])
+    middle = scan.verts[scan.surface.faces[40]].mean(0)
+    own = int(((torch.from_numpy(mesh.vertices[mesh.faces]).mean(1) / 1000 - middle) ** 2).sum(1).argmin())
+    assert corner.mean(0).numpy() == pytest.approx(
+        surface_from(mesh).colours(torch.from_numpy(mesh.uv[mesh.uv_faces[own]])).mean(0).numpy(), abs=1e-3
+    )
+
+
+def surface_from(mesh):
+    texture = linear_from_srgb(torch.from_numpy(mesh.texture)).permute(2, 0, 1)[None]
+    faces = torch.from_numpy(mesh.faces.astype(np.int64))
+    return Surface(faces, torch.from_numpy(mesh.uv), torch.from_numpy(mesh.uv_faces.astype(np.int64)), texture)
 
 
 def test_samples_are_even_over_the_area(square):
