@@ -134,6 +134,8 @@ def completion_figures(
             painted = method(view.seen)
             lit = vertex_albedo(model, painted) * painted.shading
             for part, difference in completion_differences(lit, view).items():
+                if part == "shown_gain":
+                    continue  # within a tenth of a decibel of the one without
                 kind, _, gain = part.partition("_")
                 key = f"{kind}{abs(view.yaw_deg):g}" + (f"_{gain}" if gain else "")
                 parts.setdefault(key, []).append(difference)

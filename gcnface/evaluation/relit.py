@@ -124,9 +124,8 @@ class Relit:
         """By name, as in the tables."""
         parts = {prefix: self.between, f"{prefix}_gain": self.between_gain}
         parts |= {f"{prefix}_true": self.true, f"{prefix}_true_gain": self.true_gain}
-        return {f"{name}_l1": part.l1 for name, part in parts.items()} | {
-            f"{name}_psnr": part.psnr_db for name, part in parts.items()
-        }
+        found = {f"{name}_l1": part.l1 for name, part in parts.items()}
+        return found | {f"{prefix}_psnr": self.between.psnr_db, f"{prefix}_true_psnr": self.true.psnr_db}
 
 
 @dataclass(frozen=True)

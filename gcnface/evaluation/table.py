@@ -44,8 +44,8 @@ class Column:
 
 
 PICTURE, IDENTITY, COST, MORE = "Picture against photo", "Identity", "Same texture again, and cost", "Further figures"
-HIDDEN, RELIT = "The side that was not shown", "One face, several lights"
-SECTIONS = (PICTURE, IDENTITY, HIDDEN, RELIT, COST, MORE)
+HIDDEN, RELIT, HARD = "The side that was not shown", "One face, several lights", "One face, two hard lights"
+SECTIONS = (PICTURE, IDENTITY, HIDDEN, RELIT, HARD, COST, MORE)
 """Of a report, in order."""
 
 _COLUMNS = {
@@ -203,9 +203,8 @@ def _drawn_column(
 ) -> Column:
     """A figure of the protocols whose truth is drawn."""
     what = f"{side} at {turn}°" if side else "true albedo" if true else "between lights"
-    what = f"hard lights, {what}" if hard else what
     without = ", gain removed" if gain else ""
-    section = HIDDEN if side else RELIT
+    section = HIDDEN if side else HARD if hard else RELIT
     return Column(f"{unit.upper()}, {what}{without}", section, 2 if unit == "psnr" else 4, higher=unit == "psnr")
 
 
