@@ -56,6 +56,9 @@ DRAWN_SURENESS = (0.08, 0.3)
 _BLEEDING = {"hair": 2, "glasses": 3, "ears": 1, "rest": 1}
 """Classes that reach further into the skin beside them, by shadow, hairs and blur, and how far, px of the maps."""
 
+_GROWTH_STEPS = 2
+"""Triangles by which an opened mouth is seen further than its visible vertices."""
+
 _FOREIGN = ("hair", "glasses", "rest")
 NEAR_PX = (6, 16)
 """Distance to a foreign class up to which a colour is doubted in full, and from which it is not, px of the maps."""
@@ -192,11 +195,12 @@ def observe_vertices(
     faces = torch.from_numpy(model.faces.astype(np.int64)).to(screen.device)
     region = torch.from_numpy(model.region.astype(np.int64)).to(screen.device)
     visible = vertex_visibility(screen, faces, camera.hw)
+    looked_into = _grown(visible, faces, _inside(region, "mouth_interior"))
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     cosine = view_cosine(face.verts_cam, face.normals_view)
     read = _read_classes(classes, screen[..., :2], camera, region)
     any_angle = _inside(region, *_ANY_ANGLE)
-    facing = visible * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
+    facing = looked_into * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
     on_face = _inside(region, "face", "eyes_nose_mouth")
     turned = step_down(cosine, DOUBTED_COSINE) * ~any_angle
     doubt = (read.near + turned).clamp(max=1) * _inside(region, *_DOUBTED)
@@ -214,6 +218,22 @@ def observe_vertices(
 def _inside(region: Tensor, *names: str) -> Tensor:
     """(V,) bool: vertices of some regions."""
     return torch.isin(region, region.new_tensor([REGIONS.index(name) for name in names]))
+
+
+def _grown(visible: Tensor, faces: Tensor, part: Tensor) -> Tensor:
+    """(B, V) bool: in a part (V,) of the mesh also the corners of triangles that have a visible one, and theirs.
+
+    Of teeth between lips few vertices are visible, and the lips hide the other corners of their triangles.
+    """
+    rows = faces[part[faces].all(1)]
+    grown = visible
+    for _ in range(_GROWTH_STEPS):
+        reached = grown[:, rows].any(2)
+        count = torch.zeros_like(grown, dtype=torch.float32).index_add_(
+            1, rows.T.reshape(-1), reached.repeat(1, 3).float()
+        )
+        grown = grown | (count > 0)
+    return grown
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ class Reconstructor:
         if self.adapt:
             with watch.stage("adapt"):
                 refined = self._adapted(view, seen)
-        sight = Sight(photo, view.screen, refined.shading, refined.observation.confidence[0])
+        sight = Sight(photo, view.screen, refined.light, refined.observation.confidence[0])
         return self.assemble(view, refined, [sight], watch)
 
     def light(self, view: View, seen: VertexObservation) -> Tensor:

@@ -37,12 +37,14 @@ class Frame:
         weights: (N, V) takes values at the vertices to these pixels.
         uv: (N, 2) texture coordinates at these pixels.
         share: (S, S) how much of each pixel of the drawing the head covers.
+        turned: the head is not in the pose of its photo.
     """
 
     pixel: NDArray[np.int64]
     weights: csr_matrix
     uv: Tensor
     share: NDArray[np.float32]
+    turned: bool = False
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -88,15 +90,17 @@ class Studio:
         ends = np.arange(0, 3 * len(pixel) + 1, 3)
         corners = self._faces[face_row].flatten().numpy()
         weights = csr_matrix((bary.flatten().numpy(), corners, ends), shape=(len(pixel), verts.shape[1]))
-        return Frame(pixel.numpy(), weights, uv, self._averaged(pixel.numpy(), np.ones((len(pixel), 1)))[..., 0])
+        share = self._averaged(pixel.numpy(), np.ones((len(pixel), 1)))[..., 0]
+        return Frame(pixel.numpy(), weights, uv, share, yaw_deg != 0)
 
     @torch.no_grad()
     def paint(self, frame: Frame, painted: Painted) -> Drawing:
         """Draw a method's answer into a frame."""
+        light = painted.light if frame.turned and painted.light is not None else painted.shading
         if painted.texture is None:
-            lit = torch.from_numpy(frame.weights @ (painted.albedo * painted.shading).numpy())
+            lit = torch.from_numpy(frame.weights @ (painted.albedo * light).numpy())
         else:
-            shading = torch.from_numpy(frame.weights @ painted.shading.numpy())
+            shading = torch.from_numpy(frame.weights @ light.numpy())
             lit = linear_from_srgb(self._texture(painted.texture, frame.uv)) * shading
         colours = self._averaged(frame.pixel, srgb_from_linear(lit.clamp(0, 1)).numpy())
         mask = frame.mask

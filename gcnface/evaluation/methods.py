@@ -179,7 +179,7 @@ def _ours_network(reconstructor: Reconstructor) -> Method:
 def _ours_vertices(reconstructor: Reconstructor) -> Method:
     def paint(seen: Seen) -> Painted:
         refined = reconstructor.refine(seen.view, seen.observation)
-        return _painted(refined.albedo, refined.shading)
+        return Painted(refined.albedo, refined.shading, light=refined.light)
 
     return paint
 
@@ -187,9 +187,9 @@ def _ours_vertices(reconstructor: Reconstructor) -> Method:
 def _ours(reconstructor: Reconstructor) -> Method:
     def paint(seen: Seen) -> Painted:
         view, refined = seen.view, reconstructor.refine(seen.view, seen.observation)
-        sight = Sight(view.photo, view.screen, refined.shading, refined.observation.confidence[0])
+        sight = Sight(view.photo, view.screen, refined.light, refined.observation.confidence[0])
         texture = bake_texture(reconstructor.model, refined.albedo, [sight], reconstructor.texture_size)
-        return _painted(refined.albedo, refined.shading, texture.rgb)
+        return Painted(refined.albedo, refined.shading, texture.rgb, refined.light)
 
     return paint
 

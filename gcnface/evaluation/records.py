@@ -35,11 +35,14 @@ class Painted:
         albedo: (V, 3) linear, not clipped.
         shading: (V, 3) linear; albedo * shading is the lit colour. 1 where a method does not tell light from albedo.
         texture: (T, T, 3) albedo, sRGB, on the face model's atlas; None where the vertex colours are drawn.
+        light: (V, 3) linear, the shading of a turned head, where it differs: without what only the photo's own view
+            shows; None where it is `shading`.
     """
 
     albedo: Tensor
     shading: Tensor
     texture: NDArray[np.float32] | None = None
+    light: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from gcnface.observation import (
     FACE_CLASSES,
     GRAZING_COSINE,
     NEAR_PX,
+    _grown,
     face_mask,
     grazing_weight,
     nearness,
@@ -93,8 +94,10 @@ def test_front_is_seen_and_back_is_not(model, on_skin, region):
     assert on_skin.confidence[0, back].max() == 0
 
 
-def test_hidden_vertices_carry_no_confidence(on_skin):
-    assert on_skin.confidence[~on_skin.visible].max() == 0
+def test_hidden_vertices_carry_no_confidence(on_skin, region):
+    """But for the mouth, of whose triangles a visible corner is enough."""
+    outside = ~inside(region, "mouth_interior")
+    assert on_skin.confidence[0, outside & ~on_skin.visible[0]].max() == 0
 
 
 def test_vertices_outside_the_frame_are_not_visible(model, face):
@@ -223,3 +226,15 @@ def test_colours_of_a_selection(on_skin):
     rows = torch.tensor([5, 3])
     torch.testing.assert_close(on_skin.colours(rows).linear, on_skin.linear[:, [5, 3]])
     torch.testing.assert_close(on_skin.colours().skin, on_skin.skin)
+
+
+def test_a_mouth_is_seen_a_little_further_than_its_visible_vertices():
+    """A strip of triangles of which one corner is visible; only the part of the mouth grows."""
+    faces = torch.tensor([[0, 1, 2], [1, 3, 2], [2, 3, 4], [3, 5, 4], [4, 5, 6]])
+    visible = torch.zeros(1, 7, dtype=torch.bool)
+    visible[0, 0] = True
+    part = torch.ones(7, dtype=torch.bool)
+    assert _grown(visible, faces, part)[0].nonzero()[:, 0].tolist() == [0, 1, 2, 3, 4]
+    part[3] = False
+    assert _grown(visible, faces, part)[0].nonzero()[:, 0].tolist() == [0, 1, 2]
+    assert _grown(visible, faces, torch.zeros_like(part))[0].sum() == 1
