@@ -83,6 +83,11 @@ def shown_weight(verts_cam: Tensor, faces: Tensor, camera: Camera) -> Tensor:
     return (grazing_weight(view_cosine(verts, normals_view)) * visible)[0]
 
 
+def turned_light(painted: Painted) -> Tensor:
+    """(V, 3) linear: what a turned head's albedo is multiplied by."""
+    return painted.shading if painted.light is None else painted.light
+
+
 def held_out_view(
     model: FaceModel, seen: Seen, truth: Painted, yaw_deg: float, behind: NDArray[np.float32]
 ) -> HeldOutView:
@@ -101,10 +106,10 @@ def held_out_view(
     on_face = torch.from_numpy(model.region_mask(*FACE_REGIONS))
     verts = turned(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)[0]
     camera = scene_camera(verts[on_face])
-    picture = photograph(surface, verts, truth.shading, camera, behind)
+    picture = photograph(surface, verts, turned_light(truth), camera, behind)
     weight = shown_weight(verts, surface.faces, camera)
     known = on_face & (seen.observation.confidence[0].cpu() > _SURE)
-    lit = vertex_albedo(model, truth) * truth.shading
+    lit = vertex_albedo(model, truth) * turned_light(truth)
     return HeldOutView(yaw_deg, picture, None, lit, known & (weight > _SHOWN), known & (weight < _HIDDEN))
 
 
@@ -132,7 +137,7 @@ def completion_figures(
             if view.seen is None:
                 continue
             painted = method(view.seen)
-            lit = vertex_albedo(model, painted) * painted.shading
+            lit = vertex_albedo(model, painted) * turned_light(painted)
             for part, difference in completion_differences(lit, view).items():
                 if part == "shown_gain":
                     continue  # within a tenth of a decibel of the one without
