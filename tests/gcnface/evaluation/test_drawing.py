@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,14 @@ def test_texture_and_vertex_colours_agree(studio, seen, reconstructor):
     one, two = studio.paint(frame, Painted(albedo, shading)), studio.paint(frame, Painted(albedo, shading, texture))
     assert np.array_equal(one.mask, two.mask)
     assert one.picture == pytest.approx(two.picture, abs=2e-3)
+
+
+def test_turned_heads_have_their_own_light(studio, seen):
+    painted = replace(plain(seen, 0.25), light=torch.full_like(plain(seen, 0.25).shading, 2.0))
+    ahead, turned_head = studio.draw(seen, painted), studio.draw(seen, painted, 30.0)
+    for drawing, linear in ((ahead, 0.25), (turned_head, 0.5)):
+        expected = float(srgb_from_linear(torch.tensor(linear)))
+        assert drawing.picture[drawing.mask] == pytest.approx(expected, abs=1e-4)
 
 
 def test_texture_lies_as_the_atlas_says(studio, seen, reconstructor):
