@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
 from coarse.morphable import cam_from_model
@@ -44,8 +43,17 @@ def shading(face: Reconstruction) -> NDArray[np.float32]:
     return shaded.clamp(min=MINIMUM_SHADING)[0].numpy()
 
 
+def drawn_shading(face: Reconstruction) -> NDArray[np.float32]:
+    """(V, 3) linear: what the albedo is multiplied by in a drawing.
+
+    It is the shading; under the light of the photo it holds cast shadows and highlights as well, which nine harmonics
+    do not have. They stick to the skin when the head turns, and go when it is relit.
+    """
+    return shading(face) if face.vertex_light is None else face.vertex_light
+
+
 def relit(face: Reconstruction, light: LightLike) -> Reconstruction:
-    """The face in another light; albedo, shape and pose stay.
+    """The face in another light; albedo, shape and pose stay. Cast shadows and highlights of the photo go.
 
     Args:
         face: what to light.
@@ -57,7 +65,7 @@ def relit(face: Reconstruction, light: LightLike) -> Reconstruction:
     """
     if isinstance(light, str) and light.lower() == OWN:
         return face
-    return _shaded_anew(face, replace(face, lighting=lighting_of(light)))
+    return _shaded_anew(face, replace(face, lighting=lighting_of(light)), same_light=False)
 
 
 def turned(
@@ -185,19 +193,22 @@ def _placed(face: Reconstruction, **changes: Any) -> Reconstruction:
     )
 
 
-def _shaded_anew(before: Reconstruction, after: Reconstruction) -> Reconstruction:
-    """The changed record with its lit colours brought up to date."""
-    new, old = torch.from_numpy(shading(after)), torch.from_numpy(shading(before))
-    coarse = linear_from_srgb(torch.from_numpy(before.vertex_rgb_coarse)) / old
+def _shaded_anew(before: Reconstruction, after: Reconstruction, *, same_light: bool = True) -> Reconstruction:
+    """The changed record with its light and lit colours brought up to date."""
+    new, old = shading(after), shading(before)
+    coarse = linear_from_srgb(torch.from_numpy(before.vertex_rgb_coarse)).numpy() / old
+    kept = same_light and before.vertex_light is not None
+    light = new * (before.vertex_light / old) if kept else new
     return replace(
         after,
-        vertex_rgb=_encoded(torch.from_numpy(after.vertex_albedo) * new),
+        vertex_light=light if kept else None,
+        vertex_rgb=_encoded(after.vertex_albedo * light),
         vertex_rgb_coarse=_encoded(coarse * new),
     )
 
 
-def _encoded(linear: Tensor) -> NDArray[np.float32]:
-    return srgb_from_linear(linear.clamp(0, 1)).numpy()
+def _encoded(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    return srgb_from_linear(torch.from_numpy(linear.clip(0, 1).astype(np.float32))).numpy()
 
 
 def _unknown(unknown: list[str], names: tuple[str, ...]) -> str:

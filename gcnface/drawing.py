@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from coarse.morphable import cam_from_model
-from gcnface.appearance import shading
+from gcnface.appearance import drawn_shading
 from gcnface.mesh import TexturedMesh
 from render.camera import Camera, perspective_camera
 from render.color import linear_from_srgb, srgb_from_linear
@@ -132,7 +132,7 @@ class Painter:
 
 
 def draw(face: Reconstruction, size: int | tuple[int, int] = 1024, view: str = "portrait") -> Drawing:
-    """Draw a face in its pose, expression and light.
+    """Draw a face in its pose, expression and light, by its texture and `gcnface.appearance.drawn_shading`.
 
     Args:
         face: what to draw.
@@ -146,7 +146,7 @@ def draw(face: Reconstruction, size: int | tuple[int, int] = 1024, view: str = "
     if view not in VIEWS:
         raise ValueError(f"view is {view!r}; expected one of {', '.join(VIEWS)}")
     shot = portrait(face, _checked(size)) if view == "portrait" else as_photographed(face, size)
-    return Painter(face.mesh).draw(shot.verts_cam, shot.camera, torch.from_numpy(shading(face)))
+    return Painter(face.mesh).draw(shot.verts_cam, shot.camera, torch.from_numpy(drawn_shading(face)))
 
 
 @dataclass(frozen=True)

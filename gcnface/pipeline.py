@@ -256,6 +256,7 @@ class Reconstructor:
             vertex_rgb=srgb_from_linear(refined.lit.clamp(0, 1)).numpy(),
             vertex_rgb_coarse=srgb_from_linear(coarse.lit[0].clamp(0, 1)).numpy(),
             vertex_albedo=refined.albedo.clamp(0, 1).numpy(),
+            vertex_light=refined.light.numpy(),
             visible=refined.observation.visible[0].numpy(),
             landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
             landmarks468=landmarks468,

@@ -70,6 +70,8 @@ class Reconstruction:
             second (``provenance["photos"]``), 0 where from none; None stands for a single photo.
         texel_confidence: (T, T) uint8, how far a texel comes from the photos themselves: 255 wholly; None stands for
             255 where it was seen and 0 elsewhere.
+        vertex_light: (V, 3) linear, what the photo's colours were divided by: the shading, with cast shadows and
+            highlights in it; None where it is the shading alone.
         expression_names: names of the face units; empty when unknown.
         timings: seconds by stage.
         figures: numbers by name, such as how well the drawn face fits the photo.
@@ -99,6 +101,7 @@ class Reconstruction:
     texel_source: np.ndarray
     texel_photo: np.ndarray | None = None
     texel_confidence: np.ndarray | None = None
+    vertex_light: np.ndarray | None = None
     expression_names: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -118,6 +121,9 @@ class Reconstruction:
         confidence = seen if self.texel_confidence is None else self.texel_confidence
         object.__setattr__(self, "texel_confidence", np.ascontiguousarray(confidence, dtype=np.uint8))
         check_shape("visible", self.visible, "V", V=fixed["V"])
+        if self.vertex_light is not None:
+            object.__setattr__(self, "vertex_light", np.ascontiguousarray(self.vertex_light, dtype=np.float32))
+            check_shape("vertex_light", self.vertex_light, "V 3", V=fixed["V"])
         for name in ("texel_source", "texel_photo", "texel_confidence"):
             check_shape(name, getattr(self, name), "T T", T=len(self.mesh.texture))
 
@@ -133,7 +139,7 @@ class Reconstruction:
 
     @property
     def shading(self) -> np.ndarray:
-        """(V, 3) linear, from normals, pose and light; ``vertex_albedo * shading`` is the lit colour, linear."""
+        """(V, 3) linear, from normals, pose and the nine harmonics of the light."""
         from gcnface.appearance import shading
 
         return shading(self)

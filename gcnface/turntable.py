@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from gcnface.appearance import drawn_shading
 from gcnface.drawing import Drawing, Painter, portrait
 
 if TYPE_CHECKING:
@@ -49,4 +50,4 @@ def turntable(
             on_frame(number)
         turned = face.turned(yaw=angle % 360.0, light_follows=light_follows)
         shot = portrait(turned, hw)
-        yield painter.draw(shot.verts_cam, shot.camera, torch.from_numpy(turned.shading))
+        yield painter.draw(shot.verts_cam, shot.camera, torch.from_numpy(drawn_shading(turned)))

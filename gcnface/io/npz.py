@@ -46,8 +46,9 @@ _RECORD_KEYS = (
     "texel_source",
     "texel_photo",
     "texel_confidence",
+    "vertex_light",
 )
-_NOT_ALWAYS = ("texel_photo", "texel_confidence")
+_NOT_ALWAYS = ("texel_photo", "texel_confidence", "vertex_light")
 """Keys that older files lack; the record has a default for them."""
 _METADATA = ("timings", "figures", "provenance")
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
@@ -92,7 +93,7 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     }
     metadata = {"format": FORMAT_VERSION, **numbers, "provenance": dict(reconstruction.provenance)}
     return {
-        **{key: getattr(reconstruction, key) for key in _RECORD_KEYS},
+        **{key: value for key in _RECORD_KEYS if (value := getattr(reconstruction, key)) is not None},
         **{key: getattr(mesh, name) for name, key in _MESH_KEYS.items()},
         "texture": mesh.texture_8bit,
         "expression_names": np.array(reconstruction.expression_names, dtype=np.str_),

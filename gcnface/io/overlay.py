@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gcnface.appearance import drawn_shading
 from gcnface.drawing import Painter
 from gcnface.reconstruction import Reconstruction
 from render.camera import Camera
@@ -78,7 +79,7 @@ def overlay_image(reconstruction: Reconstruction) -> np.ndarray:
     verts = torch.from_numpy(reconstruction.vertices_cam)[None]
     camera = Camera(torch.from_numpy(reconstruction.px_from_cam)[None], panel.hw)
     in_place = camera.transformed(panel.panel_from_photo, panel.hw)
-    painter, shading = Painter(reconstruction.mesh), torch.from_numpy(reconstruction.shading)
+    painter, shading = Painter(reconstruction.mesh), torch.from_numpy(drawn_shading(reconstruction))
     coarse = {"coarse": linear_from_srgb(torch.from_numpy(reconstruction.vertex_rgb_coarse))}
     head = painter.draw(verts[0], in_place, shading, coarse)
     pictures = [photo, replace(head, rgb=head.extras["coarse"]).over(photo), head.over(photo)]

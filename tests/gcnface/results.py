@@ -5,6 +5,7 @@ import torch
 
 from gcnface.mesh import TexturedMesh
 from gcnface.reconstruction import Reconstruction
+from render.color import linear_from_srgb
 from render.lighting import ambient_lighting
 from render.rotation import rotation_from_axis_angle
 
@@ -29,6 +30,7 @@ ARRAYS = (
     "texel_source",
     "texel_photo",
     "texel_confidence",
+    "vertex_light",
 )
 
 
@@ -76,7 +78,7 @@ def make_reconstruction(photo: bool = True) -> Reconstruction:
         px_from_cam=np.array([[FOCAL_PX, 0, 160], [0, FOCAL_PX, 120], [0, 0, 1]]),
         vertex_rgb=mesh.vertex_rgb,
         vertex_rgb_coarse=np.full((count, 3), (0.1, 0.8, 0.1)),
-        vertex_albedo=mesh.vertex_rgb**2.2,
+        vertex_albedo=linear_from_srgb(torch.from_numpy(mesh.vertex_rgb)).numpy(),
         visible=mesh.normals[:, 2] > 0,
         landmarks68=rng.normal(size=(68, 3)),
         landmarks468=rng.normal(size=(468, 3)),
@@ -90,6 +92,7 @@ def make_reconstruction(photo: bool = True) -> Reconstruction:
         texel_source=rng.integers(0, 4, (TEXTURE, TEXTURE)),
         texel_photo=rng.integers(0, 3, (TEXTURE, TEXTURE)),
         texel_confidence=rng.integers(0, 256, (TEXTURE, TEXTURE)),
+        vertex_light=np.ones((count, 3)),
         expression_names=("jawOpen", "smileLeft", "smileRight"),
         timings={"detect": 0.25, "fit": 1.5},
         figures={"psnr": 31.5, "broken": float("nan")},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcnface.appearance import ExpressionError
+from gcnface.appearance import ExpressionError, drawn_shading
 from gcnface.lights import LIGHTS
 from render.color import linear_from_srgb
 from render.lighting import turned_lighting
@@ -159,3 +159,35 @@ def test_errors_name_what_is_wrong(head):
         make_reconstruction().with_expression({"jawOpen": 1})
     with pytest.raises(ExpressionError, match="not known"):
         replace(head, expression_names=()).with_expression({"jawOpen": 1})
+
+
+@pytest.fixture(scope="module")
+def photographed():
+    """A head whose light holds a highlight and a cast shadow that its nine harmonics do not."""
+    face = make_head()
+    factor = np.ones((len(face.visible), 1), np.float32)
+    factor[:4000], factor[4000:8000] = 1.6, 0.5
+    return replace(face, vertex_light=face.shading * factor)
+
+
+def test_cast_light_sticks_to_a_turned_head(photographed, head):
+    for change in (
+        lambda face: face,
+        lambda face: face.turned(yaw=30, pitch=10),
+        lambda face: face.with_expression({"mouthSmileLeft": 0.3}).turned(upright=True),
+    ):
+        ratio = drawn_shading(change(photographed)) / drawn_shading(change(head))
+        for part, factor in ((slice(4000), 1.6), (slice(4000, 8000), 0.5), (slice(8000, None), 1)):
+            assert np.allclose(ratio[part], factor, atol=1e-3)
+    turned = photographed.turned(yaw=30)
+    expected = (turned.vertex_albedo * turned.vertex_light).clip(0, 1)
+    assert np.allclose(linear(turned.vertex_rgb), expected, atol=1e-4)
+
+
+def test_cast_light_goes_when_the_face_is_relit(photographed, head):
+    relit = photographed.relit("top")
+    assert relit.vertex_light is None
+    assert np.allclose(relit.vertex_rgb, head.relit("top").vertex_rgb, atol=1e-6)
+    assert np.array_equal(drawn_shading(relit), relit.shading)
+    assert np.abs(photographed.draw(64).rgb - head.draw(64).rgb).max() > 0.05
+    assert np.array_equal(relit.draw(64).rgb, head.relit("top").draw(64).rgb)

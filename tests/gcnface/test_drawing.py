@@ -33,7 +33,7 @@ def test_the_texture_keeps_its_resolution():
     ys, xs = np.mgrid[:1024, :1024] // 16
     fields = np.repeat(((xs + ys) % 2)[..., None], 3, 2).astype(np.float32)
     face = replace(make_reconstruction(), mesh=replace(mesh, texture=fields), texel_source=np.ones((1024, 1024)),
-                   texel_photo=None)  # fmt: skip
+                   texel_photo=None, texel_confidence=None)  # fmt: skip
     row = face.draw(1024).rgb[500, 400:624, 0]
     assert np.count_nonzero(np.diff(row > 0.5)) >= 5
     assert (np.minimum(row, 1 - row) < 0.05).mean() > 0.5

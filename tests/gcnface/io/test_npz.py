@@ -101,11 +101,14 @@ def test_what_cannot_be_read_is_one_line(tmp_path, path, content):
 
 def test_a_file_from_before_several_photos_is_read(tmp_path, path):
     arrays = dict(np.load(path))
-    del arrays["texel_photo"], arrays["texel_confidence"]
+    for name in ("texel_photo", "texel_confidence", "vertex_light"):
+        del arrays[name]
     np.savez(tmp_path / "old.npz", **arrays)
     read = gcnface.load(tmp_path / "old.npz")
     assert np.array_equal(read.texel_photo, np.isin(read.texel_source, (1, 2)))
     assert np.array_equal(read.texel_confidence, np.where(read.texel_source == 1, 255, 0))
+    assert read.vertex_light is None
+    assert np.allclose(read.shading, 1, atol=1e-5)
 
 
 def test_a_newer_format_says_so(tmp_path, path):
