@@ -51,16 +51,14 @@ class PhotoPictures:
     Attributes:
         photo: key of the photo, as in its figures.
         original: file of the photo in the frame of the drawings, relative to the report.
-        provenance: file of the provenance map in the photo's pose.
-        provenance_turned: file of the same, turned.
-        yaw_deg: how far the turned heads are turned.
+        provenance: file of the map that tells where colours come from, turned like the heads.
+        yaw_deg: how far the turned heads are turned, 0 when no turn was drawn.
         methods: by name.
     """
 
     photo: str
     original: str | None = None
     provenance: str | None = None
-    provenance_turned: str | None = None
     yaw_deg: float = 0.0
     methods: Mapping[str, MethodPictures] = field(default_factory=dict)
 
@@ -101,8 +99,8 @@ class Album:
                 )
                 for name, drawn in examined.drawings.items()
             }
-            maps = [keep(f"map{k}", self._provenance(examined.seen, turn)) for k, turn in enumerate([0.0, yaw])]
-            found = PhotoPictures(photo, keep("photo", examined.photo), maps[0], maps[1], yaw, methods)
+            where = keep("map", self._provenance(examined.seen, yaw))
+            found = PhotoPictures(photo, keep("photo", examined.photo), where, yaw, methods)
         self.photos[photo] = found
         return found
 

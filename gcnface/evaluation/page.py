@@ -135,7 +135,7 @@ def _source_column(shown: PhotoPictures) -> str:
     return (
         f"<div class=source><h4>Photo</h4><figure class=row>{image(shown.original, 'photo')}"
         "<figcaption><dl></dl></figcaption></figure>"
-        f"<figure>{image(shown.provenance_turned or shown.provenance, 'where the colours come from')}"
+        f"<figure>{image(shown.provenance, 'where the colours come from')}"
         f"<figcaption>where colours come from, {turn}</figcaption></figure></div>"
     )
 

@@ -162,13 +162,13 @@ def test_the_album_writes_every_picture_and_remembers_it(reconstructor, examined
     album = Album(tmp_path, model, Studio(model))
     pages = [album.add("one.jpg", examined), album.add("two.jpg", examined)]
     assert list(album.photos) == ["one.jpg", "two.jpg"]
-    names = [pages[0].original, pages[0].provenance, pages[0].provenance_turned]
+    names = [pages[0].original, pages[0].provenance]
     names += [name for own in pages[0].methods.values() for name in (own.pasted, own.turned)]
-    assert len(set(names)) == 7
+    assert len(set(names)) == 6
     for name in names:
         with Image.open(tmp_path / name) as picture:
             assert picture.size == (PICTURE_PX, PICTURE_PX)
-    assert len(list((tmp_path / "pictures").iterdir())) == 14
+    assert len(list((tmp_path / "pictures").iterdir())) == 12
     photo, ours = (np.asarray(Image.open(tmp_path / n), float) for n in (names[0], pages[0].methods["ours"].pasted))
     assert np.abs(photo - ours).mean() < 12
     assert abs(pages[0].yaw_deg) == 45
