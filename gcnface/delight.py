@@ -83,6 +83,6 @@ def full_shading(
 def _sides(colours: Tensor, weight: Tensor, pyramid: MeshPyramid, mirror: Tensor, settings: DelightSettings) -> Tensor:
     """(B, V, 3) half the smooth difference of the two sides, where both were seen; it sums to 0 over them."""
     smooth = extend_values(colours, weight, pyramid, finest=settings.wide_level)
-    known = extend_values(weight.expand_as(colours), torch.ones_like(weight), pyramid, finest=settings.wide_level + 1)
+    known = extend_values(weight, torch.ones_like(weight), pyramid, finest=settings.wide_level + 1)
     both = 1 - step_down(torch.minimum(known, known[:, mirror]), settings.shown)
     return 0.5 * both * (smooth - smooth[:, mirror])

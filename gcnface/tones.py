@@ -54,19 +54,32 @@ def match_tones(model: FaceModel, pyramid: MeshPyramid, albedo: Tensor, confiden
     """
     count = check_shape("albedo", albedo, "B V 3")["V"]
     check_shape("confidence", confidence, "B V", B=len(albedo), V=count)
-    region = torch.from_numpy(model.region.astype(np.int64)).to(albedo.device)
-    skin, hair, source = (_inside(region, names).to(albedo) for names in (_SKIN, _HAIR, _SKIN_SOURCES))
+    tables = _tables(model, pyramid).to(albedo)
     logs, seen, mirror = albedo.clamp(min=_DARKEST).log(), confidence[..., None], torch.from_numpy(model.mirror).long()
     other = (1 - seen) * seen[:, mirror]
     known = seen + other
     evidence = (seen * logs + other * logs[:, mirror]) / known.clamp(min=_DARKEST)
-    kinds = extend_values(
-        torch.stack([skin, hair], 1)[None], torch.ones(1, count, 1).to(seen), pyramid, finest=_SOFT_LEVEL
-    )
-    shift = kinds[..., :1] * _shift(logs, evidence, known, source[:, None], pyramid)
-    shift = shift + kinds[..., 1:] * _shift(logs, evidence, known, hair[:, None], pyramid)
-    share = (1 - seen) * ((skin + hair) * _rarely_seen(model).to(albedo))[:, None]
-    return albedo * (share * shift).exp()
+    skin, hair, sources, scalp, movable = tables.unbind(1)
+    shift = skin[:, None] * _shift(logs, evidence, known, sources[:, None], pyramid)
+    shift = shift + hair[:, None] * _shift(logs, evidence, known, scalp[:, None], pyramid)
+    return albedo * ((1 - seen) * movable[:, None] * shift).exp()
+
+
+_TABLES: dict[str, Tensor] = {}
+
+
+def _tables(model: FaceModel, pyramid: MeshPyramid) -> Tensor:
+    """(V, 5): soft shares of skin and hair, whose colours are carried on as which, how far a vertex is moved."""
+    key = f"{model.name}/{len(model.mean)}"
+    if key not in _TABLES:
+        region = torch.from_numpy(model.region.astype(np.int64))
+        skin, hair, sources = (_inside(region, names).float() for names in (_SKIN, _HAIR, _SKIN_SOURCES))
+        device = pyramid.faces.device
+        both = torch.stack([skin, hair], 1)[None].to(device)
+        soft = extend_values(both, torch.ones_like(both[..., :1]), pyramid, finest=_SOFT_LEVEL)[0].cpu()
+        movable = (skin + hair) * _rarely_seen(model)
+        _TABLES[key] = torch.cat([soft, torch.stack([sources, hair, movable], 1)], 1)
+    return _TABLES[key]
 
 
 def _rarely_seen(model: FaceModel) -> Tensor:

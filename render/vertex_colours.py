@@ -73,10 +73,12 @@ def solve_vertex_colours(
     for target in targets:
         check_shape("picture", target.picture, "H W C", C=size["C"])
         weights, pixel = barycentric_matrix(target.fragments, faces, size["V"])
-        picture = target.picture.detach().cpu().numpy().reshape(-1, size["C"])[pixel]
-        counts = diags(np.sqrt((weights @ free).clip(0, 1)))
-        rows.append(counts @ weights @ diags(free))
-        sides.append(counts @ (picture - weights @ start))
+        share = (weights @ free).clip(0, 1)
+        counting = np.flatnonzero(share > 0)
+        weights, root = weights[counting], np.sqrt(share[counting])
+        picture = target.picture.detach().cpu().numpy().reshape(-1, size["C"])[pixel[counting]]
+        rows.append(diags(root) @ weights @ diags(free))
+        sides.append(root[:, None] * (picture - weights @ start))
     matrix, side = vstack(rows, format="csr").astype(np.float32), np.concatenate(sides).astype(np.float32)
     step = _least_squares(matrix, side, ridge, steps)
     return torch.from_numpy(start + free[:, None] * step).to(initial)
