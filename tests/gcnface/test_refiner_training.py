@@ -2,7 +2,9 @@
 
 import importlib.util
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,9 +17,17 @@ from coarse.regressor import load_regressor  # noqa: E402
 from gcnface.alignment import align_face  # noqa: E402
 from gcnface.coarse_stage import CoarseStage  # noqa: E402
 from gcnface.detection import FaceDetector  # noqa: E402
+from gcnface.errors import GcnfaceError  # noqa: E402
 from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices  # noqa: E402
 from gcnface.parsing import load_parser  # noqa: E402
-from gcnface.training.refiner import CriticTraining, RefinerModule, RefinerTraining, train_refiner  # noqa: E402
+from gcnface.training.refiner import (  # noqa: E402
+    CriticTraining,
+    RefinerModule,
+    RefinerTraining,
+    _chosen_views,
+    _network,
+    train_refiner,
+)
 from gcnface.training.refiner_data import RefinerSample, SeededOrder  # noqa: E402
 from gcnface.training.refiner_objective import KINDS, Objective, encoded, total  # noqa: E402
 from gcnface.training.runs import RunSettings  # noqa: E402
@@ -25,7 +35,7 @@ from refine.discriminator import DiscriminatorConfig  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 from refine.losses import LossSchedule  # noqa: E402
 from refine.network import TextureRefiner, TextureRefinerConfig  # noqa: E402
-from refine.stored import load_refiner  # noqa: E402
+from refine.stored import load_refiner, save_refiner  # noqa: E402
 from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
@@ -228,6 +238,27 @@ def test_an_epochs_order_follows_from_seed_and_number_alone():
     again.set_epoch(0)
     assert list(again) == first
     assert len(first) == len(order) == len({index for index, _ in first}) == 6
+
+
+def test_so_many_photographic_views_of_each_face_are_taken():
+    people = np.array([3, 3, 3, 5, 5, 9])
+    heads = SimpleNamespace(photographic=np.array([0, 1, 1, 1, 1, 1], bool), person=people)
+    rows = np.array([3, 5])
+    assert _chosen_views(heads, rows, 0).tolist() == [1, 2, 3, 4]
+    assert _chosen_views(heads, rows, 1).tolist() == [1, 3]
+
+
+def test_training_goes_on_from_weights_of_its_own_configuration_only(tmp_path):
+    model, small = load_face_model(), replace(TextureRefinerConfig(), detail_limit=0.05)
+    before = TextureRefiner.from_face_model(model, small)
+    before.completion.head.bias.data[:] = 0.25
+    path = tmp_path / "before.safetensors"
+    save_refiner(before, path)
+    again = _network(RefinerTraining(network=small, start=path), model)
+    assert again.training
+    torch.testing.assert_close(again.completion.head.bias, before.completion.head.bias)
+    with pytest.raises(GcnfaceError, match="another configuration"):
+        _network(RefinerTraining(start=path), model)
 
 
 @pytest.fixture(scope="module")
