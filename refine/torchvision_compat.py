@@ -4,11 +4,18 @@ The torchvision wheel of PyPI is built for CUDA. Beside a CPU-only torch its lib
 ends with "operator torchvision::nms does not exist"; whatever imports torchvision (facenet-pytorch, torchmetrics and
 through it lightning) ends the same way. Two operators in plain torch, defined before the first import, cure it;
 ``torchvision.ops.nms`` and ``batched_nms`` then use them. Other compiled operators (``roi_align``) stay absent.
+
+Some versions of torchvision import torch's compiler, a second and more, for one question that ``roi_align`` may ask of
+it. That import is put off until the question is asked.
 """
 
 import importlib
 import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -20,16 +27,42 @@ _library: torch.library.Library | None = None
 def ensure_torchvision() -> None:
     """Make torchvision importable; call it before the first import of torchvision or of anything that imports it.
 
-    Does nothing where torchvision's compiled library loads or torchvision is not installed, nor on a second call.
-    Otherwise it defines ``torchvision::nms`` and ``torchvision::qnms``, imports torchvision (about a second) and lifts
-    the check by which ``torchvision.ops.nms`` refuses to run without the compiled library.
+    Does nothing where torchvision is not installed, nor on a second call. Otherwise it imports torchvision without
+    torch's compiler; where the compiled library does not load it defines ``torchvision::nms`` and ``torchvision::qnms``
+    before, and lifts the check by which ``torchvision.ops.nms`` refuses to run without that library.
     """
-    if _library is not None or _load_compiled_library():
+    if _library is not None or importlib.util.find_spec("torchvision") is None:
         return
-    if not has_nms_operator():
+    compiled = _load_compiled_library()
+    if not compiled and not has_nms_operator():
         _define_operators()
-    boxes = importlib.import_module("torchvision.ops.boxes")
-    boxes._assert_has_ops = _accept  # type: ignore[attr-defined]
+    with _compiler_put_off():
+        boxes = importlib.import_module("torchvision.ops.boxes")
+    if not compiled:
+        boxes._assert_has_ops = _accept  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _compiler_put_off() -> Iterator[None]:
+    """Within the block `torch._dynamo.utils` holds one function, which imports the real one when it is called."""
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+
+    def is_compile_supported(device_type: str) -> bool:
+        return bool(importlib.import_module("torch._dynamo.utils").is_compile_supported(device_type))
+
+    package, utils = ModuleType("torch._dynamo"), ModuleType("torch._dynamo.utils")
+    utils.is_compile_supported = is_compile_supported  # type: ignore[attr-defined]
+    package.utils = utils  # type: ignore[attr-defined]
+    stand_ins = {module.__name__: module for module in (package, utils)}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 def has_nms_operator() -> bool:

@@ -1,5 +1,8 @@
 """torchvision imports beside any torch, and the operator that stands in for its own gives the same boxes."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -60,3 +63,15 @@ def test_torchvision_imports_and_suppresses():
         rows = torch.nonzero(classes == index)[:, 0]
         expected = rows[plain_nms(boxes[rows], scores[rows], 0.4)]
         assert set(kept[classes[kept] == index].tolist()) == set(expected.tolist())
+
+
+def test_the_compiler_is_left_alone_and_there_when_asked_for():
+    code = (
+        "import sys\nfrom gcnface.compat import ensure_torchvision\nensure_torchvision()\n"
+        "from torchvision.ops import roi_align\n"
+        "assert not [name for name in sys.modules if name.startswith('torch._dynamo')]\n"
+        "from torchvision.ops.roi_align import is_compile_supported\nimport torch._dynamo.utils as real\n"
+        "assert is_compile_supported('cpu') == real.is_compile_supported('cpu') and real.__file__\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
