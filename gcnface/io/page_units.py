@@ -52,7 +52,7 @@ def _packed(vertex: bytes, targets: tuple[MorphTarget, ...]) -> str:
     offsets = np.concatenate([np.diff(step, axis=0, prepend=0) for step in steps])
     zigzag = np.where(offsets < 0, -2 * offsets - 1, 2 * offsets)
     columns = (corners, rows, *zigzag.T)
-    packed = gzip.compress(b"".join(_halves(column) for column in columns), 9, mtime=0)
+    packed = gzip.compress(b"".join(_halves(column) for column in columns), 7, mtime=0)
     return base64.b64encode(packed).decode("ascii")
 
 
