@@ -14,7 +14,10 @@ METHODS = (
     *("no_pixel", "no_identity", "no_vertex", "no_adversarial", "no_embedding", "no_pyramid"),
     *("ours_network", "ours_vertices", "ours"),
 )
-DEFAULT_METHODS = ("mean", "coarse", "projected", "image", "dense", "paper", "released", "ours_vertices", "ours")
+DEFAULT_METHODS = (
+    *("mean", "coarse", "projected", "image", "dense", "paper", "released"),
+    *("ours_equal", "ours_vertices", "ours"),
+)
 IDENTITY_NETWORKS = ("facenet", "sface", "dlib")
 EXTRAS = {
     "completion": "turn the heads of the first N photos, reconstruct, and judge what the turn hid",
