@@ -35,6 +35,8 @@ _LEAST_SEEN = 30.0
 """Vertices of a kind that must be seen for its tones to be moved."""
 _SOFT_LEVEL = 2
 """Level to which the border between skin and hair is smoothed: 5 mm."""
+_UNTAUGHT = ("ears", "neck", "scalp")
+"""Regions that photographs hardly taught the network, wherever they look."""
 _SKIN, _HAIR = ("face", "eyes_nose_mouth", "ears", "neck"), ("scalp",)
 _SKIN_SOURCES = ("face", "ears", "neck")
 """Regions whose colours are carried on as skin; lips and lids are not."""
@@ -59,7 +61,7 @@ def match_tones(model: FaceModel, pyramid: MeshPyramid, albedo: Tensor, confiden
     other = (1 - seen) * seen[:, mirror]
     known = seen + other
     evidence = (seen * logs + other * logs[:, mirror]) / known.clamp(min=_DARKEST)
-    skin, hair, sources, scalp, movable = tables.unbind(1)
+    skin, hair, movable, sources, scalp = tables.unbind(1)
     shift = skin[:, None] * _shift(logs, evidence, known, sources[:, None], pyramid)
     shift = shift + hair[:, None] * _shift(logs, evidence, known, scalp[:, None], pyramid)
     return albedo * ((1 - seen) * movable[:, None] * shift).exp()
@@ -69,16 +71,16 @@ _TABLES: dict[str, Tensor] = {}
 
 
 def _tables(model: FaceModel, pyramid: MeshPyramid) -> Tensor:
-    """(V, 5): soft shares of skin and hair, whose colours are carried on as which, how far a vertex is moved."""
+    """(V, 5): soft shares of skin and hair and how far a vertex is moved; whose colours are carried on as which."""
     key = f"{model.name}/{len(model.mean)}"
     if key not in _TABLES:
         region = torch.from_numpy(model.region.astype(np.int64))
-        skin, hair, sources = (_inside(region, names).float() for names in (_SKIN, _HAIR, _SKIN_SOURCES))
-        device = pyramid.faces.device
-        both = torch.stack([skin, hair], 1)[None].to(device)
-        soft = extend_values(both, torch.ones_like(both[..., :1]), pyramid, finest=_SOFT_LEVEL)[0].cpu()
-        movable = (skin + hair) * _rarely_seen(model)
-        _TABLES[key] = torch.cat([soft, torch.stack([sources, hair, movable], 1)], 1)
+        skin, hair, sources, untaught = (_inside(region, x).float() for x in (_SKIN, _HAIR, _SKIN_SOURCES, _UNTAUGHT))
+        movable = (skin + hair) * torch.maximum(_rarely_seen(model), untaught)
+        hard = torch.stack([skin, hair, movable], 1)[None].to(pyramid.faces.device)
+        soft = extend_values(hard, torch.ones_like(hard[..., :1]), pyramid, finest=_SOFT_LEVEL)[0].cpu()
+        soft[:, 2] *= skin + hair
+        _TABLES[key] = torch.cat([soft, torch.stack([sources, hair], 1)], 1)
     return _TABLES[key]
 
 
