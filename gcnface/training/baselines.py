@@ -62,13 +62,12 @@ def _published(network: TextureRefinerConfig, objective: Objective) -> Change:
     return lambda base: replace(base, network=network, objective=objective, drawn_every=1, learning_rate=1e-3)
 
 
-def _objective(**changes: float) -> Change:
-    return lambda base: replace(base, objective=replace(base.objective, **changes))
+def _without(change: Callable[[Objective], Objective]) -> Change:
+    return lambda base: replace(base, objective=change(base.objective))
 
 
-def _silent(base: RefinerTraining) -> RefinerTraining:
-    schedule = replace(base.objective.schedule, identity=0.0)
-    return replace(base, objective=replace(base.objective, schedule=schedule))
+def _silent(objective: Objective) -> Objective:
+    return replace(objective, schedule=replace(objective.schedule, identity=0.0))
 
 
 OURS = TextureRefinerConfig()
@@ -84,10 +83,10 @@ CHANGES: dict[str, Change] = {
     "released": _published(
         released_config(), Objective("released", LossSchedule(ramp_end=0.1, vertex_floor=0.2), adversarial=0.0)
     ),
-    "no_pixel": _objective(pixel=0.0),
-    "no_identity": _silent,
-    "no_vertex": _objective(vertex=0.0),
-    "no_adversarial": _objective(adversarial=0.0),
+    "no_pixel": _without(lambda objective: replace(objective, pixel=0.0)),
+    "no_identity": _without(_silent),
+    "no_vertex": _without(lambda objective: replace(objective, vertex=0.0)),
+    "no_adversarial": _without(lambda objective: replace(objective, adversarial=0.0)),
     "no_embedding": _network(replace(OURS, conditioned=False)),
     "no_pyramid": _network(replace(OURS, network="flat", flat=SWIFT_FLAT)),
 }

@@ -126,7 +126,8 @@ class RefinerModule(TrainingModule):
         self.averaged = copy.deepcopy(network).requires_grad_(False)
         self.critic = None
         if settings.objective.adversarial:
-            self.critic = Critic(settings.critic.network).to(memory_format=torch.channels_last)  # twice as fast
+            critic = Critic(settings.critic.network)
+            self.critic = critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
         self.facenet = load_facenet()
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
