@@ -1,11 +1,15 @@
 """The texture of made-up photos: what is flat stays flat, detail lands where it was seen and on the mirrored place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
+from gcnface.observation import observe_vertices, view_cosine
+from gcnface.parsing import PARSING_CLASSES
 from gcnface.reconstruction import TEXEL_SOURCES
 from gcnface.texture import Sight, bake_texture
 from render.color import linear_from_srgb, srgb_from_linear
@@ -160,3 +164,34 @@ def test_mirrored_texels_name_the_photo_they_are_mirrored_from(model, screen, pl
     assert (at(texture.photo, own) == 2).mean() > 0.97
     assert (at(texture.photo, other) == 2).mean() > 0.97
     assert (texture.photo[texture.source == INFERRED] == 0).all()
+
+
+def test_a_turned_head_shows_one_half_and_mirrors_the_other(model, place):
+    """Provenance from the pose: what faces the camera is seen, what it hides and its mirror image shows is mirrored."""
+    network = MorphableModel(model)
+    neutral = network.layout.decode(torch.zeros(1, network.layout.total))
+    with torch.no_grad():
+        face = network(replace(neutral, rotation=torch.tensor([[0.0, -0.9, 0.0]])))
+    skin = torch.zeros(1, len(PARSING_CLASSES), 224, 224)
+    skin[:, PARSING_CLASSES.index("skin")] = 1
+    grey = torch.full((1, 3, 224, 224), 0.5)
+    evenly_lit = replace(face, albedo=torch.full_like(face.albedo, 0.2), shading=torch.ones_like(face.shading))
+    seen = observe_vertices(model, evenly_lit, grey, skin, crop_camera())
+    screen = crop_camera().project(face.verts_cam)[0]
+    photo = np.full((224, 224, 3), 0.5, np.float32)
+    texture = bake(model, screen, seen.confidence[0], photo)
+    chosen, own, other = place
+    cosine = view_cosine(face.verts_cam, face.normals_view)[0]
+    mirrored = torch.from_numpy(model.mirror).long()
+    for px, vertices in ((own, chosen), (other, mirrored[chosen].numpy())):
+        facing, twin = cosine[vertices].numpy(), cosine[mirrored[vertices]].numpy()
+        plain = model.region_mask("face")[vertices] & (at(texture.source, px) != EMPTY)
+        clear, hidden = plain & (facing > 0.4), plain & (facing < 0) & (twin > 0.4)
+        assert max(clear.sum(), hidden.sum()) > 1000
+        if clear.any():
+            assert (at(texture.source, px)[clear] == SEEN).mean() > 0.95
+            assert at(texture.confidence, px)[clear].mean() > 0.95
+        if hidden.any():
+            assert (at(texture.source, px)[hidden] == MIRRORED).mean() > 0.9
+            assert at(texture.confidence, px)[hidden].mean() < 0.1
+    assert (texture.source == MIRRORED).mean() > 0.05
