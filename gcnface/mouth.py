@@ -16,8 +16,8 @@ from coarse.face_model import FaceModel
 FADE_MM = (9.0, 5.0, 5.0)
 """Distance from the lips at which red, green and blue have fallen to 1 / e: light that gets in turns red."""
 
-DARKEST = (0.03, 0.01, 0.01)
-"""Linear albedo of the throat."""
+DARKEST = (0.09, 0.024, 0.021)
+"""Linear albedo of the throat: dark enough for an open mouth, not black, for lips that the fit leaves ajar."""
 
 
 def mouth_fade(model: FaceModel) -> Tensor:

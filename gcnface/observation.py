@@ -35,9 +35,10 @@ ALLOWED_CLASSES: dict[str, tuple[str, ...]] = {
     "neck": ("skin",),
     "scalp": ("skin", "hair", "ears"),
     "eyeballs": ("eyes", "skin", "glasses"),
-    "mouth_interior": ("mouth_interior", "lips", "skin"),
+    "mouth_interior": ("mouth_interior",),
 }
-"""Parsing classes a region of the model may take its colour from; lids, lenses and lips lie over what is behind."""
+"""Parsing classes a region of the model may take its colour from; lids and lenses lie over what is behind. Lips do not
+count inside the mouth: where the fit leaves them ajar they would be painted on its back, and seen when the jaw opens."""
 
 _ANY_ANGLE = ("eyes_nose_mouth", "eyeballs", "mouth_interior")
 """Regions whose colours count at any angle: their relief is small, or they are seen through an opening."""
