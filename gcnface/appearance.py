@@ -197,17 +197,16 @@ def _shaded_anew(before: Reconstruction, after: Reconstruction, *, same_light: b
     """The changed record with its light and lit colours brought up to date."""
     new, old = shading(after), shading(before)
     coarse = linear_from_srgb(torch.from_numpy(before.vertex_rgb_coarse)).numpy() / old
-    kept = same_light and before.vertex_light is not None
-    light = new * (before.vertex_light / old) if kept else new
+    light = new * (before.vertex_light / old) if same_light and before.vertex_light is not None else None
     return replace(
         after,
-        vertex_light=light if kept else None,
-        vertex_rgb=_encoded(after.vertex_albedo * light),
+        vertex_light=light,
+        vertex_rgb=_encoded(after.vertex_albedo * (new if light is None else light)),
         vertex_rgb_coarse=_encoded(coarse * new),
     )
 
 
-def _encoded(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+def _encoded(linear: NDArray[Any]) -> NDArray[np.float32]:
     return srgb_from_linear(torch.from_numpy(linear.clip(0, 1).astype(np.float32))).numpy()
 
 
