@@ -62,9 +62,9 @@ class PhotoFitting:
     """Side of the compared picture; half the crop is enough to place features."""
     stride: int = 2
     """Every so many of the visible vertices are compared."""
-    anchor: float = 0.3
+    anchor: float = 0.45
     """Pull of the landmarks towards where the regressor saw them (mean distance / face size)."""
-    dense: float = 0.5
+    dense: float = 0.8
     """Pull of the vertices towards where the position map saw them, likewise; without a map the landmarks pull more."""
     start: float = 1.5e-4
     """Squared distance of the raw vector from where it started: what nothing else decides stays."""
