@@ -68,6 +68,8 @@ class PhotoFitting:
     """Pull of the vertices towards where the position map saw them, likewise; without a map the landmarks pull more."""
     start: float = 1.5e-4
     """Squared distance of the raw vector from where it started: what nothing else decides stays."""
+    turn: float = 5e-2
+    """The same of the raw rotation: a nod and a longer face look much alike, and the regressor knows poses best."""
     softness: float = 0.1
     """Colour distance below which distances count squared."""
     softness_px: float = 0.5
@@ -406,7 +408,7 @@ class _Objective:
         posed = _Posed(self.model, raw)
         c, s = posed.coefficients, self.settings
         priors = coefficient_prior(c, s.weights) + s.weights.gamma * gamma_loss(c.lighting)
-        away = s.start * (raw - self.start).square().sum()
+        away = (self._hold(raw) * (raw - self.start).square()).sum()
         seen = [term.look(posed) for term in self.terms]
         return _Look(raw, c, float(priors + away) + sum(term.value for term in seen), seen)
 
@@ -428,6 +430,12 @@ class _Objective:
                 hessian[columns[:, None], columns] += square
         return hessian, gradient
 
+    def _hold(self, raw: Tensor) -> Tensor:
+        """(1, total) weight of each raw number's squared distance from its start."""
+        held = {name: torch.full_like(part, self.settings.start) for name, part in self.model.layout.split(raw).items()}
+        held["rotation"] = torch.full_like(held["rotation"], self.settings.turn)
+        return torch.cat(list(held.values()), 1)
+
     def _priors(self, raw: Tensor, c: Coefficients) -> tuple[Tensor, Tensor]:
         """Second (total, total) and first (total,) derivatives of all that is quadratic in the raw vector."""
         layout, w = self.model.layout, self.settings.weights
@@ -437,8 +445,9 @@ class _Objective:
         diagonal[place["identity"]] = 2 * w.coefficients * w.prior_identity
         diagonal[place["expression"]] = 2 * w.coefficients * w.prior_expression * layout.expression_unit**2
         diagonal[place["albedo"]] = 2 * w.coefficients * w.prior_albedo
-        gradient = diagonal * raw[0] + 2 * self.settings.start * (raw - self.start)[0]
-        diagonal += 2 * self.settings.start
+        hold = 2 * self._hold(raw)[0]
+        gradient = diagonal * raw[0] + hold * (raw - self.start)[0]
+        diagonal += hold
         over = c.expression[0].clamp(max=0.0) + (c.expression[0] - 1).clamp(min=0.0)
         gradient[place["expression"]] += 2 * w.expression_range * layout.expression_unit * over
         diagonal[place["expression"]] += 2 * w.expression_range * layout.expression_unit**2 * (over != 0)

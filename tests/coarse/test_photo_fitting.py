@@ -95,7 +95,8 @@ def test_every_photo_of_a_batch_for_itself(model, drawn, start):
 def test_start_is_left_untouched_and_held_by_its_weight(model, drawn, start):
     photo, mask = drawn
     before = start.clone()
-    found = [fit_photo(model, start, photo, mask, settings=PhotoFitting(start=weight)) for weight in (1e-4, 1e3)]
+    holds = (PhotoFitting(start=weight, turn=weight) for weight in (1e-4, 1e3))
+    found = [fit_photo(model, start, photo, mask, settings=settings) for settings in holds]
     assert torch.equal(start, before)
     assert (found[1] - start).norm() < 1e-3 * (found[0] - start).norm()
 
