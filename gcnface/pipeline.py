@@ -213,7 +213,6 @@ class Reconstructor:
             classes = classes * crop.inside.to(classes)
             window_from_photo = WINDOW_FROM_CROP @ crop.crop_from_photo
             window = cut_window(photo, window_from_photo).to(self.device) if self.fit else None
-        with watch.stage("regress"), torch.no_grad():
             embedding = embed_crop224(self.facenet, image)
             tone = self.skin_tone(embedding)
         coarse = self.coarse(image, classes, watch, window=window, tone=tone)
