@@ -38,7 +38,7 @@ ALLOWED_CLASSES: dict[str, tuple[str, ...]] = {
     "mouth_interior": ("mouth_interior",),
 }
 """Parsing classes a region of the model may take its colour from; lids and lenses lie over what is behind. Lips do not
-count inside the mouth: where the fit leaves them ajar they would be painted on its back, and seen when the jaw opens."""
+count inside the mouth: where the fit leaves them ajar they would be painted on its back and seen when the jaw opens."""
 
 _ANY_ANGLE = ("eyes_nose_mouth", "eyeballs", "mouth_interior")
 """Regions whose colours count at any angle: their relief is small, or they are seen through an opening."""
