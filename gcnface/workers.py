@@ -10,8 +10,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -75,8 +74,10 @@ def share_photos(
     reporter: Reporter,
 ) -> bool:
     """Do all photos; whether all went well. What is said of them is said in the order of the photos."""
+    from gcnface.threads import single_threaded
+
     context: ForkContext | SpawnContext = get_context("fork") if FORKS else get_context("spawn")
-    with _one_thread():
+    with single_threaded():
         if FORKS:
             reporter.stage("load")
             desk = PhotoDesk(load, output, _Silent())
@@ -95,22 +96,6 @@ def share_photos(
             return _Worker(process, here)
 
         return _Run(tasks, start, names, reporter).all(workers)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """No threads of libraries here while workers are forked: a fork has none of them, and would wait for them."""
-    import cv2
-    import torch
-
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -55,5 +55,20 @@ def side_px(smallest: int, largest: int) -> Callable[[str], int]:
         if not text.isdecimal() or not smallest <= int(text) <= largest:
             raise argparse.ArgumentTypeError(f"{text!r} given; expected {smallest} to {largest}")
         return int(text)
+
+    return parse
+
+
+def some_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """The type of comma-separated names, each once, in the order given."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        wanted = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
+        unknown = [word for word in wanted if word not in known]
+        if unknown or not wanted:
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(unknown) or 'nothing'} given; expected some of {','.join(known)}"
+            )
+        return wanted
 
     return parse

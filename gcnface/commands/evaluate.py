@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gcnface.commands.arguments import add_device, add_verbosity, count, side_px
+from gcnface.commands.arguments import add_device, add_verbosity, count, positive, side_px, some_of
 
 # Held equal to the keys of gcnface.evaluation's tables by a test: importing them would cost the help seconds.
 METHODS = (
@@ -56,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=count, default=0, metavar="N", help=f"{what}; slow (default: 0)")
     parser.add_argument("--held-out", action="store_true", help="only people whom no training may use")
     parser.add_argument("--drawn", action="store_true", help="the drawn faces of annotated folders as well")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="the first N photos")
+    parser.add_argument("--limit", type=positive, metavar="N", help="the first N photos")
     parser.add_argument("--people", type=Path, metavar="CSV", help="table file,identity: whom each photo shows")
     parser.add_argument("--groups", type=Path, metavar="CSV", help="table file,COLUMN,...: groups to split by")
     parser.add_argument(
@@ -104,21 +103,6 @@ def run(options: argparse.Namespace) -> int:
     return evaluate(request)
 
 
-def some_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """The type of comma-separated names, each once, in the order given."""
-
-    def parse(text: str) -> tuple[str, ...]:
-        wanted = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
-        unknown = [word for word in wanted if word not in known]
-        if unknown or not wanted:
-            raise argparse.ArgumentTypeError(
-                f"{', '.join(unknown) or 'nothing'} given; expected some of {','.join(known)}"
-            )
-        return wanted
-
-    return parse
-
-
 def yaws(text: str) -> tuple[float, ...]:
     """Comma-separated turns in degrees, each once."""
     try:
@@ -128,10 +112,3 @@ def yaws(text: str) -> tuple[float, ...]:
     if not found or any(not 0 < yaw < 90 for yaw in found):
         raise argparse.ArgumentTypeError(f"{text!r} given; expected turns between 0 and 90, such as 30,45")
     return found
-
-
-def _positive(text: str) -> int:
-    """A number, 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} given; expected a number, 1 or more")
-    return int(text)

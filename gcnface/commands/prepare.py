@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from gcnface.commands.arguments import add_verbosity
+from gcnface.commands.arguments import add_verbosity, positive
 
 # Held equal to gcnface.preparing.layouts.LAYOUTS by a test: importing that would cost the help a second.
 LAYOUTS = ("auto", "photos", "annotated", "celeba", "300w-lp")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DATASET", help="folder of the data set")
     parser.add_argument("--layout", choices=LAYOUTS, default="auto", help="how the photos lie (default: auto)")
     parser.add_argument(
-        "--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+        "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
     )
     parser.add_argument(
         "--landmarks",
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--identities", type=Path, metavar="CSV", help="table file,identity: whom each photo shows")
     parser.add_argument("--no-embed", action="store_true", help="no FaceNet embeddings")
     parser.add_argument(
-        "--min-face", type=_positive, default=40, metavar="PX", help="smallest face, side of its box (default: 40)"
+        "--min-face", type=positive, default=40, metavar="PX", help="smallest face, side of its box (default: 40)"
     )
     add_verbosity(parser)
 
@@ -90,10 +90,3 @@ def run(options: argparse.Namespace) -> int:
     if not report.prepared:
         sys.stderr.write(f"gcnface: no photo gave a face; {options.output / 'report.json'} says why\n")
     return 0 if report.prepared else 1
-
-
-def _positive(text: str) -> int:
-    """A number, 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} given; expected a number, 1 or more")
-    return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gcnface.commands.arguments import add_device, add_photos, add_verbosity, count, positive, side_px
+from gcnface.commands.arguments import add_device, add_photos, add_verbosity, count, positive, side_px, some_of
 
 # Held equal to gcnface.reconstruction.FORMATS by a test: importing that would cost the help half a second.
 FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_photos(parser)
     parser.add_argument(
         "--formats",
-        type=formats,
+        type=some_of(FORMATS),
         default=FORMATS,
         metavar="A,B,...",
         help=f"what to write, some of {','.join(FORMATS)} (default: all)",
@@ -94,14 +94,3 @@ def run(options: argparse.Namespace) -> int:
         workers=options.workers,
     )
     return refine_person(request) if options.same_person else refine(request)
-
-
-def formats(text: str) -> tuple[str, ...]:
-    """Comma-separated formats, each once, in the order given."""
-    wanted = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
-    unknown = [word for word in wanted if word not in FORMATS]
-    if unknown or not wanted:
-        raise argparse.ArgumentTypeError(
-            f"{', '.join(unknown) or 'nothing'} given; expected some of {','.join(FORMATS)}"
-        )
-    return wanted

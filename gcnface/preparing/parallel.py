@@ -8,7 +8,6 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ from gcnface.errors import GcnfaceError
 from gcnface.preparing.faces import FacePreparer, FaceSettings
 from gcnface.preparing.shards import write_shard
 from gcnface.preparing.sources import Source
+from gcnface.threads import single_threaded
 
 Part = tuple[list[Source], Path]
 """Photos and the file that their faces go to."""
@@ -40,7 +40,7 @@ def finished_parts(parts: Sequence[Part], settings: FaceSettings, workers: int) 
         OutputError: a part cannot be written.
     """
     if workers <= 1:
-        with _one_thread():
+        with single_threaded():
             preparer = FacePreparer(settings)
             for sources, path in parts:
                 write_shard(path, *preparer(sources))
@@ -71,16 +71,3 @@ def _begin_worker(settings: FaceSettings) -> None:
 
 def _prepare(sources: list[Source], path: Path) -> None:
     write_shard(path, *_of_this_worker[0](sources))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in the same order as in a worker, whatever this process may use."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
