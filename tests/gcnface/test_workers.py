@@ -123,7 +123,8 @@ def test_processes_that_start_afresh(photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(photos, tmp_path, number, status):
     code = (
-        "import time\nfrom pathlib import Path\nfrom gcnface import cli, refine_command\n"
+        "import signal, time\nfrom pathlib import Path\nfrom gcnface import cli, refine_command\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs of a shell ignore it
         "from gcnface.io.atomic import staged\nfrom gcnface.photo_loop import PhotoRequest, work_through\n"
         "def write(folder, name):\n"
         "    with staged(folder) as stage:\n"
