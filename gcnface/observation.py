@@ -35,10 +35,10 @@ ALLOWED_CLASSES: dict[str, tuple[str, ...]] = {
     "neck": ("skin",),
     "scalp": ("skin", "hair", "ears"),
     "eyeballs": ("eyes", "skin", "glasses"),
-    "mouth_interior": ("mouth_interior",),
+    "mouth_interior": ("mouth_interior", "lips", "skin"),
 }
-"""Parsing classes a region of the model may take its colour from; lids and lenses lie over what is behind. Lips do not
-count inside the mouth: where the fit leaves them ajar they would be painted on its back and seen when the jaw opens."""
+"""Parsing classes a region of the model may take its colour from; lids, lenses and lips lie over what is behind. Inside
+the mouth lips and skin count too: where the fit leaves closed lips ajar, a dark slit would be seen between them."""
 
 _ANY_ANGLE = ("eyes_nose_mouth", "eyeballs", "mouth_interior")
 """Regions whose colours count at any angle: their relief is small, or they are seen through an opening."""
@@ -50,9 +50,6 @@ _LIT_CLASSES = ("skin", "nose")
 
 SURENESS = (0.35, 0.65)
 """Probability of the allowed classes from which a colour begins to count, and at which it counts in full."""
-
-DRAWN_SURENESS = (0.08, 0.3)
-"""The same for what a drawing over the photo should look like: it goes up to the classes' borders, and not across."""
 
 _BLEEDING = {"hair": 2, "glasses": 3, "ears": 1, "rest": 1}
 """Classes that reach further into the skin beside them, by shadow, hairs and blur, and how far, px of the maps."""
@@ -88,8 +85,8 @@ class VertexObservation:
         visible: (B, V) bool: inside the frame and not hidden by the mesh itself.
         confidence: (B, V) in [0, 1]: visible, facing the camera, well inside a class the region may show, and like
             it in colour: what may be painted onto the head.
-        shown: (B, V) in [0, 1]: of a class the region may show, whatever its colour and angle, also behind other
-            parts: where a drawing over the photo should look like it.
+        shown: (B, V) in [0, 1]: well inside a class the region may show, whatever its colour and angle, also behind
+            other parts: where a drawing over the photo should look like it.
         skin: (B, V) in [0, 1]: confidence on skin of the face alone, what lights are estimated from.
         face: (B, V) in [0, 1]: confidence on the face and its eyes, what the coarse albedo is estimated from.
         normals_view: (B, V, 3) unit, viewing axes.
@@ -212,7 +209,7 @@ def observe_vertices(
     confidence = facing * read.inside * plausible
     with_eyes = on_face | _inside(region, "eyeballs")
     return VertexObservation(
-        linear, visible, confidence, read.own, lit * plausible, confidence * with_eyes, face.normals_view
+        linear, visible, confidence, read.inside, lit * plausible, confidence * with_eyes, face.normals_view
     )
 
 
@@ -242,13 +239,11 @@ class _Read:
     """The parser's classes at the vertices, each (B, V) in [0, 1].
 
     Attributes:
-        own: classes that the vertex's region may show.
-        inside: the same, at a distance from classes that bleed.
+        inside: classes that the vertex's region may show, at a distance from classes that bleed.
         light: likewise classes that the light is estimated from.
         near: hair, glasses or background are near, and the vertex shows no feature.
     """
 
-    own: Tensor
     inside: Tensor
     light: Tensor
     near: Tensor
@@ -258,12 +253,10 @@ def _read_classes(classes: Tensor, xy_px: Tensor, camera: Camera, region: Tensor
     """Class maps (B, 10, H', W') at points (B, V, 2) of the camera's frame."""
     scale = xy_px.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
     features = classes[:, [PARSING_CLASSES.index(name) for name in _UNDOUBTED]].sum(1, keepdim=True)
-    raw, inside = torch.einsum("rc,bchw->brhw", _allowed_table()[:-1].to(classes), classes), allowed_maps(classes)
-    maps = torch.cat([raw, inside, nearness(classes) * (1 - features)], 1)
+    maps = torch.cat([allowed_maps(classes), nearness(classes) * (1 - features)], 1)
     values = sample_image(maps, xy_px * scale)
-    row = region.expand(len(values), -1)[..., None]
-    own, kept = (values[..., k * len(REGIONS) :].gather(2, row)[..., 0] for k in (0, 1))
-    return _Read(_ramp(own, DRAWN_SURENESS), _ramp(kept, SURENESS), _ramp(values[..., -2], SURENESS), values[..., -1])
+    own = values.gather(2, region.expand(len(values), -1)[..., None])[..., 0]
+    return _Read(_ramp(own, SURENESS), _ramp(values[..., -2], SURENESS), values[..., -1])
 
 
 def _ramp(values: Tensor, limits: tuple[float, float]) -> Tensor:
