@@ -36,7 +36,7 @@ def row(path: Path) -> NDArray[np.float32]:
         face.turned(yaw=-40),
         face.turned(yaw=40),
         face.relit("left"),
-        face.relit("sunset").turned(yaw=25),
+        face.relit("sunset").turned(yaw=12),
         face.relit("studio").with_expression(SURPRISE),
     ]
     drawn = [one.draw(2 * SIDE_PX).over(BEHIND) for one in shown]
