@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def half_state(network: nn.Module) -> dict[str, Tensor]:
+    """What a file of weights holds: the network's state, its floating-point numbers as float16."""
+    return {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
 
 
 def load_weights(network: Network, path: Path, what: str) -> Network:

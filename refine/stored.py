@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from coarse.face_model import FaceModel
+from coarse.weights import half_state
 from refine.network import TextureRefiner, TextureRefinerConfig
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -57,11 +58,7 @@ def save_refiner(network: TextureRefiner, path: Path) -> None:
         network: what to write.
         path: of the file; its folder exists.
     """
-    state = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in network.state_dict().items()
-    }
-    save_file(state, path, {_CONFIG: json.dumps(asdict(network.config))})
+    save_file(half_state(network), path, {_CONFIG: json.dumps(asdict(network.config))})
 
 
 def load_refiner(model: FaceModel, path: Path | None = None) -> TextureRefiner:

@@ -23,6 +23,7 @@ from coarse.face_model import load_face_model
 from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
 from coarse.skin_tone import SkinToneRegressor, fit_skin_tone
+from coarse.weights import half_state
 from gcnface.coarse_stage import CoarseStage
 from gcnface.io.atomic import staged
 from gcnface.observation import MINIMUM_SHADING, observe_vertices
@@ -111,7 +112,7 @@ def main() -> None:
     looks = Looks(torch.stack([tone for tone, _ in found]), torch.stack([embedding for _, embedding in found]))
     regressor = learn_skin_tone(faces, rows, looks, set(args.studio))
     with staged(args.output.parent) as folder:
-        save_file({k: v.half().contiguous() for k, v in regressor.state_dict().items()}, folder / args.output.name)
+        save_file(half_state(regressor), folder / args.output.name)
 
 
 if __name__ == "__main__":

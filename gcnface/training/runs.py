@@ -28,6 +28,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger  # no
 from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
+from coarse.weights import half_state  # noqa: E402
 from gcnface.errors import GcnfaceError  # noqa: E402
 from gcnface.io.atomic import staged  # noqa: E402
 from gcnface.training.callbacks import Configuration, Cost, FreezeNorm  # noqa: E402
@@ -216,11 +217,7 @@ def save_weights(network: nn.Module, path: Path) -> Path:
     """Write a network's state as float16 safetensors; of several processes only the first writes."""
     from safetensors.torch import save_file
 
-    state = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in network.state_dict().items()
-    }
     if is_first_process():
         with staged(path.parent) as stage:
-            save_file(state, stage / path.name)
+            save_file(half_state(network), stage / path.name)
     return path
