@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coarse.records import CoarseFace
+from gcnface.observation import MINIMUM_SHADING, VertexObservation
 from gcnface.plausibility import DARKEST, log_ratio, step_down, weighted_median
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
@@ -78,6 +80,19 @@ def full_shading(
     usual = weighted_median(shine, seen.skin)[:, None]
     shine = settings.shine_share * (shine - usual - settings.shine_from).clamp(min=0)
     return seen.shading * (uneven + shine).clamp(-settings.largest, settings.largest).exp()
+
+
+def photo_light(face: CoarseFace, seen: VertexObservation, pyramid: MeshPyramid, mirror: NDArray | Tensor) -> Tensor:
+    """(B, V, 3) what a photo's colours are divided by: `full_shading`, at least `MINIMUM_SHADING`.
+
+    Args:
+        face: the posed face and its estimated light.
+        seen: what the photo shows at its vertices.
+        pyramid: of the face model's mesh.
+        mirror: (V,) index of each vertex's mirror image.
+    """
+    skin = SkinColours(seen.linear, seen.skin, face.albedo, face.shading.clamp(min=MINIMUM_SHADING))
+    return full_shading(skin, pyramid, mirror).clamp(min=MINIMUM_SHADING)
 
 
 def _sides(colours: Tensor, weight: Tensor, pyramid: MeshPyramid, mirror: Tensor, settings: DelightSettings) -> Tensor:

@@ -22,7 +22,7 @@ from coarse.skin_tone import load_skin_tone
 from gcnface.alignment import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
 from gcnface.appearance import shipped_model
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
-from gcnface.delight import SkinColours, full_shading
+from gcnface.delight import photo_light
 from gcnface.detection import Detection, FaceDetector
 from gcnface.finishing import Shot, finish
 from gcnface.mesh import TexturedMesh
@@ -55,6 +55,7 @@ class View:
         photo: (H, W, 3) float32 sRGB in [0, 1].
         crop: the face cut out of it.
         image: (1, 3, 224, 224) the crop on the networks' device.
+        sharp: (1, 3, 448, 448) the same at twice its resolution, since the features' vertices lie half a pixel apart.
         classes: (1, 10, 224, 224) of the parser, 0 outside the photo.
         embedding: (1, 512) FaceNet's, of the crop, unit length.
         coarse: the posed morphable face.
@@ -63,6 +64,7 @@ class View:
     photo: NDArray[np.float32]
     crop: FaceCrop
     image: Tensor
+    sharp: Tensor
     classes: Tensor
     embedding: Tensor
     coarse: CoarseFace
@@ -171,8 +173,8 @@ class Reconstructor:
         view = self.look(photo, face, watch)
         with watch.stage("refine"), torch.no_grad():
             seen = self.observe(view)
-            refined = self.refine(view, seen)
-        if self.adapt:
+            refined = None if self.adapt else self.refine(view, seen)
+        if refined is None:
             with watch.stage("adapt"):
                 refined = self._adapted(view, seen)
         sight = Sight(photo, view.screen, refined.light, refined.observation.confidence[0])
@@ -180,8 +182,7 @@ class Reconstructor:
 
     def light(self, view: View, seen: VertexObservation) -> Tensor:
         """(1, V, 3) what the photo's colours are divided by: the estimated light, cast shadows and highlights in it."""
-        skin = SkinColours(seen.linear, seen.skin, view.coarse.albedo, view.shading)
-        return full_shading(skin, self.refiner.pyramid, self.model.mirror).clamp(min=MINIMUM_SHADING)
+        return photo_light(view.coarse, seen, self.refiner.pyramid, self.model.mirror)
 
     @torch.no_grad()
     def refine(self, view: View, seen: VertexObservation) -> RefinedFace:
@@ -197,8 +198,7 @@ class Reconstructor:
 
     def _finished(self, view: View, seen: VertexObservation, light: Tensor, albedo: Tensor) -> RefinedFace:
         albedo = self.completed(albedo, seen.confidence)
-        sharp = self._sharp(view.photo, view.crop)
-        shots = [Shot(sharp, crop_camera(1, sharp.shape[-1])), Shot(view.image, crop_camera())]
+        shots = [Shot(view.sharp, crop_camera(1, view.sharp.shape[-1])), Shot(view.image, crop_camera())]
         coarse, faces = view.coarse, self.coarse.morphable.faces
         done = finish(coarse.verts_cam, faces, albedo[0], light[0], seen, shots)
         return on_cpu(RefinedFace(coarse, seen, done.albedo, done.shading, done.lit, light[0]))
@@ -207,6 +207,7 @@ class Reconstructor:
         """Align, parse, regress and fit one face of a photo."""
         with watch.stage("align"):
             crop = align_face(photo, face)
+            sharp = self._sharp(photo, crop)
         image = crop.image[None].to(self.device)
         with watch.stage("parse"), torch.no_grad():
             classes = self.parser.parse(image)
@@ -216,12 +217,11 @@ class Reconstructor:
             embedding = embed_crop224(self.facenet, image)
             tone = self.skin_tone(embedding)
         coarse = self.coarse(image, classes, watch, window=window, tone=tone)
-        return View(photo, crop, image, classes, embedding, coarse)
+        return View(photo, crop, image, sharp, classes, embedding, coarse)
 
     def observe(self, view: View) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""
-        sharp = self._sharp(view.photo, view.crop)
-        return observe_vertices(self.model, view.coarse, sharp, view.classes, crop_camera(1, sharp.shape[-1]))
+        return observe_vertices(self.model, view.coarse, view.sharp, view.classes, crop_camera(1, view.sharp.shape[-1]))
 
     def _adapted(self, view: View, seen: VertexObservation) -> RefinedFace:
         """The answer of a copy of the refiner that was trained on the photo."""
@@ -235,7 +235,7 @@ class Reconstructor:
             return self._finished(view, seen, light, albedo)
 
     def _sharp(self, photo: NDArray[np.float32], crop: FaceCrop) -> Tensor:
-        """(1, 3, 448, 448): the crop at twice its resolution, since the features' vertices lie half a pixel apart."""
+        """(1, 3, 448, 448): the crop at twice its resolution."""
         double = np.diag([2.0, 2.0, 1.0]) @ crop.crop_from_photo
         sharp = warp_image(photo, double, (2 * CROP_SIDE_PX, 2 * CROP_SIDE_PX))
         return torch.from_numpy(np.ascontiguousarray(sharp.transpose(2, 0, 1)))[None].to(self.device)

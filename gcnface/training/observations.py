@@ -17,8 +17,8 @@ from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
 from coarse.skin_tone import SkinToneRegressor, load_skin_tone
 from gcnface.coarse_stage import CoarseStage
-from gcnface.delight import SkinColours, full_shading
-from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices
+from gcnface.delight import photo_light
+from gcnface.observation import face_mask, observe_vertices
 from gcnface.parsing import FaceParser, load_parser
 from gcnface.training.faces import CANVAS_MARGIN_PX, PreparedFaces
 from gcnface.training.heads import HeadRenders
@@ -144,9 +144,7 @@ def _observe(index: int, image: Tensor, observer: Observer, arrays: Mapping[str,
     embedding = embed_crop224(observer.facenet, image)
     coarse = stage(image, classes, tone=observer.skin_tone(embedding))
     seen = observe_vertices(stage.model, coarse, image, classes, crop_camera())
-    shading = coarse.shading.clamp(min=MINIMUM_SHADING)
-    skin = SkinColours(seen.linear, seen.skin, coarse.albedo, shading)
-    light = full_shading(skin, observer.pyramid, stage.model.mirror).clamp(min=MINIMUM_SHADING)
+    light = photo_light(coarse, seen, observer.pyramid, stage.model.mirror)
     arrays["raw"][index] = stage.morphable.layout.encode(coarse.coefficients)[0]
     arrays["shading"][index] = light[0]
     arrays["projected"][index] = (seen.linear / light)[0].clamp(0, BRIGHTEST)
