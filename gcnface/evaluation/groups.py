@@ -6,8 +6,6 @@ What cannot be told soundly from one photo (age, sex, a beard) is not guessed; i
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -41,18 +39,6 @@ _PATCHES = {50: 14.0, 280: 14.0, 151: 12.0, 108: 10.0, 337: 10.0}
 """Landmarks of the 468 around which cheeks and forehead are taken, and how far, mm: away from beard, brows, lips."""
 
 _SURE, _FEWEST = 0.5, 50
-
-
-@dataclass(frozen=True)
-class Groups:
-    """How photos are split.
-
-    Attributes:
-        of_photo: for each kind of group ("tone", "glasses", columns of a table) the group of each photo; a photo of
-            which nothing is known is missing.
-    """
-
-    of_photo: Mapping[str, Mapping[str, str]]
 
 
 def typology_angle_deg(linear: Tensor) -> float:

@@ -65,8 +65,7 @@ def look(reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwa
         found = reconstructor.detector.detect(photo)
     if not found:
         return None
-    with torch.enable_grad():
-        view = reconstructor.look(photo, found[0], watch)
+    view = reconstructor.look(photo, found[0], watch)
     with watch.stage("observe"):
         return Seen(view, reconstructor.observe(view), view.embedding)
 
@@ -129,7 +128,7 @@ def projected_colours(linear: Tensor, confidence: Tensor, mirror: Tensor, pyrami
 
 
 def _projected(reconstructor: Reconstructor) -> Method:
-    pyramid = MeshPyramid(reconstructor.model.levels).to(reconstructor.device)
+    pyramid = reconstructor.refiner.pyramid
     mirror = torch.from_numpy(reconstructor.model.mirror.astype(np.int64)).to(reconstructor.device)
 
     def paint(seen: Seen) -> Painted:
