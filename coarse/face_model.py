@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from render.errors import GcnfaceError
+
 REGIONS = ("face", "eyes_nose_mouth", "ears", "neck", "scalp", "eyeballs", "mouth_interior")
 DEFAULT_FACE_MODEL = Path(__file__).parent / "assets" / "face_model.npz"
 
@@ -38,7 +40,7 @@ LANDMARKS5_FROM_468 = (
 )
 
 
-class FaceModelError(ValueError):
+class FaceModelError(GcnfaceError, ValueError):
     """A face model file or record does not hold what it should."""
 
 

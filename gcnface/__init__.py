@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from gcnface.aligned_face import AlignedFace
     from gcnface.api import load, reconstruct, reconstruct_person
     from gcnface.dense import DenseAligner, align
-    from gcnface.errors import DifferentPersonWarning, GcnfaceError, NoFaceError, OutputError, PhotoError
+    from gcnface.errors import (
+        DeviceError,
+        DifferentPersonWarning,
+        DivergedError,
+        GcnfaceError,
+        NoFaceError,
+        OutputError,
+        PhotoError,
+        ResultError,
+        WeightsError,
+    )
     from gcnface.flattening import FlattenedFace, Flattener, flatten, mean_face
     from gcnface.io.images import read_photo
     from gcnface.mesh import TexturedMesh
@@ -29,7 +39,9 @@ if TYPE_CHECKING:
 _HOME = {
     "AlignedFace": "gcnface.aligned_face",
     "DenseAligner": "gcnface.dense",
+    "DeviceError": "gcnface.errors",
     "DifferentPersonWarning": "gcnface.errors",
+    "DivergedError": "gcnface.errors",
     "FlattenedFace": "gcnface.flattening",
     "Flattener": "gcnface.flattening",
     "GcnfaceError": "gcnface.errors",
@@ -38,7 +50,9 @@ _HOME = {
     "PhotoError": "gcnface.errors",
     "Reconstruction": "gcnface.reconstruction",
     "Reconstructor": "gcnface.pipeline",
+    "ResultError": "gcnface.errors",
     "TexturedMesh": "gcnface.mesh",
+    "WeightsError": "gcnface.errors",
     "align": "gcnface.dense",
     "flatten": "gcnface.flattening",
     "load": "gcnface.api",
@@ -51,7 +65,9 @@ _HOME = {
 __all__ = [
     "AlignedFace",
     "DenseAligner",
+    "DeviceError",
     "DifferentPersonWarning",
+    "DivergedError",
     "FlattenedFace",
     "Flattener",
     "GcnfaceError",
@@ -60,7 +76,9 @@ __all__ = [
     "PhotoError",
     "Reconstruction",
     "Reconstructor",
+    "ResultError",
     "TexturedMesh",
+    "WeightsError",
     "__version__",
     "align",
     "flatten",

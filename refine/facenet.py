@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from refine.frozen_graph import read_constants
 from refine.torchvision_compat import ensure_torchvision
+from render.errors import GcnfaceError
 from render.shapes import check_shape
 
 INPUT_PX = 160
@@ -34,7 +35,7 @@ _NORM_EPS = 1e-3
 _BLOCKS = {"Repeat/block35": "repeat_1", "Repeat_1/block17": "repeat_2", "Repeat_2/block8": "repeat_3"}
 
 
-class FaceNetError(ValueError):
+class FaceNetError(GcnfaceError, ValueError):
     """FaceNet's weights could not be found or are not what they should be."""
 
 

@@ -7,11 +7,12 @@ import importlib.util
 import torch
 from torch import Tensor
 
+from render.errors import GcnfaceError
 from render.fragments import Fragments
 from render.ndc import ndc_from_screen
 
 
-class MissingBackendError(ImportError, ValueError):
+class MissingBackendError(GcnfaceError, ImportError, ValueError):
     """A rasteriser was asked for by name whose library is not installed."""
 
 

@@ -1,0 +1,68 @@
+"""What users may have to hear: one root for all packages; a message names the file and the remedy in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def printable(text: object) -> str:
+    """Text as one line that is safe on a terminal: what a terminal would obey (control characters) is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+class GcnfaceError(Exception):
+    """Base of all errors that are raised for the user's sake rather than the programmer's."""
+
+
+class FileError(GcnfaceError):
+    """Something about one file.
+
+    Args:
+        path: the file.
+        what: is wrong with it, continuing the sentence that the path begins.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, path: str | Path, what: str, remedy: str) -> None:
+        super().__init__(f"{printable(path)}: {_line(what)}; {_line(remedy)}")
+        self.path, self.what, self.remedy = Path(path), what, remedy
+
+    def __reduce__(self) -> tuple[type, tuple[Path, str, str]]:
+        """Made again from its parts where it crosses from one process to another."""
+        return type(self), (self.path, self.what, self.remedy)
+
+
+class PhotoError(FileError):
+    """A photo is missing or cannot be read."""
+
+
+class NoFaceError(FileError):
+    """A photo shows no face that can be found."""
+
+
+class OutputError(FileError):
+    """A result cannot be written."""
+
+
+class ResultError(FileError):
+    """A file of results cannot be read back."""
+
+
+class WeightsError(FileError, ValueError):
+    """A file of weights, or a checkpoint, is missing, damaged or of something else."""
+
+
+class DeviceError(GcnfaceError, ValueError):
+    """A device that this machine does not have, or that torch here cannot use."""
+
+
+class DivergedError(GcnfaceError):
+    """A training's loss or weights are no longer finite."""
+
+
+class DifferentPersonWarning(UserWarning):
+    """Photos that were given as one person's seem to show two."""
+
+
+def _line(text: str) -> str:
+    return printable(" ".join(text.split()))
