@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gcnface.compat import watch_torchvision
+from gcnface.own_packages import check_own_packages, errors_module
 from gcnface.version import __version__
 
 if TYPE_CHECKING:
@@ -94,7 +96,12 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module 'gcnface' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    if _HOME[name] == "gcnface.errors":
+        module = errors_module()  # also there for `except gcnface.GcnfaceError` when the check below is what raises
+    else:
+        check_own_packages()
+        module = importlib.import_module(_HOME[name])
+    value = getattr(module, name)
     globals()[name] = value
     return value
 
@@ -102,3 +109,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Public names, imported or not."""
     return sorted(__all__)
+
+
+watch_torchvision()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import NoReturn
 
+from gcnface.own_packages import check_own_packages
 from gcnface.version import __version__
 
 COMMANDS = ("refine", "render", "align", "flatten", "prepare", "evaluate")
@@ -33,15 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["train"]:
-        from gcnface.training.cli import main as train
-
-        return train(words[1:])
+        return _hidden() or _train(words[1:])
     parser = build_parser()
     options = parser.parse_args(words)
     if options.command is None:
         parser.print_help()
         return 2
-    return _run(options)
+    return _hidden() or _run(options)
+
+
+def _hidden() -> int:
+    """1, and a line on stderr, when a file of the user's hides a package that gcnface is made of; else 0."""
+    try:
+        check_own_packages()
+    except ImportError as error:
+        sys.stderr.write(f"gcnface: {error}\n")
+        return 1
+    return 0
+
+
+def _train(words: Sequence[str]) -> int:
+    from gcnface.training.cli import main as train
+
+    return train(words)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -75,3 +75,61 @@ def test_the_compiler_is_left_alone_and_there_when_asked_for():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+IMPORTERS = ("lightning", "facenet_pytorch")
+"""The first imports torchvision through torchmetrics."""
+WORKS = (
+    "import torch\nfrom torchvision.ops import nms\n"
+    "assert nms(torch.tensor([[0.0, 0, 2, 2]]), torch.ones(1), 0.5).tolist() == [0]\n"
+)
+
+
+def python(code):
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("package", IMPORTERS)
+def test_any_import_after_gcnface(package):
+    pytest.importorskip(package)
+    python(f"import sys, gcnface\nassert 'torch' not in sys.modules\nimport {package}\n{WORKS}")
+
+
+@pytest.mark.parametrize("package", IMPORTERS)
+def test_an_import_that_failed_before_gcnface_can_be_repeated(package):
+    """Where it did not fail, nothing had to be repeated; what it leaves behind is whole either way."""
+    pytest.importorskip(package)
+    python(
+        f"try:\n    import {package}\nexcept Exception:\n    pass\n"
+        f"import gcnface, sys\nimport {package}\n{WORKS}"
+        f"for name in [name for name in sys.modules if name.startswith('{package}.')]:\n"
+        "    parent, _, child = name.rpartition('.')\n"
+        "    assert parent in sys.modules, name\n"
+        f"if '{package}' == 'lightning':\n    {package}.pytorch.utilities, {package}.fabric.utilities\n"
+    )
+
+
+def test_what_is_imported_already_is_left_alone():
+    python(
+        "import gcnface.compat as compat\ncompat.ensure_torchvision()\nimport sys, torchvision\n"
+        "compat.watch_torchvision()\nassert not [f for f in sys.meta_path if type(f).__module__ == compat.__name__]\n"
+        "import torchvision as again\nassert again is torchvision\n"
+    )
+
+
+def test_import_of_gcnface_is_quick():
+    """Measured without Python's own start; the best of three, since the machine may be busy."""
+    code = "import time\nbegin = time.perf_counter()\nimport gcnface\nprint(time.perf_counter() - begin)"
+    seconds = [float(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout) for _ in range(3)]
+    assert min(seconds) < 0.1
+
+
+def test_other_threads_may_want_the_compiler_meanwhile():
+    python(
+        "import threading, torch\nstop = threading.Event()\nthread = threading.Thread(target=stop.wait)\n"
+        "thread.start()\nfrom gcnface.compat import ensure_torchvision\nensure_torchvision()\nstop.set()\n"
+        "import sys\nimport torchvision.ops.roi_align\n"
+        "module = sys.modules.get('torch._dynamo')\nassert module is None or module.__file__\n"
+        "import torch._dynamo.eval_frame\n"
+    )
