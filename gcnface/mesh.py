@@ -9,19 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from render.shapes import check_shape
+from gcnface.array_layout import MESH_LAYOUT, checked_arrays
 
-ARRAY_FIELDS = (
-    "vertices",
-    "faces",
-    "vertex_rgb",
-    "uv",
-    "uv_faces",
-    "texture",
-    "normals",
-    "landmarks68",
-    "landmarks468",
-)
+ARRAY_FIELDS = tuple(MESH_LAYOUT)
 MESH_FORMATS = ("glb", "obj", "ply", "html")
 _PNG_LEVEL = 3  # half the time of zlib's default for a file a tenth larger
 
@@ -43,7 +33,7 @@ class TexturedMesh:
 
     Raises:
         ShapeError: an array has another shape.
-        ValueError: a face names a vertex or a uv that does not exist.
+        ValueError: a number is not finite or out of range, or a face names a vertex or a uv that does not exist.
     """
 
     vertices: np.ndarray
@@ -57,21 +47,11 @@ class TexturedMesh:
     landmarks468: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ARRAY_FIELDS:
-            kind = np.int32 if name.endswith("faces") else np.float32
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=kind))
-        count = check_shape("vertices", self.vertices, "V 3")["V"]
-        triangles = check_shape("faces", self.faces, "F 3")["F"]
-        check_shape("vertex_rgb", self.vertex_rgb, "V 3", V=count)
-        corners = check_shape("uv", self.uv, "N 2")["N"]
-        check_shape("uv_faces", self.uv_faces, "F 3", F=triangles)
-        size = check_shape("texture", self.texture, "T W 3")["T"]
-        check_shape("texture", self.texture, "T T 3", T=size)
-        check_shape("normals", self.normals, "V 3", V=count)
-        check_shape("landmarks68", self.landmarks68, "L 3", L=68)
-        check_shape("landmarks468", self.landmarks468, "L 3", L=468)
-        _check_indices("faces", self.faces, count)
-        _check_indices("uv_faces", self.uv_faces, corners)
+        arrays = checked_arrays({name: getattr(self, name) for name in ARRAY_FIELDS}, MESH_LAYOUT)
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
+        _check_indices("faces", self.faces, len(self.vertices))
+        _check_indices("uv_faces", self.uv_faces, len(self.uv))
         object.__setattr__(self, "texture", self.texture_8bit.astype(np.float32) / 255)
 
     @cached_property

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gcnface.array_layout import NOT_ALWAYS, RECORD_LAYOUT, checked_arrays
 from gcnface.mesh import TexturedMesh
-from render.shapes import check_shape
 
 if TYPE_CHECKING:
     from gcnface.drawing import Drawing
@@ -21,25 +21,8 @@ TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
 """What the numbers of `Reconstruction.texel_source` mean: no surface here, taken from the photo, taken from the photo
 on the other half of the face, filled by the network or the model."""
 
+_SMALLEST_DETERMINANT = 1e-12
 _FROM_PHOTOS = [TEXEL_SOURCES.index(name) for name in ("seen", "mirrored")]
-
-_SHAPES = {
-    "vertices_cam": "V 3",
-    "px_from_cam": "3 3",
-    "vertex_rgb": "V 3",
-    "vertex_rgb_coarse": "V 3",
-    "vertex_albedo": "V 3",
-    "landmarks68": "L 3",
-    "landmarks468": "M 3",
-    "identity": "I",
-    "expression": "E",
-    "albedo": "A",
-    "rotation": "3",
-    "translation": "3",
-    "lighting": "9 3",
-    "crop_from_photo": "3 3",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
@@ -79,7 +62,9 @@ class Reconstruction:
         photo: (H, W, 3) float32 sRGB in [0, 1], or None after `gcnface.load`; needed for the overlay only.
 
     Raises:
-        ShapeError: an array has another shape.
+        ShapeError: an array has another shape than `gcnface.array_layout.RECORD_LAYOUT` says.
+        ValueError: a number is not finite or out of range, the head is not before the camera, or face units and their
+            names do not go together.
     """
 
     mesh: TexturedMesh
@@ -109,23 +94,34 @@ class Reconstruction:
     photo: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        fixed = {"V": len(self.mesh.vertices), "L": 68, "M": 468}
-        for name, shape in _SHAPES.items():
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float32))
-            check_shape(name, getattr(self, name), shape, **fixed)
-        object.__setattr__(self, "visible", np.ascontiguousarray(self.visible, dtype=bool))
-        object.__setattr__(self, "texel_source", np.ascontiguousarray(self.texel_source, dtype=np.uint8))
-        photo = np.isin(self.texel_source, _FROM_PHOTOS) if self.texel_photo is None else self.texel_photo
-        object.__setattr__(self, "texel_photo", np.ascontiguousarray(photo, dtype=np.uint8))
-        seen = (self.texel_source == TEXEL_SOURCES.index("seen")) * 255
-        confidence = seen if self.texel_confidence is None else self.texel_confidence
-        object.__setattr__(self, "texel_confidence", np.ascontiguousarray(confidence, dtype=np.uint8))
-        check_shape("visible", self.visible, "V", V=fixed["V"])
-        if self.vertex_light is not None:
-            object.__setattr__(self, "vertex_light", np.ascontiguousarray(self.vertex_light, dtype=np.float32))
-            check_shape("vertex_light", self.vertex_light, "V 3", V=fixed["V"])
-        for name in ("texel_source", "texel_photo", "texel_confidence"):
-            check_shape(name, getattr(self, name), "T T", T=len(self.mesh.texture))
+        values = {name: getattr(self, name) for name in RECORD_LAYOUT}
+        given = {name: value for name, value in values.items() if value is not None or name not in NOT_ALWAYS}
+        arrays = checked_arrays(given, RECORD_LAYOUT, V=len(self.mesh.vertices), T=len(self.mesh.texture))
+        source = arrays["texel_source"]
+        arrays.setdefault("texel_photo", np.isin(source, _FROM_PHOTOS).astype(np.uint8))
+        seen = (source == TEXEL_SOURCES.index("seen")).astype(np.uint8)
+        arrays.setdefault("texel_confidence", seen * np.uint8(255))
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
+        self._check_camera()
+        self._check_units()
+
+    def _check_camera(self) -> None:
+        """Raise ValueError unless the head stands before a camera that sees it."""
+        nearest = float(min(self.translation[2], self.vertices_cam[:, 2].min(initial=np.inf)))
+        if not nearest > 0:
+            raise ValueError(f"vertices_cam and translation reach {nearest:g} mm; expected z above 0")
+        for name in ("px_from_cam", "crop_from_photo"):
+            if not abs(np.linalg.det(getattr(self, name).astype(np.float64))) > _SMALLEST_DETERMINANT:
+                raise ValueError(f"{name} cannot be inverted; expected a matrix that takes points to px")
+
+    def _check_units(self) -> None:
+        """Raise ValueError unless each face unit has a name of its own, or none has one."""
+        names = self.expression_names
+        if names and len(names) != len(self.expression):
+            raise ValueError(f"expression_names has {len(names)} names for {len(self.expression)} units")
+        if len(set(names)) != len(names) or not all(isinstance(name, str) and name.isprintable() for name in names):
+            raise ValueError("expression_names holds names twice, or such that cannot be shown; expected plain words")
 
     @property
     def faces(self) -> np.ndarray:

@@ -1,19 +1,26 @@
-"""NAME.npz: everything as plain arrays; docs/outputs.md describes each."""
+"""NAME.npz: everything as plain arrays; docs/outputs.md describes each, `FILE_LAYOUT` says what each must be."""
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
-import zlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gcnface.errors import GcnfaceError
+from gcnface.array_layout import MESH_LAYOUT, NOT_ALWAYS, RECORD_LAYOUT, ArrayLayout
+from gcnface.errors import ResultError
+from gcnface.io import plain_json
+from gcnface.io.arrays import Archive, Header, opened
 from gcnface.mesh import TexturedMesh
 from gcnface.reconstruction import Reconstruction
+from render.shapes import check_shape
 
 FORMAT_VERSION = 1
 
@@ -26,32 +33,23 @@ _MESH_KEYS = {
     "normals": "normals",
     "landmarks68": "landmarks68_model",
     "landmarks468": "landmarks468_model",
+    "texture": "texture",
 }
-_RECORD_KEYS = (
-    "vertices_cam",
-    "px_from_cam",
-    "vertex_rgb",
-    "vertex_rgb_coarse",
-    "vertex_albedo",
-    "visible",
-    "landmarks68",
-    "landmarks468",
-    "identity",
-    "expression",
-    "albedo",
-    "rotation",
-    "translation",
-    "lighting",
-    "crop_from_photo",
-    "texel_source",
-    "texel_photo",
-    "texel_confidence",
-    "vertex_light",
-)
-_NOT_ALWAYS = ("texel_photo", "texel_confidence", "vertex_light")
-"""Keys that older files lack; the record has a default for them."""
-_METADATA = ("timings", "figures", "provenance")
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
+FILE_LAYOUT: Mapping[str, ArrayLayout] = {
+    **RECORD_LAYOUT,
+    **{key: MESH_LAYOUT[name] for name, key in _MESH_KEYS.items()},
+    "texture": replace(MESH_LAYOUT["texture"], low=0, high=255, dtype=np.uint8),
+    "expression_names": ArrayLayout("Ne", 0, 0, np.str_),
+    "metadata": ArrayLayout("", 0, 0, np.str_),
+}
+"""What each array of the file must be, by its key; numbers have no meaning for text."""
+
+_LARGEST = {"V": 2_000_000, "F": 4_000_000, "N": 4_000_000, "T": 8192, "Ni": 10_000, "Ne": 10_000, "Na": 10_000}
+"""Sizes beyond these are refused before anything is unpacked."""
+_LONGEST = {"expression_names": 100, "metadata": 1_000_000}
+"""Characters of a text."""
+_KINDS = {np.float32: "f", np.int32: "i", np.uint8: "u", np.bool_: "b", np.str_: "U"}
+_REMEDY = "pass the NAME.npz that `gcnface refine` wrote"
 
 
 def write_npz(reconstruction: Reconstruction, path: Path) -> None:
@@ -68,23 +66,27 @@ def write_npz(reconstruction: Reconstruction, path: Path) -> None:
 
 
 def read_npz(path: Path) -> Reconstruction:
-    """Read what `write_npz` wrote.
+    """Read what `write_npz` wrote. Nothing is unpacked before its size and type are known to be right.
 
     Raises:
-        GcnfaceError: no such file, not a file of this kind, or one of a newer format.
+        ResultError: no such file, not a file of this kind, one of a newer format, or one whose content is no face.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return _record({name: archive[name] for name in archive.files})
+        with opened(path) as archive:
+            _check_headers(archive)
+            metadata = _metadata(archive, path)
+            keys = [key for key in FILE_LAYOUT if key in archive.names and key != "metadata"]
+            return _record({key: archive.read(key) for key in keys}, metadata)
     except FileNotFoundError as error:
-        raise GcnfaceError(f"{path}: no such file; pass the NAME.npz that `gcnface refine` wrote") from error
-    except _UNREADABLE as error:
-        raise GcnfaceError(
-            f"{path}: cannot be read as a reconstruction ({error}); pass the NAME.npz that `gcnface refine` wrote"
-        ) from error
+        raise ResultError(path, "no such file", _REMEDY) from error
+    except ResultError:
+        raise
+    except Exception as error:  # what zipfile, zlib and numpy raise over a hostile file is no closed list
+        what = str(error) or type(error).__name__
+        raise ResultError(path, f"cannot be read as a reconstruction ({what})", _REMEDY) from error
 
 
-def _arrays(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
+def _arrays(reconstruction: Reconstruction) -> dict[str, NDArray[Any]]:
     """The file's arrays by key."""
     mesh = reconstruction.mesh
     numbers = {
@@ -93,7 +95,7 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     }
     metadata = {"format": FORMAT_VERSION, **numbers, "provenance": dict(reconstruction.provenance)}
     return {
-        **{key: value for key in _RECORD_KEYS if (value := getattr(reconstruction, key)) is not None},
+        **{key: value for key in RECORD_LAYOUT if (value := getattr(reconstruction, key)) is not None},
         **{key: getattr(mesh, name) for name, key in _MESH_KEYS.items()},
         "texture": mesh.texture_8bit,
         "expression_names": np.array(reconstruction.expression_names, dtype=np.str_),
@@ -101,18 +103,78 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     }
 
 
-def _record(arrays: dict[str, np.ndarray]) -> Reconstruction:
+def _check_headers(archive: Archive) -> None:
+    """Hold what the file says of its arrays to `FILE_LAYOUT`; raise ValueError where it does not fit."""
+    sizes: dict[str, int] = {}
+    for key, layout in FILE_LAYOUT.items():
+        if key in NOT_ALWAYS and key not in archive.names:
+            continue
+        header = archive.header(key)
+        if header.dtype.kind != _KINDS[layout.dtype]:
+            raise ValueError(f"{key} holds {header.dtype}; expected {np.dtype(layout.dtype).name}")
+        if header.dtype.kind == "U" and header.dtype.itemsize > 4 * _LONGEST[key]:
+            raise ValueError(f"{key} is too long")
+        sizes = _sizes(key, layout, header, sizes)
+    for letter, size in sizes.items():
+        if not 1 <= size <= _LARGEST[letter]:
+            raise ValueError(f"its arrays have {letter}={size}; expected 1 to {_LARGEST[letter]}")
+
+
+def _sizes(key: str, layout: ArrayLayout, header: Header, known: dict[str, int]) -> dict[str, int]:
+    """The sizes of letters, those of this array among them; names of face units may be missing altogether."""
+    if key == "expression_names" and header.shape == (0,):
+        return known
+    return check_shape(key, header, layout.shape, **known)
+
+
+def _metadata(archive: Archive, path: Path) -> dict[str, Any]:
+    """The fields of the record that are no arrays.
+
+    Raises:
+        ResultError: the file's format is newer.
+        ValueError: there is something else.
+    """
+    try:
+        content = plain_json.read(archive.read("metadata").item())
+    except ValueError as error:
+        raise ValueError(f"metadata: {error}") from error
+    parts = content if isinstance(content, dict) else {}
+    version = parts.get("format")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        what = f"is of format {version}, and this gcnface reads up to {FORMAT_VERSION}"
+        raise ResultError(path, what, "install a newer gcnface")
+    fields = {name: parts.get(name) for name in ("timings", "figures", "provenance")}
+    if version != FORMAT_VERSION or not all(isinstance(field, dict) for field in fields.values()):
+        raise ValueError("metadata does not hold format, timings, figures and provenance")
+    if not (_numbers(parts["timings"], smallest=0) and _numbers(parts["figures"])):
+        raise ValueError("metadata holds timings or figures that are no numbers")
+    _check_provenance(parts["provenance"])
+    return fields
+
+
+def _numbers(values: Mapping[str, Any], smallest: float | None = None) -> bool:
+    """Whether all are numbers that floats can hold, and finite ones where there is a smallest."""
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values()):
+        return False
+    return smallest is None or all(smallest <= float(value) < math.inf for value in values.values())
+
+
+def _check_provenance(provenance: Mapping[str, Any]) -> None:
+    """Raise ValueError unless what gcnface itself looks up in it is of the right kind."""
+    size, photos = provenance.get("photo_hw", [1, 1]), provenance.get("photos", [])
+    sides = isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 < side <= 10**6 for side in size)
+    names = isinstance(photos, list) and len(photos) <= 255 and all(isinstance(photo, str) for photo in photos)
+    model = provenance.get("face_model", "")
+    if not (sides and names and isinstance(model, str) and model.isprintable()):
+        raise ValueError("metadata names no photo_hw, photos or face_model that can be")
+
+
+def _record(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Reconstruction:
     """The inverse of `_arrays`."""
-    metadata: dict[str, Any] = json.loads(str(arrays["metadata"]))
-    if metadata["format"] > FORMAT_VERSION:
-        raise ValueError(f"format {metadata['format']}, this gcnface reads up to {FORMAT_VERSION}: install a newer one")
-    mesh = TexturedMesh(
-        texture=arrays["texture"].astype(np.float32) / 255,
-        **{name: arrays[key] for name, key in _MESH_KEYS.items()},
+    texture = arrays.pop("texture").astype(np.float32) / 255
+    parts = {name: arrays[key] for name, key in _MESH_KEYS.items() if name != "texture"}
+    fields: dict[str, Any] = {key: arrays[key] for key in RECORD_LAYOUT if key in arrays}
+    names = tuple(arrays["expression_names"].tolist())
+    return Reconstruction(
+        mesh=TexturedMesh(texture=texture, **parts), expression_names=names, **fields, **metadata
     )
-    fields: dict[str, Any] = {
-        key: arrays[key] for key in _RECORD_KEYS if key in arrays or key not in _NOT_ALWAYS
-    }
-    fields.update((name, metadata[name]) for name in _METADATA)
-    names = tuple(str(name) for name in arrays["expression_names"])
-    return Reconstruction(mesh=mesh, expression_names=names, **fields)

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import gcnface
 from gcnface.errors import GcnfaceError
+from gcnface.io.npz import FILE_LAYOUT
 from gcnface.mesh import ARRAY_FIELDS
 from tests.gcnface.results import ARRAYS, make_reconstruction
 
@@ -66,6 +68,17 @@ def test_every_array_is_documented(path):
     text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text()
     with np.load(path) as arrays:
         assert [name for name in arrays.files if f"`{name}`" not in text] == []
+
+
+def test_the_documented_shapes_are_those_that_files_are_held_to():
+    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text()
+    rows = [row.split("|")[1:3] for row in text.split("## NAME.npz")[1].splitlines() if row.startswith("| `")]
+    found = {}
+    for keys, shapes in rows:
+        found.update(zip(re.findall(r"`(\w+)`", keys), re.findall(r"\(([^)]*)\)", shapes) or [""], strict=True))
+    assert {key: shape.replace(",", " ").split() for key, shape in found.items()} == {
+        key: layout.shape.split() for key, layout in FILE_LAYOUT.items()
+    }
 
 
 def test_the_file_draws_the_face_back_over_the_photo(path):
