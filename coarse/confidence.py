@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from coarse.regressor import CoefficientRegressor
 from coarse.weights import load_weights
+from render.errors import WeightsError
 from render.shapes import check_shape
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "assets" / "confidence.safetensors"
@@ -96,12 +97,12 @@ def load_confidence(regressor: CoefficientRegressor, path: Path | None = None) -
     """The shipped network (or the one at `path`), in evaluation mode, on the CPU.
 
     Raises:
-        ValueError: the file is missing, or was trained on another regressor's features.
+        WeightsError: the file is missing or damaged, or was trained on another regressor's features.
     """
     path = path or SHIPPED_WEIGHTS
     network = ConfidenceNetwork.beside(regressor)
     expected = int(network.backbone)
     load_weights(network, path, "confidence weights")
     if int(network.backbone) != expected:
-        raise ValueError(f"{path}: trained beside another regressor; run `gcnface train confidence` again")
+        raise WeightsError(path, "was trained beside another regressor", "run `gcnface train confidence` again")
     return network.eval()

@@ -6,16 +6,21 @@ Readers of other models fill the same record.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from render.errors import GcnfaceError
+from coarse.weights import weights_file
+from render.errors import GcnfaceError, WeightsError
 
 REGIONS = ("face", "eyes_nose_mouth", "ears", "neck", "scalp", "eyeballs", "mouth_interior")
 DEFAULT_FACE_MODEL = Path(__file__).parent / "assets" / "face_model.npz"
+_REMEDY = "name a file of save_face_model, or reinstall the package"
 
 # The 68 points of the iBUG 300-W mark-up as points of the 468-point mesh: jaw 0-16 from the subject's right to
 # left, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59, inner lips 60-67.
@@ -41,7 +46,7 @@ LANDMARKS5_FROM_468 = (
 
 
 class FaceModelError(GcnfaceError, ValueError):
-    """A face model file or record does not hold what it should."""
+    """A face model does not hold what it should."""
 
 
 @dataclass(frozen=True)
@@ -174,16 +179,14 @@ def load_face_model(path: str | Path | None = None) -> FaceModel:
     """Read a face model; None reads the shipped one.
 
     Raises:
-        FaceModelError: when the file is not a face model.
-        FileNotFoundError: when there is no such file.
+        WeightsError: the file is missing, damaged or no face model.
     """
     file = Path(path) if path is not None else DEFAULT_FACE_MODEL
-    with np.load(file, allow_pickle=False) as archive:
-        arrays = dict(archive)
-    try:
-        return _from_arrays(arrays)
-    except KeyError as error:
-        raise FaceModelError(f"{file}: {error} is missing; a file of save_face_model is expected") from error
+    with weights_file(file, "face model arrays", _REMEDY):
+        if not is_zipfile(file):
+            raise WeightsError(file, "is no archive of arrays (npz), or a damaged one", _REMEDY)
+        with np.load(file, allow_pickle=False) as archive:
+            return _from_arrays(archive)
 
 
 def save_face_model(model: FaceModel, path: str | Path) -> None:
@@ -226,15 +229,15 @@ def _shape_arrays(model: FaceModel) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _from_arrays(arrays: dict[str, np.ndarray]) -> FaceModel:
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> FaceModel:
+    """From an open archive, of which only what belongs to a face model is unpacked."""
     cage = _cage(arrays) if "cage_mean" in arrays else None
     mirror = arrays["mirror"]
     if cage is not None:
         mean = _symmetric(cage.expand(cage.mean), mirror)
         identity, expression = cage.expand(cage.identity), cage.expand(cage.expression)
     else:
-        mean = arrays["mean"]
-        identity, expression = (arrays[name].astype(np.float32) for name in ("identity_basis", "expression_basis"))
+        mean, identity, expression = (_floats(arrays, name) for name in ("mean", "identity_basis", "expression_basis"))
     levels = tuple(
         PyramidLevel(*(arrays[f"level{i}_{name}"] for name in _LEVEL))
         for i in range(len(arrays))
@@ -247,25 +250,33 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> FaceModel:
         identity_basis=identity,
         expression_basis=expression,
         expression_names=tuple(str(name) for name in arrays["expression_names"]),
-        albedo_mean=arrays["albedo_mean"].astype(np.float32),
-        albedo_basis=arrays["albedo_basis"].astype(np.float32),
+        albedo_mean=_floats(arrays, "albedo_mean"),
+        albedo_basis=_floats(arrays, "albedo_basis"),
         levels=levels,
         cage=cage,
         **{name: arrays[name] for name in _PLAIN},
     )
 
 
-def _cage(arrays: dict[str, np.ndarray]) -> CageShape:
+def _floats(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    values = arrays[name].astype(np.float32)
+    if not np.isfinite(values).all():
+        raise FaceModelError(f"{name} holds numbers that are not finite")
+    return values
+
+
+def _cage(arrays: Mapping[str, np.ndarray]) -> CageShape:
     stages: list[csr_matrix] = []
     while f"stage{len(stages)}_indptr" in arrays:
         key = f"stage{len(stages)}_"
         indptr = arrays[key + "indptr"]
         parts = (arrays[key + "weights"], arrays[key + "indices"].astype(np.int32), indptr)
         stages.append(csr_matrix(parts, shape=(len(indptr) - 1, int(arrays[key + "columns"]))))
+        stages[-1].check_format(full_check=True)  # products with a column that is not there read foreign memory
     return CageShape(
-        mean=arrays["cage_mean"].astype(np.float32),
-        identity=arrays["cage_identity"].astype(np.float32),
-        expression=arrays["cage_expression"].astype(np.float32),
+        mean=_floats(arrays, "cage_mean"),
+        identity=_floats(arrays, "cage_identity"),
+        expression=_floats(arrays, "cage_expression"),
         stages=tuple(stages),
     )
 
@@ -294,8 +305,29 @@ def _check(model: FaceModel) -> None:
         found = getattr(model, name).shape
         if found != shape:
             raise FaceModelError(f"{name} has shape {found}, expected {shape} for {count} vertices")
-    if model.faces.size and not 0 <= model.faces.min() <= model.faces.max() < count:
-        raise FaceModelError(f"faces index vertices {model.faces.min()}..{model.faces.max()}, expected 0..{count - 1}")
+    for name, limit in {
+        "faces": count,
+        "mirror": count,
+        "region": len(REGIONS),
+        "landmarks468_face": len(model.faces),
+        "uv_faces": len(model.uv),
+        "chart_faces": len(model.faces),
+    }.items():
+        _check_indices(name, getattr(model, name), limit)
+    for level, coarser in pairwise(model.levels):
+        _check_indices("down_index", level.down_index, count)
+        _check_indices("up_index", level.up_index, len(level.down_index))
+        if level.up_index.shape != (count, 3) or level.up_weight.shape != (count, 3):
+            raise FaceModelError(f"a level of {count} vertices has {level.up_index.shape} indices into the coarser one")
+        count = len(level.down_index)
+        _check_indices("the faces of a level", coarser.faces, count)
+
+
+def _check_indices(name: str, values: np.ndarray, limit: int) -> None:
+    if values.dtype.kind not in "iu":
+        raise FaceModelError(f"{name} holds {values.dtype}, expected whole numbers")
+    if values.size and not 0 <= values.min() <= values.max() < limit:
+        raise FaceModelError(f"{name} holds {values.min()}..{values.max()}, expected 0..{limit - 1}")
 
 
 def _check_cage(model: FaceModel, cage: CageShape) -> None:

@@ -217,6 +217,6 @@ def load_position_map_network(layout: PositionMapLayout, path: Path | None = Non
     """The shipped network (or light weights at `path`), in evaluation mode.
 
     Raises:
-        ValueError: the file is missing or holds other weights.
+        WeightsError: the file is missing or damaged, or holds other weights.
     """
     return load_weights(PositionMapNetwork(layout), path or SHIPPED_WEIGHTS, "position map weights")

@@ -132,6 +132,6 @@ def load_regressor(layout: CoefficientLayout, path: Path | None = None) -> Coeff
     """The shipped regressor (or the one at `path`), in evaluation mode.
 
     Raises:
-        ValueError: the file is missing, or was trained for another face model.
+        WeightsError: the file is missing or damaged, or was trained for another face model.
     """
     return load_weights(CoefficientRegressor(layout), path or SHIPPED_WEIGHTS, "regressor weights")

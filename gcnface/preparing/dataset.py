@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gcnface.errors import GcnfaceError
+from gcnface.errors import GcnfaceError, WeightsError
 from gcnface.io.atomic import check_writable, staged
 from gcnface.preparing.faces import FAILED, Drop, FaceSettings
 from gcnface.preparing.landmarkers import STORED, find_landmarks
@@ -143,11 +143,11 @@ def _all_stored(sources: Sequence[Source]) -> bool:
 
 
 def _check_facenet() -> None:
-    from refine.facenet import FaceNetError, find_weights
+    from refine.facenet import find_weights
 
     try:
         find_weights()
-    except FaceNetError as error:
+    except WeightsError as error:
         raise GcnfaceError(f"{error}; or leave embeddings out with --no-embed") from error
 
 

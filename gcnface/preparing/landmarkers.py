@@ -18,13 +18,17 @@ from numpy.typing import NDArray
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import load_regressor
+from coarse.weights import weights_file
 from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image, warp_points
-from gcnface.errors import GcnfaceError
+from gcnface.errors import WeightsError
 
 NETWORK_PX = 192
 """Side of the square that MediaPipe's landmark network sees."""
 _TFLITE = "modules/face_landmark/face_landmark.tflite"
 _POINTS, _SCORE = "conv2d_21", "conv2d_31"
+_IDENTIFIER = b"TFL3"
+"""Of a tflite file, from its fifth byte; OpenCV takes other bytes for a network all the same."""
+_WHAT, _REMEDY = "landmark network weights", "give face_landmark.tflite or a wheel of mediapipe 0.10.21"
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class LandmarkSource:
 
     def load(self) -> Landmarker:
         """The landmarker."""
-        return RegressorLandmarker() if self.network is None else MediaPipeLandmarker(read_network(self.network))
+        return RegressorLandmarker() if self.network is None else MediaPipeLandmarker(self.network)
 
 
 STORED = LandmarkSource(None, "stored")
@@ -67,7 +71,7 @@ def find_landmarks(path: Path | None) -> LandmarkSource:
     """The named network, else that of an installed mediapipe, else the shipped regressor.
 
     Raises:
-        GcnfaceError: the named file is none that can be used.
+        WeightsError: the named file is missing, or is a wheel without the network.
     """
     if path is None:
         spec = find_spec("mediapipe")
@@ -82,17 +86,17 @@ def read_network(path: Path) -> bytes:
     """MediaPipe's ``face_landmark.tflite``, from the file or from the wheel of mediapipe that holds it.
 
     Raises:
-        GcnfaceError: the file cannot be read, or is a wheel without the network.
+        WeightsError: the file is missing, is no tflite, or is a wheel without the network.
     """
-    try:
+    with weights_file(path, _WHAT, _REMEDY):
         if path.suffix != ".whl":
-            return path.read_bytes()
-        with zipfile.ZipFile(path) as wheel:
-            return wheel.read(f"mediapipe/{_TFLITE}")
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise GcnfaceError(
-            f"{path}: holds no landmark network ({error}); give face_landmark.tflite or a wheel of mediapipe 0.10.21"
-        ) from error
+            network = path.read_bytes()
+        else:
+            with zipfile.ZipFile(path) as wheel:
+                network = wheel.read(f"mediapipe/{_TFLITE}")
+        if network[4:8] != _IDENTIFIER:
+            raise WeightsError(path, "holds no landmark network: it is no tflite", _REMEDY)
+        return network
 
 
 class MediaPipeLandmarker:
@@ -101,21 +105,26 @@ class MediaPipeLandmarker:
     The network sees a square of 1.5 times the face, eyes level; the second look is centred on the first one's answer.
 
     Args:
-        network: content of ``face_landmark.tflite``.
+        network: ``face_landmark.tflite``, or the wheel that holds it.
+
+    Raises:
+        WeightsError: the file is missing, damaged or another network.
     """
 
-    def __init__(self, network: bytes) -> None:
+    def __init__(self, network: Path) -> None:
         # Only OpenCV's older engine gives both answers of this network, and only to a file; releases before 5 have no
         # other.
         engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
         options = {} if engine is None else {"engine": engine}
-        with tempfile.TemporaryDirectory() as folder:
+        content = read_network(network)
+        with weights_file(network, _WHAT, _REMEDY), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "face_landmark.tflite"
-            path.write_bytes(network)
-            try:
-                self._network = cv2.dnn.readNetFromTFLite(str(path), **options)
-            except cv2.error as error:
-                raise GcnfaceError(f"the landmark network cannot be read ({error.err}); is it a tflite?") from error
+            path.write_bytes(content)
+            self._network = cv2.dnn.readNetFromTFLite(str(path), **options)
+            self._network.setInput(np.zeros((1, 3, NETWORK_PX, NETWORK_PX), np.float32))
+            shapes = [found.size for found in self._network.forward([_POINTS, _SCORE])]
+            if shapes != [468 * 3, 1]:
+                raise WeightsError(network, "is not the landmark network: it gives other numbers", _REMEDY)
 
     def __call__(self, photo: NDArray[np.float32], points5: NDArray, box: NDArray) -> Landmarks:
         """See `Landmarker`."""

@@ -18,6 +18,7 @@ from coarse.face_model import (
     load_face_model,
     save_face_model,
 )
+from render.errors import WeightsError
 
 FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 
@@ -247,5 +248,5 @@ def test_wrong_shapes_are_refused(model):
 
 def test_foreign_file_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", something=np.zeros(3))
-    with pytest.raises(FaceModelError, match="missing"):
+    with pytest.raises(WeightsError, match=r"other\.npz: cannot be read as face model arrays"):
         load_face_model(tmp_path / "other.npz")

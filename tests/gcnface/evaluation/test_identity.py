@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gcnface.errors import WeightsError
 from gcnface.evaluation import identity
 from gcnface.evaluation.identity import (
     IdentityUnavailableError,
@@ -68,7 +69,7 @@ def test_networks_that_are_not_there_are_left_out_or_named(reconstructor, monkey
         load_identity_networks(reconstructor.facenet, ("facenet", "dlib"))
     with pytest.raises(IdentityUnavailableError, match="SFace"):
         load_identity_networks(reconstructor.facenet, ("sface",))
-    with pytest.raises(IdentityUnavailableError, match=r"gone\.onnx"):
+    with pytest.raises(WeightsError, match=r"gone\.onnx"):
         load_identity_networks(reconstructor.facenet, None, tmp_path / "gone.onnx")
 
 
@@ -76,5 +77,5 @@ def test_networks_that_are_not_there_are_left_out_or_named(reconstructor, monkey
 def test_a_file_that_is_no_network_is_named(tmp_path):
     path = tmp_path / "other.onnx"
     path.write_text("hello")
-    with pytest.raises(IdentityUnavailableError, match=r"other\.onnx"):
+    with pytest.raises(WeightsError, match=r"other\.onnx"):
         identity.SFaceIdentity(path)

