@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, overload
 import numpy as np
 
 from gcnface.errors import DifferentPersonWarning, NoFaceError
+from render.devices import check_device
 
 if TYPE_CHECKING:
     from gcnface.person import PersonReconstructor
@@ -69,6 +70,7 @@ class Options:
     texture_size: int = 1024
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         if self.adapt < 0:
             raise ValueError(f"adapt is {self.adapt}; expected a number of steps, 0 or more")
         if not 64 <= self.texture_size <= 8192:
@@ -123,6 +125,7 @@ def reconstruct(
     Raises:
         PhotoError: the file cannot be read as an image.
         NoFaceError: no face is found in it.
+        DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
     """
     options = Options(all_faces, device, fit, adapt, texture_size)
@@ -152,6 +155,7 @@ def reconstruct_person(
     Raises:
         PhotoError: a file cannot be read as an image.
         NoFaceError: no face is found in a photo; it is named.
+        DeviceError: there is no such device; the message says which there are.
         ValueError: there is no photo, an array has another shape or type, or an option is out of its range.
 
     Warns:

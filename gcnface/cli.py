@@ -88,11 +88,16 @@ def _run(options: argparse.Namespace) -> int:
     # Read by OpenMP when torch is imported. Threads that spin while they wait make a busy machine ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _print_any_name()
+    from gcnface.errors import GcnfaceError
+
     with warnings.catch_warnings(), _terminated_by_exception():
         if not options.debug:
             warnings.simplefilter("ignore")
         try:
             return _command(options.command).run(options)
+        except GcnfaceError as error:
+            sys.stderr.write(f"gcnface: {error}\n")
+            return 1
         except KeyboardInterrupt:
             sys.stderr.write("gcnface: interrupted\n")
             return 130

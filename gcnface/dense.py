@@ -24,6 +24,7 @@ from gcnface.dense_texture import chart_texture, inside
 from gcnface.detection import Detection, FaceDetector
 from gcnface.errors import NoFaceError
 from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
+from render.devices import check_device, resolve_device
 from render.rotation import euler_from_rotation
 
 STAGES = ("detect", "align", "map", "measure", "texture")
@@ -59,7 +60,7 @@ class DenseAligner:
     ) -> None:
         if not 64 <= texture_size <= 8192:
             raise ValueError(f"texture_size is {texture_size}; expected 64 to 8192 px")
-        self.device, self.all_faces = torch.device(device), all_faces
+        self.device, self.all_faces = resolve_device(device), all_faces
         self.reader = reader or DenseReader(load_face_model())
         self.network = network or load_position_map_network(self.reader.layout).to(self.device)
         self.detector = detector or FaceDetector()
@@ -202,8 +203,10 @@ def align(
     Raises:
         PhotoError: the file cannot be read as an image.
         NoFaceError: no face is found in it.
+        DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
     """
+    check_device(device)
     pixels, name = photo_and_name(photo)
     faces = aligned_faces(load_aligner(device, texture_size, all_faces), pixels, name)
     return faces if all_faces else faces[0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gcnface.compat import ensure_torchvision
 from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
+from render.devices import check_device
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class FaceDetector:
     """
 
     def __init__(self, min_score: float = 0.9, device: str = "cpu") -> None:
+        check_device(device)
         self.min_score = min_score
         self.device = device
 

@@ -28,6 +28,7 @@ from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.detection import FaceDetector
 from gcnface.errors import NoFaceError
 from gcnface.similarity import warp_points
+from render.devices import check_device, resolve_device
 from render.normals import vertex_normals
 from render.sampling import sample_image
 
@@ -104,6 +105,7 @@ class Flattener:
         detector: finds the faces; None makes one.
 
     Raises:
+        DeviceError: there is no such device.
         ValueError: the size is odd or out of range, or the localiser's weights are missing.
     """
 
@@ -117,8 +119,8 @@ class Flattener:
     ) -> None:
         if not 16 <= size <= 4096 or size % 2:
             raise ValueError(f"size is {size}; expected an even number of texels from 16 to 4096")
+        self.device, self.size = resolve_device(device), size
         model = load_face_model()
-        self.device, self.size = torch.device(device), size
         self.localiser = (localiser or load_localiser(theta_layout_of(model))).to(self.device).eval()
         layout = self.localiser.layout
         self.detector = detector or FaceDetector()
@@ -236,7 +238,9 @@ def flatten(photo: str | Path | np.ndarray, *, device: str = "cpu", size: int = 
     Raises:
         PhotoError: the file cannot be read as an image.
         NoFaceError: no face is found in it.
+        DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or the size is out of its range.
     """
+    check_device(device)
     pixels, name = photo_and_name(photo)
     return Flattener(device, size=size)(pixels, name=name)

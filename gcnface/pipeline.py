@@ -38,6 +38,7 @@ from refine.facenet import embed_crop224, load_facenet
 from refine.stored import load_refiner
 from render.camera import Camera
 from render.color import srgb_from_linear
+from render.devices import resolve_device
 from render.normals import vertex_normals
 
 STAGES = ("detect", "align", "parse", "regress", "dense", "fit", "refine", "adapt", "bake")
@@ -141,7 +142,7 @@ class Reconstructor:
         texture_size: int = 1024,
         all_faces: bool = False,
     ) -> None:
-        self.device = torch.device(device)
+        self.device = resolve_device(device)
         self.fit, self.adapt, self.texture_size, self.all_faces = fit, adapt, texture_size, all_faces
         self.model: FaceModel = shipped_model()
         self._mouth = mouth_fade(self.model)

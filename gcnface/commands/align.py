@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcnface.commands.arguments import add_device, add_photos, add_verbosity, side_px
+from render.devices import check_device
 
 if TYPE_CHECKING:
     from gcnface.aligned_face import AlignedFace
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """``gcnface align`` with parsed arguments; the exit status."""
+    check_device(options.device)
     from gcnface.dense import load_aligner
 
     return align(options, lambda: load_aligner(options.device, options.texture_size, options.all_faces))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from render.devices import EXPECTED, is_device_name, unknown_device
 
 
 def add_photos(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """--device."""
-    parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:1 or mps (default: cpu)")
+    parser.add_argument("--device", type=device, default="cpu", help=f"{EXPECTED} (default: cpu)")
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +29,9 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
 
 
 def device(text: str) -> str:
-    """A device's name; whether it is there is seen when the networks are loaded."""
-    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", text):
-        raise argparse.ArgumentTypeError(f"{text!r} given; expected cpu, cuda, cuda:1 or mps")
+    """A device's name; whether it is there is seen when the command begins."""
+    if not is_device_name(text):
+        raise argparse.ArgumentTypeError(unknown_device(text))
     return text
 
 

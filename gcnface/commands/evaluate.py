@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from gcnface.commands.arguments import add_device, add_verbosity, count, positive, side_px, some_of
+from render.devices import check_device
 
 # Held equal to the keys of gcnface.evaluation's tables by a test: importing them would cost the help seconds.
 METHODS = (
@@ -81,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """``gcnface evaluate`` with parsed arguments; the exit status."""
+    check_device(options.device)
     from gcnface.evaluation.command import EvaluateOptions, evaluate
     from gcnface.evaluation.people import Choice
     from gcnface.evaluation.photos import Protocol

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gcnface.commands.arguments import add_device, add_photos, add_verbosity
+from render.devices import check_device
 
 SUMMARY = "resample the faces of photos over one chart (gcnface flatten -h)"
 DESCRIPTION = "Resample the largest face of every photo over the face chart: a texel is the same point of every face."
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """``gcnface flatten`` with parsed arguments; the exit status."""
+    check_device(options.device)
     from gcnface.flatten_command import FlattenOptions, flatten_photos
 
     request = FlattenOptions(

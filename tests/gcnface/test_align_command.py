@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gcnface import cli, dense
@@ -69,7 +70,8 @@ def test_no_flag_is_all_of_them(loads, photos, tmp_path, capsys):
     assert not err
 
 
-def test_chosen_outputs_and_options(loads, photos, tmp_path):
+def test_chosen_outputs_and_options(loads, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("render.devices.resolve_device", torch.device)
     words = ["--pose", "--kpt", "--all-faces", "--device", "cuda:1", "--texture-size", 512, "-q"]
     assert run(photos("a.png", 230), "-o", tmp_path / "out", *words) == 0
     names = [f"{face}_{file}" for face in ("a", "a_face2") for file in ("kpt.txt", "kpt468.txt", "pose.json")]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gcnface import cli, refine_command
@@ -146,6 +147,7 @@ def test_a_write_that_fails_leaves_nothing(photos, tmp_path, capsys):
 def test_arguments_reach_the_options(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(refine_command, "refine", lambda options: seen.append(options) or 0)
+    monkeypatch.setattr("render.devices.resolve_device", torch.device)
     words = "refine a.jpg b -o out --formats GLB,npz,glb --all-faces --device cuda:1 --adapt 7 --no-fit"
     assert cli.main([*words.split(), "--texture-size", "512", "-q", "--debug"]) == 0
     how = Options(all_faces=True, device="cuda:1", fit=False, adapt=7, texture_size=512)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gcnface import cli, flatten_command
@@ -117,6 +118,7 @@ def test_missing_networks_stop_the_run(photo, tmp_path, capsys):
 
 def test_arguments_reach_the_command(monkeypatch, tmp_path):
     asked = []
+    monkeypatch.setattr("render.devices.resolve_device", torch.device)
     monkeypatch.setattr(flatten_command, "flatten_photos", lambda options: asked.append(options) or 0)
     words = ["flatten", "a.jpg", "b.jpg", "-o", str(tmp_path), "--size", "128", "--mean", "anna", "-q"]
     assert cli.main([*words, "--device", "mps"]) == 0
