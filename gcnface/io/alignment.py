@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gcnface.aligned_face import OUTPUTS, AlignedFace
+from gcnface.io import plain_json
 from gcnface.io.atomic import staged
+from gcnface.io.images import save_picture
 from gcnface.io.meshes import write_mesh
 from gcnface.io.pose_picture import pose_picture
 from gcnface.version import __version__
@@ -108,7 +109,7 @@ def _write_pose(face: AlignedFace, folder: Path, name: str) -> None:
 def _write_depth(face: AlignedFace, folder: Path, name: str) -> None:
     """NAME_depth.png, 16 bits, and NAME_depth.json, which says what the levels mean."""
     picture = depth_levels(face.depth)
-    Image.fromarray(picture.levels).save(folder / f"{name}_depth.png", "PNG")
+    save_picture(Image.fromarray(picture.levels), folder / f"{name}_depth.png", "PNG")
     summary = {
         "near_px": picture.near_px,
         "step_px": picture.step_px,
@@ -125,7 +126,7 @@ def _write_position_map(face: AlignedFace, folder: Path, name: str) -> None:
 
 def _write_texture(face: AlignedFace, folder: Path, name: str) -> None:
     pixels = np.rint(np.clip(face.texture, 0, 1) * 255).astype(np.uint8)
-    Image.fromarray(pixels, "RGBA").save(folder / f"{name}_texture.png", "PNG")
+    save_picture(Image.fromarray(pixels, "RGBA"), folder / f"{name}_texture.png", "PNG")
 
 
 def _write_mesh(face: AlignedFace, folder: Path, name: str) -> None:
@@ -133,11 +134,11 @@ def _write_mesh(face: AlignedFace, folder: Path, name: str) -> None:
 
 
 def _write_overlay(face: AlignedFace, folder: Path, name: str) -> None:
-    Image.fromarray(pose_picture(face)).save(folder / f"{name}_overlay.png", "PNG")
+    save_picture(Image.fromarray(pose_picture(face)), folder / f"{name}_overlay.png", "PNG")
 
 
 def _write_json(content: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(plain_json.written(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _rounded(values: NDArray, digits: int) -> list:

@@ -8,7 +8,6 @@ metres, y is up, the face looks along +z. Specification: Khronos glTF 2.0, secti
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gcnface.io import plain_json
 from gcnface.mesh import TexturedMesh
 from gcnface.version import __version__
 
@@ -95,7 +95,7 @@ def glb_bytes(
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
     }
-    return _container(json.dumps(document, separators=(",", ":")).encode(), bytes(buffer.data))
+    return _container(plain_json.written(document, separators=(",", ":")).encode(), bytes(buffer.data))
 
 
 _MATERIAL = {

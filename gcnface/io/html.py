@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gcnface.errors import printable
 from gcnface.io.gltf import glb_bytes
 from gcnface.io.page_units import page_units
 from gcnface.mesh import TexturedMesh
@@ -40,7 +41,7 @@ def write_html(
         targets: face units, which the page offers to move; the GLB in it is without them.
     """
     content = {
-        "title": html.escape(name),
+        "title": html.escape(printable(name)),
         "version": html.escape(__version__),
         "lighting": json.dumps(None if lighting is None else np.asarray(lighting, np.float64).round(5).tolist()),
         "units": json.dumps(page_units(mesh.split, targets), separators=(",", ":")),

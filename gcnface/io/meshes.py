@@ -12,7 +12,7 @@ from gcnface.errors import OutputError
 from gcnface.io.atomic import staged
 from gcnface.io.gltf import write_glb
 from gcnface.io.html import write_html
-from gcnface.io.obj import write_obj
+from gcnface.io.obj import companion_stem, write_obj
 from gcnface.io.ply import write_ply
 from gcnface.mesh import MESH_FORMATS, TexturedMesh
 
@@ -60,6 +60,6 @@ def refuse_foreign_texture(folder: Path, name: str) -> None:
     Raises:
         OutputError: NAME.png is there without the NAME.mtl of an earlier NAME.obj.
     """
-    texture = folder / f"{name}.png"
+    texture = folder / f"{companion_stem(name)}.png"
     if texture.exists() and not texture.with_suffix(".mtl").exists():
         raise OutputError(texture, "is in the way of the texture of an .obj", "choose another folder or name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +25,36 @@ map_Kd {texture}
 """
 
 
+_MISREAD = frozenset(" \"#$%&'*/:;<>?\\`|")
+"""What readers of OBJ files take for the end of a name, a comment, a continued line, a folder, or a part of a URL."""
+
+
+def companion_stem(name: str) -> str:
+    """What the .mtl and the .png of NAME.obj are called: NAME, or where readers would stumble over it, one like it.
+
+    The format has no way to quote a name: many readers end it at a blank. A name that was changed carries a checksum,
+    so that two never become the same.
+    """
+    plain = "".join("_" if letter in _MISREAD or not letter.isprintable() else letter for letter in name)
+    plain = f"_{plain}" if plain.startswith("-") else plain  # which would begin an option
+    return plain if plain == name else f"{plain}-{zlib.crc32(name.encode(errors='surrogatepass')):08x}"
+
+
 def write_obj(mesh: TexturedMesh, path: Path, *, name: str) -> None:
-    """Write NAME.obj, and beside it NAME.mtl and NAME.png.
+    """Write NAME.obj, and beside it its .mtl and .png, called by `companion_stem`.
 
     Args:
         mesh: what to write; positions go out in millimetres.
-        path: of the .obj; the two others take its stem.
+        path: of the .obj.
         name: of the object in the file.
     """
-    material, texture = path.with_suffix(".mtl"), path.with_suffix(".png")
+    stem = companion_stem(path.stem)
+    material, texture = path.with_name(f"{stem}.mtl"), path.with_name(f"{stem}.png")
     texture.write_bytes(mesh.texture_png)
     material.write_text(_MATERIAL.format(version=__version__, texture=texture.name), encoding="utf-8")
     parts = [
         f"# gcnface {__version__}; millimetres, y up, the face looks along +z\n",
-        f"mtllib {material.name}\no {name}\n",
+        f"mtllib {material.name}\no {companion_stem(name)}\n",
         _rows("v %.4f %.4f %.4f\n", mesh.vertices),
         _rows("vt %.6f %.6f\n", mesh.uv),
         _rows("vn %.4f %.4f %.4f\n", mesh.normals),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gcnface.io import plain_json
 from gcnface.reconstruction import TEXEL_SOURCES, Reconstruction
 
 
@@ -20,7 +20,8 @@ def write_summary(reconstruction: Reconstruction, path: Path, *, name: str, file
         name: of the result.
         files: names of the files written beside it.
     """
-    path.write_text(json.dumps(summary(reconstruction, name=name, files=files), indent=2) + "\n", encoding="utf-8")
+    content = summary(reconstruction, name=name, files=files)
+    path.write_text(plain_json.written(content, indent=2) + "\n", encoding="utf-8")
 
 
 def summary(reconstruction: Reconstruction, *, name: str, files: list[str]) -> dict[str, Any]:

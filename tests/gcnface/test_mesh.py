@@ -70,3 +70,25 @@ def test_save_returns_the_path_and_creates_the_folder(tmp_path, name):
     path = make_mesh().save(tmp_path / "new" / name)
     assert path == tmp_path / "new" / name
     assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "says"),
+    [
+        ("vertices", (0, 0), float("nan"), "vertices holds numbers that are not finite"),
+        ("uv", (0, 0), float("inf"), "uv holds numbers that are not finite"),
+        ("normals", (0, 0), 7, "normals holds numbers from .* to 7"),
+        ("texture", (0, 0, 0), float("nan"), "texture holds numbers that are not finite"),
+        ("landmarks68", (0, 0), 1e9, "landmarks68 holds numbers from"),
+    ],
+)
+def test_wrong_values_are_named(name, place, value, says):
+    wrong = getattr(make_mesh(), name).copy()
+    wrong[place] = value
+    with pytest.raises(ValueError, match=says):
+        TexturedMesh(**fields(**{name: wrong}))
+
+
+def test_indices_beyond_their_type_do_not_wrap_around():
+    with pytest.raises(ValueError, match="faces holds numbers from"):
+        TexturedMesh(**fields(faces=make_mesh().faces.astype(np.int64) + (1 << 32)))

@@ -74,3 +74,55 @@ def test_wrong_shapes_are_named(name, shape):
 
 def test_lists_of_names_agree():
     assert FORMATS == reconstruction.FORMATS
+
+
+def test_a_set_is_whole_or_as_it_was(tmp_path):
+    """A folder stands where one of the files should: neither new files beside it nor old ones lost."""
+    make_reconstruction().save(tmp_path, "ball")
+    (tmp_path / "ball.ply").unlink()
+    (tmp_path / "ball.ply").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(OutputError, match=r"ball.ply: is a folder"):
+        replace(make_reconstruction(), timings={"other": 1.0}).save(tmp_path, "ball")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle, "write_npz", full)
+    with pytest.raises(OutputError, match=r"ball.npz: cannot be written \(No space left on device\); free some space"):
+        make_reconstruction().save(tmp_path / "out", "ball")
+
+
+def test_nothing_that_is_no_number_reaches_json(tmp_path):
+    odd = {"a": float("nan"), "b": [float("inf"), {"c": -float("inf")}]}
+    result = replace(make_reconstruction(), provenance=odd, timings={"fit": float("nan")}, figures={"x": float("inf")})
+    paths = result.save(tmp_path, "ball", ["json", "glb"])
+    found = json.loads(paths[0].read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert found["provenance"] == {"a": None, "b": [None, {"c": None}]}
+    assert found["seconds"]["fit"] is None
+    assert not {b"NaN", b"Infinity"} & set(paths[1].read_bytes().replace(b":", b" ").replace(b",", b" ").split())
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vertices_cam": np.full((336, 3), NAN)}, "vertices_cam holds numbers that are not finite"),
+        ({"vertex_rgb": np.full((336, 3), 3.0)}, "vertex_rgb holds numbers from 3 to 3; expected numbers from -0.01"),
+        ({"visible": np.full(336, "yes")}, "visible holds <U3; expected numbers"),
+        ({"texel_source": np.full((64, 64), 260)}, "texel_source holds numbers from 260"),
+        ({"translation": np.array([0, 0, -5.0])}, "reach -5 mm"),
+        ({"px_from_cam": np.zeros((3, 3))}, "px_from_cam cannot be inverted"),
+        ({"expression_names": ("a", "b")}, "2 names for 3 units"),
+        ({"expression_names": ("a", "b", "b")}, "names twice"),
+        ({"vertex_light": np.full((336, 3), NAN)}, "vertex_light holds numbers that are not finite"),
+    ],
+)
+def test_wrong_values_are_named(changes, says):
+    with pytest.raises(ValueError, match=says):
+        replace(make_reconstruction(), **changes)
