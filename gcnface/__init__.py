@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcnface.compat import watch_torchvision
 from gcnface.own_packages import check_own_packages, errors_module
+from gcnface.threads import survive_forks
 from gcnface.version import __version__
 
 if TYPE_CHECKING:
@@ -112,3 +113,4 @@ def __dir__() -> list[str]:
 
 
 watch_torchvision()
+survive_forks()

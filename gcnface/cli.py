@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType, ModuleType
+from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
-from gcnface.own_packages import check_own_packages
+from gcnface.own_packages import check_own_packages, errors_module
+from gcnface.signals import leaving_on_signals
+from gcnface.streams import final_status, guarded_streams
 from gcnface.version import __version__
 
 COMMANDS = ("refine", "render", "align", "flatten", "prepare", "evaluate")
@@ -33,6 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: for help, version and wrong usage (status 2).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with guarded_streams(), leaving_on_signals():
+        try:
+            return final_status(_obey(words))
+        except KeyboardInterrupt:
+            sys.stderr.write("gcnface: interrupted\n")
+            return 130
+        except SystemExit as leaving:
+            raise SystemExit(final_status(leaving.code or 0)) from None
+
+
+def _obey(words: Sequence[str]) -> int:
+    """Run a command; the exit status."""
     if words[:1] == ["train"]:
         return _hidden() or _train(words[1:])
     parser = build_parser()
@@ -61,7 +72,7 @@ def _train(words: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command but ``train``, which reads its own arguments."""
-    parser = argparse.ArgumentParser("gcnface", description=_DESCRIPTION)
+    parser = _Parser("gcnface", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"gcnface {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name in COMMANDS:
@@ -78,6 +89,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Repeats the user's words in its errors, but nothing that a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(errors_module().printable(message))
+
+
 def _command(name: str) -> ModuleType:
     """The module of a command."""
     return importlib.import_module(f"gcnface.commands.{name}")
@@ -85,22 +103,19 @@ def _command(name: str) -> ModuleType:
 
 def _run(options: argparse.Namespace) -> int:
     """A command with parsed arguments; the exit status."""
+    from gcnface.errors import GcnfaceError, printable
+
     # Read by OpenMP when torch is imported. Threads that spin while they wait make a busy machine ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _print_any_name()
-    from gcnface.errors import GcnfaceError
-
-    with warnings.catch_warnings(), _terminated_by_exception():
+    with warnings.catch_warnings():
         if not options.debug:
             warnings.simplefilter("ignore")
         try:
             return _command(options.command).run(options)
         except GcnfaceError as error:
-            sys.stderr.write(f"gcnface: {error}\n")
+            sys.stderr.write(f"gcnface: {printable(error)}\n")
             return 1
-        except KeyboardInterrupt:
-            sys.stderr.write("gcnface: interrupted\n")
-            return 130
 
 
 def _print_any_name() -> None:
@@ -108,23 +123,6 @@ def _print_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-@contextmanager
-def _terminated_by_exception() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit, so that temporary files are removed; in threads, signals cannot be caught."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gcnface.errors import GcnfaceError
+from gcnface.errors import GcnfaceError, printable
 from gcnface.flattening import DEFAULT_SIZE, STAGES, FlattenedFace, Flattener, mean_face
 from gcnface.inputs import ResultNames, collect_photos
 from gcnface.io.atomic import staged
+from gcnface.io.images import save_picture
 from gcnface.photo_loop import PhotoRequest, ReadPhoto, Work, Write, work_through
 from gcnface.progress import Reporter
 
@@ -113,7 +114,7 @@ def _write_mean(options: FlattenOptions, faces: Sequence[FlattenedFace], status:
         reporter.error(error)
         return 1
     target = options.output / f"{name}{MEAN_ENDING}.png"
-    reporter.result(f"{len(faces)} photos -> {target} ({100 * (mean.seen > 0).mean():.0f} % seen)")
+    reporter.result(f"{len(faces)} photos -> {printable(target)} ({100 * (mean.seen > 0).mean():.0f} % seen)")
     return status
 
 
@@ -121,4 +122,5 @@ def _save(folder: Path, pictures: dict[str, NDArray[np.float32]]) -> None:
     """PNG files of (S, S), (S, S, 3) or (S, S, 4) values in [0, 1]; all appear or none."""
     with staged(folder) as stage:
         for name, values in pictures.items():
-            Image.fromarray(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)).save(stage / name)
+            pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+            save_picture(Image.fromarray(pixels), stage / name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gcnface.api import FusesPhotos, NamedPhoto, Options, load_person_reconstructor
-from gcnface.errors import GcnfaceError
+from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.inputs import ResultNames, collect_photos
 from gcnface.io.atomic import check_writable
 from gcnface.io.images import read_photo
@@ -41,8 +41,8 @@ def refine_person(
             reporter.error(error)
             return 1
         except Exception as error:
-            names = ", ".join(str(path) for path in inputs.photos)
-            reporter.error(error, f"{names}: failed ({reason(error)}); run again with --debug to see where")
+            text = f"{_named(inputs.photos)}: failed ({reason(error)}); run again with --debug to see where"
+            reporter.error(error, text)
             return 1
     return 0
 
@@ -64,6 +64,13 @@ def _fuse(
     face = reconstructor(named, on_stage=reporter.stage, on_photo=reporter.photo, on_doubt=reporter.warning)
     reporter.stage("write")
     name = ResultNames(options.output, photos).claim(photos[0].stem)
-    face.save(options.output, name, options.formats)
+    try:
+        face.save(options.output, name, options.formats)
+    except OutputError as error:
+        raise GcnfaceError(f"{_named(photos)}: {error}") from error
     took = f"({' '.join(options.formats)}), {time.perf_counter() - begin:.1f} s"
-    reporter.result(f"{', '.join(str(path) for path in photos)} -> {options.output / name} {took}")
+    reporter.result(f"{_named(photos)} -> {printable(options.output / name)} {took}")
+
+
+def _named(photos: tuple[Path, ...]) -> str:
+    return ", ".join(printable(path) for path in photos)

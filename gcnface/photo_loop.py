@@ -12,11 +12,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.errors import GcnfaceError
+from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.inputs import RESULT_ENDINGS, ResultNames, collect_photos
 from gcnface.io.atomic import check_writable
 from gcnface.io.images import read_photo
 from gcnface.progress import Reporter
+from gcnface.streams import READER_GONE, reader_gone
 
 
 class CannotStartError(GcnfaceError):
@@ -78,6 +79,9 @@ def work_through(request: PhotoRequest, load: Callable[[], Work]) -> int:
 
     Returns:
         The exit status: 0 when every argument gave its results, else 1.
+
+    Raises:
+        SystemExit: whoever read the list of results has left; the photos in hand were finished.
     """
     inputs = collect_photos(request.photos)
     reporter = Reporter(len(inputs.photos), quiet=request.quiet, debug=request.debug)
@@ -100,6 +104,8 @@ def work_through(request: PhotoRequest, load: Callable[[], Work]) -> int:
             done = share_photos(tasks, load, request.output, workers, names, reporter)
         else:
             done = _in_turn(tasks, load, request.output, names, reporter)
+    if reader_gone():
+        raise SystemExit(READER_GONE)
     return 0 if done and not inputs.errors else 1
 
 
@@ -116,6 +122,8 @@ def _in_turn(
             went_well = False
             if failure.final:
                 break
+        if reader_gone():
+            break
     return went_well
 
 
@@ -193,10 +201,12 @@ class PhotoDesk:
             self._do(task)
         except CannotStartError as error:
             return Failure(str(error), _trace(error), final=True)
+        except OutputError as error:
+            return Failure(f"{printable(task.path)}: {error}", _trace(error))
         except GcnfaceError as error:
             return Failure(str(error), _trace(error))
         except Exception as error:
-            text = f"{task.path}: failed ({reason(error)}); run again with --debug to see where"
+            text = f"{printable(task.path)}: failed ({reason(error)}); run again with --debug to see where"
             return Failure(text, _trace(error))
         return None
 
@@ -209,7 +219,7 @@ class PhotoDesk:
             name = task.name if index == 0 else self.counter.claim(f"{task.name}_face{index + 1}")
             what = write(self.output, name)
             seconds = time.perf_counter() - begin
-            self.counter.result(f"{task.path} -> {self.output / name} ({what}), {seconds:.1f} s")
+            self.counter.result(f"{printable(task.path)} -> {printable(self.output / name)} ({what}), {seconds:.1f} s")
             begin = time.perf_counter()
 
     def loaded(self) -> Work:

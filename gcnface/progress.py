@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from gcnface.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -60,7 +62,7 @@ class Reporter:
 
             done = (self._begun - 1) * self._stages
             place = f"{self._begun}/{self._photos}"
-            self._bar.update(self._task, completed=done, place=place, photo=escape(path.name), stage="")
+            self._bar.update(self._task, completed=done, place=place, photo=escape(printable(path.name)), stage="")
 
     def stage(self, name: str) -> None:
         """A stage of the photo begins; a photo with more stages than announced stays at its end."""
@@ -69,7 +71,7 @@ class Reporter:
             self._bar.update(self._task, stage=name, completed=min(done + 1, self._begun * self._stages))
 
     def result(self, text: str) -> None:
-        """A line about a finished photo, to stdout."""
+        """A line about a finished photo, or several about all, to stdout."""
         if not self._quiet:
             self._write(text, sys.stdout)
 
@@ -88,9 +90,10 @@ class Reporter:
             self._write(trace, sys.stderr)
 
     def _write(self, text: str, stream: TextIO) -> None:
-        """A line that does not tear the bar."""
+        """Lines that do not tear the bar, nor tell the terminal to do anything."""
+        text = "\n".join(printable(line) for line in text.rstrip("\n").split("\n"))
         if self._bar is not None and stream.isatty():
-            self._bar.console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            stream.write(text.rstrip("\n") + "\n")
+            stream.write(text + "\n")
             stream.flush()

@@ -1,43 +1,32 @@
-"""Several processes that share the photos of one command, one thread each.
-
-On Linux they are forked after the networks have been loaded, so they start at once and share what was loaded; elsewhere
-each starts afresh and loads its own. They share nothing else: photos go out and words come back through one pipe each.
-"""
+"""Photos of one command shared by several processes, and how many of them pay."""
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
+from gcnface import processes
+from gcnface.errors import printable
 from gcnface.inputs import ResultNames
 from gcnface.photo_loop import CannotStartError, Failure, PhotoDesk, Task, Work
+from gcnface.processes import Do, Event, Kind, Line, share
 from gcnface.progress import Reporter
+from gcnface.streams import reader_gone
 
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkContext, SpawnContext
-
-FORKS = sys.platform == "linux"
 WORKER_BYTES = 1_600_000_000
 """Memory that one process may take."""
-FEWEST_PHOTOS = 2 if FORKS else 12
+FEWEST_PHOTOS = 2 if processes.FORKS else 12
 """Photos a worker from which a second one pays: a fork is done at once, a fresh process loads for seconds."""
 _CONTAINER_MEMORY = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
 """Where a container's limit and use stand, version 2 and version 1."""
-_PATIENCE_S = 10.0
-"""How long a worker that was told to end may tidy up."""
 
 
 def default_workers(photos: int) -> int:
@@ -74,28 +63,19 @@ def share_photos(
     reporter: Reporter,
 ) -> bool:
     """Do all photos; whether all went well. What is said of them is said in the order of the photos."""
-    from gcnface.threads import single_threaded
+    if processes.FORKS:
+        reporter.stage("load")
+        try:
+            load = _Ready(PhotoDesk(load, output, _Silent()).loaded())
+        except CannotStartError as error:
+            reporter.error(error)
+            return False
+    return _Run(tasks, names, reporter).all(partial(_desk, load, output), workers)
 
-    context: ForkContext | SpawnContext = get_context("fork") if FORKS else get_context("spawn")
-    with single_threaded():
-        if FORKS:
-            reporter.stage("load")
-            desk = PhotoDesk(load, output, _Silent())
-            try:
-                work = desk.loaded()
-            except CannotStartError as error:
-                reporter.error(error)
-                return False
-            load = _Ready(work)
 
-        def start() -> _Worker:
-            here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, load, output), daemon=True)
-            process.start()
-            there.close()
-            return _Worker(process, here)
-
-        return _Run(tasks, start, names, reporter).all(workers)
+def _desk(load: Callable[[], Work], output: Path, line: Line) -> Do:
+    """What does a photo in a worker."""
+    return PhotoDesk(load, output, _Wire(line)).do
 
 
 @dataclass(frozen=True)
@@ -123,95 +103,57 @@ class _Silent:
 
 
 @dataclass
-class _Worker:
-    """A process, the pipe to it, and the photo it has."""
-
-    process: BaseProcess
-    pipe: Connection
-    task: int = -1
-
-    def end(self) -> None:
-        """Terminate it; it removes what it has half written."""
-        self.process.terminate()
-        self.process.join(_PATIENCE_S)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.pipe.close()
-
-
-@dataclass
 class _Run:
-    """Hands photos out and takes answers in."""
+    """Says what becomes of each photo, in the order of the photos."""
 
     tasks: Sequence[Task]
-    start: Callable[[], _Worker]
     names: ResultNames
     reporter: Reporter
     went_well: bool = True
-    _next: int = 0
     _told: int = 0
     _said: dict[int, list[Any]] = field(default_factory=dict)
     _finished: set[int] = field(default_factory=set)
 
-    def all(self, count: int) -> bool:
+    def all(self, begin: Callable[[Line], Do], workers: int) -> bool:
         """Every photo; whether all went well."""
-        workers: list[_Worker] = []
-        try:
-            for _ in range(count):
-                workers.append(self.start())
-                self._hand_out(workers[-1])
-            while busy := [worker for worker in workers if worker.task >= 0]:
-                for pipe in wait([worker.pipe for worker in busy]):
-                    worker = next(worker for worker in busy if worker.pipe is pipe)
-                    if not self._listen(worker):
-                        return False
-                    if not worker.process.is_alive() and worker.task < 0 and self._next < len(self.tasks):
-                        workers.append(self.start())
-                        self._hand_out(workers[-1])
-        finally:
-            for worker in workers:
-                worker.end()
+        with closing(share(self._wanted(), begin, workers)) as events:
+            for event in events:
+                if event.kind is Kind.DONE and event.what is not None and event.what.final:
+                    self.reporter.failure(event.what.line, event.what.trace)
+                    return False
+                self._take(event)
         return self.went_well
 
-    def _hand_out(self, worker: _Worker) -> None:
-        """The next photo, if there is one, to a worker that has none."""
-        worker.task = -1
-        if self._next < len(self.tasks):
-            worker.task, self._next = self._next, self._next + 1
-            self.reporter.photo(self.tasks[worker.task].path)
-            worker.pipe.send(self.tasks[worker.task])
+    def _wanted(self) -> Iterator[Task]:
+        """The photos, as long as somebody wants to hear of them."""
+        for task in self.tasks:
+            if reader_gone():
+                return
+            yield task
 
-    def _listen(self, worker: _Worker) -> bool:
-        """Take in one message; whether the run can go on."""
-        try:
-            kind, what = worker.pipe.recv()
-        except (EOFError, OSError):
-            self._lost(worker)
-            return True
+    def _take(self, event: Event) -> None:
+        """One event."""
+        path = self.tasks[event.task].path
+        if event.kind is Kind.BEGUN:
+            self.reporter.photo(path)
+        elif event.kind is Kind.SAID:
+            self._hear(event.task, *event.what)
+        elif event.kind is Kind.ASKED and event.answer is not None:
+            event.answer(self.names.claim(event.what))
+        elif event.kind is Kind.CONTINUED:
+            self.reporter.warning(f"{printable(path)}: its process was stopped, and has been set going again")
+        elif event.kind is Kind.LOST:
+            remedy = "try again with --workers 1" if event.what.alone else "try again"
+            self._finish(event.task, Failure(f"{printable(path)}: failed ({event.what.how}); {remedy}", ""))
+        else:
+            self._finish(event.task, event.what)
+
+    def _hear(self, task: int, kind: str, what: str) -> None:
+        """What a worker tells while it does a photo."""
         if kind == "stage":
             self.reporter.stage(what)
-        elif kind == "claim":
-            worker.pipe.send(self.names.claim(what))
-        elif kind == "result":
-            self._said.setdefault(worker.task, []).append(what)
-        elif what is not None and what.final:
-            self.reporter.failure(what.line, what.trace)
-            return False
         else:
-            self._finish(worker.task, what)
-            self._hand_out(worker)
-        return True
-
-    def _lost(self, worker: _Worker) -> None:
-        """A worker is gone with its photo."""
-        worker.process.join(_PATIENCE_S)
-        code = worker.process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-        path = self.tasks[worker.task].path
-        line = f"{path}: failed (its process ended with {how}, perhaps for want of memory); try again with --workers 1"
-        self._finish(worker.task, Failure(line, ""))
-        worker.task = -1
+            self._said.setdefault(task, []).append(what)
 
     def _finish(self, task: int, failure: Failure | None) -> None:
         """A photo is done with; say what there is to say of it and of those after it that waited for it."""
@@ -228,47 +170,20 @@ class _Run:
             self._told += 1
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Wire:
-    """The counter at a worker's end of the pipe."""
+    """The counter at a worker's end."""
 
-    pipe: Connection
+    line: Line
 
     def stage(self, name: str) -> None:
         """Send it on."""
-        self.pipe.send(("stage", name))
+        self.line.say(("stage", name))
 
     def claim(self, wanted: str) -> str:
         """Ask for it."""
-        self.pipe.send(("claim", wanted))
-        return str(self.pipe.recv())
+        return str(self.line.ask(wanted))
 
     def result(self, text: str) -> None:
         """Send it on."""
-        self.pipe.send(("result", text))
-
-
-def _serve(pipe: Connection, load: Callable[[], Work], output: Path) -> None:
-    """What a worker does: photo after photo, until it is told to end or the one who tells is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    if not FORKS:
-        warnings.simplefilter("ignore")  # a fork has the filters of the command line
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    parent = os.getppid()
-    desk = PhotoDesk(load, output, _Wire(pipe))
-    try:
-        while os.getppid() == parent:
-            if pipe.poll(1.0):
-                pipe.send(("done", desk.do(pipe.recv())))
-    except (EOFError, BrokenPipeError):
-        return
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """End by an exception, so that temporary files are removed."""
-    raise SystemExit(128 + number)
+        self.line.say(("result", text))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import cv2
-import torch
-
+from gcnface import processes
 from gcnface.errors import GcnfaceError
 from gcnface.preparing.faces import FacePreparer, FaceSettings
 from gcnface.preparing.shards import write_shard
 from gcnface.preparing.sources import Source
+from gcnface.processes import Do, Fate, Kind, Line, share
 from gcnface.threads import single_threaded
 
 Part = tuple[list[Source], Path]
 """Photos and the file that their faces go to."""
-
-_of_this_worker: list[FacePreparer] = []
 
 
 def finished_parts(parts: Sequence[Part], settings: FaceSettings, workers: int) -> Iterator[list[Source]]:
@@ -36,38 +32,67 @@ def finished_parts(parts: Sequence[Part], settings: FaceSettings, workers: int) 
         workers: processes; 1 or fewer works in this one.
 
     Raises:
-        GcnfaceError: a worker was killed.
+        GcnfaceError: a worker was killed; all other parts were done.
         OutputError: a part cannot be written.
     """
     if workers <= 1:
         with single_threaded():
-            preparer = FacePreparer(settings)
-            for sources, path in parts:
-                write_shard(path, *preparer(sources))
-                yield sources
+            prepare = _Preparing(settings)
+            for part in parts:
+                prepare(part)
+                yield part[0]
         return
-    # Forking a process that has used torch or OpenCV may hang its child.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin_worker, (settings,)) as pool:
-        running = {pool.submit(_prepare, sources, path): sources for sources, path in parts}
+    load: Callable[[], _Preparing] = partial(_Preparing, settings)
+    if processes.FORKS:
+        load = partial(_same, load())
+    lost: list[Fate] = []
+    with closing(share(parts, partial(_begin, load), workers)) as events:
+        for event in events:
+            if event.kind is Kind.LOST:
+                lost.append(event.what)
+            elif event.kind is Kind.DONE and event.what is not None:
+                raise event.what
+            elif event.kind is Kind.DONE:
+                yield parts[event.task][0]
+    if lost:
+        raise GcnfaceError(
+            f"{len(lost)} of {len(parts)} parts are missing ({'; '.join(dict.fromkeys(fate.how for fate in lost))}); "
+            f"run again{' with fewer --workers' if any(fate.alone for fate in lost) else ''} to do these alone"
+        )
+
+
+class _Preparing:
+    """Prepares and writes one part after the other."""
+
+    def __init__(self, settings: FaceSettings) -> None:
+        self.preparer = FacePreparer(settings)
+
+    def __call__(self, part: Part) -> None:
+        sources, path = part
+        write_shard(path, *self.preparer(sources))
+
+
+def _same(preparing: _Preparing) -> _Preparing:
+    """That which has been loaded already."""
+    return preparing
+
+
+def _begin(load: Callable[[], _Preparing], line: Line) -> Do:
+    """What a worker does with its parts."""
+    return _Attempt(load())
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """Does a part; what failed, if something did, in a form that goes through a pipe."""
+
+    prepare: _Preparing
+
+    def __call__(self, part: Part) -> Exception | None:
         try:
-            for future in as_completed(running):
-                future.result()
-                yield running[future]
-        except BrokenProcessPool as error:
-            raise GcnfaceError("a worker was killed, perhaps for memory; run again with fewer --workers") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _begin_worker(settings: FaceSettings) -> None:
-    """A worker's networks; Ctrl-C is its parent's business, which lets it finish its part."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    _of_this_worker[:] = [FacePreparer(settings)]
-
-
-def _prepare(sources: list[Source], path: Path) -> None:
-    write_shard(path, *_of_this_worker[0](sources))
+            self.prepare(part)
+        except GcnfaceError as error:
+            return error
+        except Exception:
+            return RuntimeError(traceback.format_exc())
+        return None

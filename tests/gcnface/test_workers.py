@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcnface import workers
+from gcnface import processes, workers
 from gcnface.api import Options
 from gcnface.errors import GcnfaceError
 from gcnface.photo_loop import PhotoRequest, work_through
@@ -115,7 +115,7 @@ def test_networks_that_cannot_be_loaded_are_told_once(photos, tmp_path, capsys):
 
 
 def test_processes_that_start_afresh(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "FORKS", False)
+    monkeypatch.setattr(processes, "FORKS", False)
     assert run([photos("a.png"), photos("b.png")], tmp_path / "out", 2) == 0
     assert sorted(os.listdir(tmp_path / "out")) == ["a.txt", "b.txt"]
 
