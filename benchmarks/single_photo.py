@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import measures
-from gcnface.io.images import read_photo
+from gcnface.io.images import open_picture, read_photo
 from gcnface.pipeline import Reconstructor
 from gcnface.preparing.layouts import find_sources
 from gcnface.preparing.sources import Source
@@ -36,7 +36,9 @@ def measure(
 ) -> dict[str, float]:
     """All figures of one reconstruction."""
     hw = photo.shape[:2]
-    classes = cv2.imread(str(sample.labels), cv2.IMREAD_GRAYSCALE)
+    assert sample.labels is not None
+    with open_picture(sample.labels) as picture:
+        classes = np.asarray(picture.convert("L"))
     row = {"landmarks_percent": measures.landmark_error_percent(face, truth)}
     target = measures.features(photo, sample.annotation.points5, sface)
     for name, colours in (("coarse", face.vertex_rgb_coarse), ("refined", face.vertex_rgb)):

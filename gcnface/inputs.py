@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gcnface.errors import GcnfaceError, PhotoError
+from gcnface.io.files import open_input
+from gcnface.io.images import is_own_picture
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+)
 """What is taken from a folder. A file that is named itself is tried whatever its suffix."""
 
 RESULT_ENDINGS = ("", "_overlay", "_source", "_confidence")
@@ -30,7 +34,10 @@ class Inputs:
 
 
 def collect_photos(arguments: Sequence[str]) -> Inputs:
-    """Resolve files, folders (their own photos, not those of their subfolders) and glob patterns (``**`` included)."""
+    """Resolve files, folders (their own photos, not those of their subfolders) and glob patterns (``**`` included).
+
+    Pictures that gcnface drew are no photos: folders and patterns pass over them, and one that is named is an error.
+    """
     photos: dict[Path, Path] = {}
     errors: list[GcnfaceError] = []
     for argument in arguments:
@@ -43,34 +50,63 @@ def collect_photos(arguments: Sequence[str]) -> Inputs:
 
 
 def _expand(argument: str) -> list[Path]:
-    """The files that one argument means; raises PhotoError when there is none."""
+    """The files that one argument means; raises GcnfaceError when there is none."""
+    check_named(argument)
     path = Path(argument)
     try:
         if path.is_dir():
             return _photos_in(path)
         if path.exists():
-            return [path]
+            return [_named_photo(path)]
     except OSError as error:
         raise PhotoError(path, f"cannot be looked at ({error.strerror})", "check the path") from error
     if not glob.has_magic(argument):
         raise PhotoError(path, "no such file", "check the path")
     matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True))]
     files = [match for match in matches if match.is_file()]
-    if not files:
-        raise PhotoError(path, "matches no file", "check the pattern")
-    return files
+    photos = [file for file in files if not is_own_picture(file)]
+    if not photos:
+        what = "matches nothing but pictures that gcnface drew" if files else "matches no file"
+        raise PhotoError(path, what, "check the pattern")
+    return photos
+
+
+def check_named(argument: str) -> None:
+    """Raise GcnfaceError of an empty word, which would mean the current folder to the system."""
+    if not argument.strip():
+        raise GcnfaceError("an empty word stands where a photo is expected; name a file, a folder or a pattern")
+
+
+def _named_photo(path: Path) -> Path:
+    """A file that the user named, if it is one and not a result."""
+    open_input(path, PhotoError, "give a file that holds a photo").close()
+    if is_own_picture(path):
+        raise PhotoError(path, "is a picture that gcnface drew, not a photo", "name the photo it came from")
+    return path
 
 
 def _photos_in(folder: Path) -> list[Path]:
-    """Files of a folder whose suffix is one of `PHOTO_SUFFIXES`, by name; hidden ones are left out."""
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+    """Photos of a folder by name, as `photos_among` has them; raises PhotoError when there is none."""
+    found = photos_among(folder, folder.iterdir())
     if not found:
         raise PhotoError(folder, "holds no photo", f"name a folder with {', '.join(sorted(PHOTO_SUFFIXES))} files")
     return found
+
+
+def photos_among(folder: Path, paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths below a folder that are photos, sorted.
+
+    Photos are files whose suffix is one of `PHOTO_SUFFIXES`, that are not hidden nor in a hidden folder, and that
+    gcnface did not draw itself.
+    """
+    return [
+        path
+        for path in sorted(paths)
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+        and not is_own_picture(path)
+    ]
 
 
 def _resolved(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,7 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from gcnface.errors import GcnfaceError
+from gcnface.errors import FileError, GcnfaceError, PhotoError
+from gcnface.io.files import open_input
+from gcnface.io.images import LARGEST_PIXELS, read_photo
+from gcnface.isolation import plain_torch
 from render.color import linear_from_srgb
 from render.lighting import ambient_lighting, directional_lighting, environment_lighting
 
@@ -32,9 +36,17 @@ OWN = "own"
 PANORAMA_MEAN = 0.9
 """Mean shading under a panorama, whose own unit of brightness is unknown; a portrait's light has about the same."""
 
-_PANORAMAS = (".hdr", ".pic", ".png", ".jpg", ".jpeg")
+_RADIANCE = (".hdr", ".pic")
+_PANORAMAS = (*_RADIANCE, ".png", ".jpg", ".jpeg")
+_RADIANCE_SIZE = re.compile(rb"\n\n-Y (\d{1,9}) \+X (\d{1,9})\n")
+"""The end of a Radiance header; OpenCV reads pictures that lie in no other way."""
+_RADIANCE_HEADER = 4096
 _NUMBERS = (".json", ".npy", ".npz")
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error),
+    *(RecursionError, MemoryError, NotImplementedError, RuntimeError, SyntaxError),
+)
+"""What reading a file of numbers raises that holds something else; the last line is of odd archives and headers."""
 
 
 class LightError(GcnfaceError):
@@ -62,6 +74,7 @@ class _Lamp:
     rgb: tuple[float, float, float]
 
 
+@plain_torch()
 def _light(summary: str, ambient: Sequence[float], *lamps: _Lamp) -> Light:
     """Light from everywhere, and lamps."""
     total = ambient_lighting(torch.tensor(ambient, dtype=torch.float32))[0]
@@ -113,6 +126,7 @@ def light_named(text: str) -> NDArray[np.float32] | None:
     return None if light is None else light.lighting
 
 
+@plain_torch()
 def lighting_of(light: LightLike) -> NDArray[np.float32]:
     """(9, 3) float32 of anything that stands for a light.
 
@@ -142,10 +156,10 @@ def _from_file(path: Path) -> NDArray[np.float32]:
         raise LightError(_unknown(str(path)))
     if not path.exists():
         raise LightError(f"{path}: no such file; give a light's file or one of {_names()}")
-    if kind in _PANORAMAS:
-        return _panorama(path)
     try:
-        return _checked(_numbers(path), str(path))
+        return _panorama(path) if kind in _PANORAMAS else _checked(_numbers(path), str(path))
+    except FileError as error:
+        raise LightError(str(error)) from error
     except _UNREADABLE as error:
         what = str(error).removeprefix(f"{path} ")
         remedy = "a light is 9 rows of 3 numbers in JSON, .npy or .npz, or the NAME.npz of a face"
@@ -165,14 +179,15 @@ def _names() -> str:
 
 def _numbers(path: Path) -> ArrayLike:
     """What a file of numbers holds, under ``lighting`` where it has names."""
-    if path.suffix.lower() == ".json":
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return content["lighting"] if isinstance(content, dict) else content
-    content = np.load(path, allow_pickle=False)
-    if isinstance(content, np.ndarray):
-        return content
-    with content as archive:
-        return archive["lighting" if "lighting" in archive.files or len(archive.files) != 1 else archive.files[0]]
+    with open_input(path, remedy="give a light's file") as file:
+        if path.suffix.lower() == ".json":
+            content = json.load(file)
+            return content["lighting"] if isinstance(content, dict) else content
+        content = np.load(file, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        with content as archive:
+            return archive["lighting" if "lighting" in archive.files or len(archive.files) != 1 else archive.files[0]]
 
 
 def _checked(numbers: ArrayLike, name: str) -> NDArray[np.float32]:
@@ -187,19 +202,35 @@ def _checked(numbers: ArrayLike, name: str) -> NDArray[np.float32]:
 
 def _panorama(path: Path) -> NDArray[np.float32]:
     """The light of a panorama, scaled to a mean shading of `PANORAMA_MEAN`."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise LightError(f"{path}: is not a picture that can be read; give a panorama as .hdr, .png or .jpg")
-    height, width = bgr.shape[:2]
+    radiance = path.suffix.lower() in _RADIANCE
+    rgb = _read_radiance(path) if radiance else read_photo(path)
+    height, width = rgb.shape[:2]
     if abs(width - 2 * height) > 2:
         raise LightError(f"{path}: is {width} x {height} px; a panorama is twice as wide as high (360 by 180 degrees)")
-    rgb = np.ascontiguousarray(bgr[..., ::-1], np.float32)
-    if bgr.dtype != np.float32:
-        brightest = 65535 if bgr.dtype == np.uint16 else 255
-        rgb = linear_from_srgb(torch.from_numpy(rgb / np.float32(brightest))).numpy()
+    rgb = rgb if radiance else linear_from_srgb(torch.from_numpy(rgb)).numpy()
     small = cv2.resize(rgb, (256, 128), interpolation=cv2.INTER_AREA) if height > 128 else rgb
-    lighting = environment_lighting(torch.from_numpy(small)).numpy()
+    lighting = environment_lighting(torch.from_numpy(np.ascontiguousarray(small))).numpy()
     mean = float(lighting[0].mean() / ambient_lighting()[0, 0, 0])
     if not np.isfinite(mean) or mean <= 0:
         raise LightError(f"{path}: is black or not finite, which lights nothing; give another panorama")
     return (lighting * (PANORAMA_MEAN / mean)).astype(np.float32)
+
+
+def _read_radiance(path: Path) -> NDArray[np.float32]:
+    """(H, W, 3) linear RGB of a Radiance picture, the only kind of picture here that Pillow does not read."""
+    remedy = "give a panorama as .hdr, .png or .jpg"
+    with open_input(path, PhotoError, remedy) as file:
+        content = np.frombuffer(file.read(), np.uint8)
+    size = _RADIANCE_SIZE.search(content[:_RADIANCE_HEADER].tobytes())
+    if size is None:
+        raise PhotoError(path, "is not a picture that can be read", remedy)
+    height, width = int(size[1]), int(size[2])
+    if height * width > LARGEST_PIXELS:
+        raise PhotoError(path, f"is too large ({width} x {height} px)", "scale it down")
+    try:
+        bgr = cv2.imdecode(content, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    except cv2.error:
+        bgr = None
+    if bgr is None:
+        raise PhotoError(path, "is not a picture that can be read", remedy)
+    return np.asarray(bgr[..., ::-1], np.float32)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
@@ -14,7 +15,7 @@ from PIL import Image, ImageColor, ImageOps
 from gcnface.api import load
 from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import staged
-from gcnface.io.images import read_photo
+from gcnface.io.images import read_photo, save_picture
 from gcnface.io.overlay import BACKGROUND
 from gcnface.io.video import write_video
 from gcnface.photo_loop import reason
@@ -124,7 +125,7 @@ def _write_still(face: Reconstruction, options: RenderOptions, path: Path) -> tu
         pixels = drawing.over(_background(background, drawing.alpha.shape))
     picture = Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
     with staged(path.parent) as stage:
-        picture.save(stage / path.name, quality=_QUALITY)
+        save_picture(picture, stage / path.name, quality=_QUALITY)
     return drawing.alpha.shape[0], drawing.alpha.shape[1]
 
 
@@ -164,7 +165,7 @@ def _backdrop(text: str, hw: tuple[int, int]) -> NDArray[np.float32]:
     """A picture scaled and cut to height and width."""
     if not Path(text).suffix:
         raise ValueError(f"background {text!r} is neither a colour nor a file; give white, '#d8d4cc' or a picture")
-    pixels = np.rint(read_photo(text) * 255).astype(np.uint8)
+    pixels = cv2.convertScaleAbs(read_photo(text), alpha=255)
     fitted = ImageOps.fit(Image.fromarray(pixels), (hw[1], hw[0]), Image.Resampling.LANCZOS)
     return np.asarray(fitted, np.float32) / np.float32(255)
 

@@ -82,9 +82,9 @@ class MakeHumanData:
 
     def mask(self, name: str) -> np.ndarray:
         """Grey mask (H, W) in [0, 1] over the base mesh's texture coordinates ("lips", "face", "ears", ...)."""
-        from PIL import Image
+        from gcnface.io.images import open_picture
 
-        with Image.open(self.folder / TEXTURES / f"mpfb_{name}.jpg") as image:
+        with open_picture(self.folder / TEXTURES / f"mpfb_{name}.jpg") as image:
             return np.asarray(image.convert("L"), dtype=np.float32) / 255.0
 
 

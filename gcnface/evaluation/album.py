@@ -17,6 +17,7 @@ from gcnface.evaluation.drawing import Studio
 from gcnface.evaluation.photos import Examined
 from gcnface.evaluation.records import Drawing, Painted, Seen
 from gcnface.io.atomic import staged
+from gcnface.io.images import save_picture
 from render.lighting import ambient_lighting, sh_basis, shade
 
 FOLDER = "pictures"
@@ -148,4 +149,4 @@ def write_jpeg(path: Path, picture: NDArray[np.float32]) -> None:
     method = cv2.INTER_AREA if len(picture) > PICTURE_PX else cv2.INTER_LINEAR
     small = cv2.resize(np.ascontiguousarray(picture, np.float32), (PICTURE_PX, PICTURE_PX), interpolation=method)
     pixels = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(path, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    save_picture(Image.fromarray(pixels), path, "JPEG", quality=_JPEG_QUALITY, optimize=True)

@@ -6,6 +6,7 @@ What cannot be told soundly from one photo (age, sex, a beard) is not guessed; i
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.records import Seen
+from gcnface.io.files import open_input
 from gcnface.parsing import PARSING_CLASSES
 from render.color import srgb_from_linear
 from render.shapes import check_shape
@@ -111,7 +113,8 @@ def read_groups(path: Path) -> dict[str, dict[str, str]]:
         GcnfaceError: it cannot be read or has no column "file", or no other.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        source = open_input(path, remedy="give a CSV file with a column file")
+        with io.TextIOWrapper(source, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise GcnfaceError(f"{path}: cannot be read ({error}); give a CSV file with a column file") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from gcnface.io.images import save_picture
 from gcnface.reconstruction import TEXEL_SOURCES, Reconstruction
 
 SOURCE_RGB = {"empty": (0, 0, 0), "seen": (70, 170, 90), "mirrored": (70, 120, 220), "inferred": (240, 160, 60)}
@@ -22,6 +23,6 @@ def write_maps(reconstruction: Reconstruction, source: Path, confidence: Path) -
     """
     picture = Image.fromarray(reconstruction.texel_source).convert("P")
     picture.putpalette([level for name in TEXEL_SOURCES for level in SOURCE_RGB[name]])
-    picture.save(source, "PNG")
+    save_picture(picture, source, "PNG")
     assert reconstruction.texel_confidence is not None
-    Image.fromarray(reconstruction.texel_confidence).save(confidence, "PNG")
+    save_picture(Image.fromarray(reconstruction.texel_confidence), confidence, "PNG")

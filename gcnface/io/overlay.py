@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from gcnface.appearance import drawn_shading
 from gcnface.drawing import Painter
+from gcnface.io.images import save_picture
 from gcnface.reconstruction import Reconstruction
 from render.camera import Camera
 from render.color import linear_from_srgb
@@ -56,7 +58,7 @@ def write_overlay(reconstruction: Reconstruction, path: Path) -> None:
         ValueError: the record has no photo.
     """
     image = overlay_image(reconstruction)
-    Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(path, "PNG", compress_level=3)
+    save_picture(Image.fromarray(np.rint(image * 255).astype(np.uint8)), path, "PNG", compress_level=3)
 
 
 @torch.no_grad()
@@ -112,7 +114,7 @@ def choose_panel(reconstruction: Reconstruction) -> Panel:
 def _photo_crop(photo: np.ndarray, panel: Panel) -> np.ndarray:
     """(h, w, 3) the panel's part of the photo, averaged down or interpolated up."""
     left, top, right, bottom = (int(edge) for edge in panel.box)
-    part = Image.fromarray(np.rint(np.clip(photo[top:bottom, left:right], 0, 1) * 255).astype(np.uint8))
+    part = Image.fromarray(cv2.convertScaleAbs(photo[top:bottom, left:right], alpha=255))
     resized = part.resize((panel.hw[1], panel.hw[0]), Image.Resampling.LANCZOS)
     return np.asarray(resized, dtype=np.float32) / 255
 

@@ -40,7 +40,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.float32]], fps: float) -
     first = next(stream, None)
     if first is None:
         raise ValueError("frames is empty; expected at least one frame")
-    with staged(path.parent) as stage, _quiet_opencv():
+    with staged(path.parent) as stage, quiet_opencv():
         codec, writer = _open(stage / path.name, path, fps, _pixels(first).shape[:2])
         count = 1
         try:
@@ -88,7 +88,7 @@ def _pixels(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _quiet_opencv() -> Iterator[None]:
+def quiet_opencv() -> Iterator[None]:
     """Keep what OpenCV and FFmpeg say of codecs they lack to themselves; FFmpeg's level is read on its first use."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     level = cv2.utils.logging.getLogLevel()

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from coarse.face_model import LANDMARKS5_FROM_468
 from gcnface.alignment import (
@@ -23,7 +22,7 @@ from gcnface.alignment import (
 )
 from gcnface.detection import FaceDetector
 from gcnface.errors import GcnfaceError
-from gcnface.io.images import read_photo
+from gcnface.io.images import open_picture, read_photo
 from gcnface.parsing import FaceParser, load_parser
 from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
 from gcnface.preparing.landmarkers import Landmarker, LandmarkSource
@@ -214,7 +213,7 @@ def _with(face: PreparedFace, labels: NDArray[np.uint8], embedding: NDArray[np.f
 def _stored_labels(source: Source, hw: tuple[int, ...], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
     """The stored map of CelebAMask-HQ's classes, in ours, on the canvas."""
     assert source.labels is not None
-    with Image.open(source.labels) as picture:
+    with open_picture(source.labels) as picture:
         stored = np.asarray(picture)
     if stored.shape != tuple(hw) or stored.max() >= len(CLASS_OF_TEACHER_CLASS):
         raise DroppedError("label map does not fit", f"{source.labels}: one class below 19 for each px is expected")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from gcnface.errors import GcnfaceError, PhotoError
-from gcnface.inputs import PHOTO_SUFFIXES, collect_photos
+from gcnface.inputs import PHOTO_SUFFIXES, check_named, collect_photos, photos_among
+from gcnface.io.files import open_input
 from gcnface.preparing.sources import Annotation, Source
 from gcnface.training.faces import is_validation
 
@@ -24,6 +26,7 @@ W300LP_FOLDERS = ("AFW", "HELEN", "IBUG", "LFPW")
 """Folders of 300W-LP; each may have a NAME_Flip beside it."""
 
 Identities = Mapping[str, str]
+_TABLE = "give a CSV file file,identity"
 
 
 def find_sources(arguments: Sequence[str], layout: str, identities: Identities) -> list[Source]:
@@ -39,6 +42,7 @@ def find_sources(arguments: Sequence[str], layout: str, identities: Identities) 
     """
     found: dict[Path, Source] = {}
     for argument in arguments:
+        check_named(argument)
         chosen = detect_layout(Path(argument)) if layout == "auto" else layout
         if chosen != "photos" and not Path(argument).is_dir():
             raise GcnfaceError(f"{argument}: is no folder; the layout {chosen} needs one")
@@ -67,10 +71,10 @@ def read_identities(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(open_input(path, remedy=_TABLE), encoding="utf-8-sig", newline="") as file:
             return {row["file"]: row["identity"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise GcnfaceError(f"{path}: cannot be read ({error}); give a CSV file file,identity") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise GcnfaceError(f"{path}: cannot be read ({error}); {_TABLE}") from error
     except KeyError as error:
         raise GcnfaceError(f"{path}: has no column {error}; give a CSV file with the columns file,identity") from error
 
@@ -79,7 +83,7 @@ def plain_photos(argument: str, identities: Identities) -> Iterator[Source]:
     """A file, a pattern, or a folder with all its subfolders; who lies in a subfolder is the person of that name."""
     folder = Path(argument)
     if folder.is_dir():
-        paths = [path for path in sorted(folder.rglob("*")) if _is_photo(path.relative_to(folder)) and path.is_file()]
+        paths = photos_among(folder, folder.rglob("*"))
         if not paths:
             raise PhotoError(folder, "holds no photo", f"name a folder with {', '.join(sorted(PHOTO_SUFFIXES))} files")
     else:
@@ -128,7 +132,7 @@ def celeba(argument: str, identities: Identities) -> Iterator[Source]:
         raise GcnfaceError(f"{folder}: Anno/{CELEBA_FOLDERS[photos.name]} is missing; it comes with CelebA")
     people = _words(_table(folder, "Anno", "identity_CelebA.txt"))
     parts = _words(_table(folder, "Eval", "list_eval_partition.txt"))
-    for name, *numbers in (line.split() for line in table.read_text().splitlines()[2:] if line.strip()):
+    for name, *numbers in (line.split() for line in _lines(table)[2:] if line.strip()):
         points = np.array(numbers[:10], np.float32).reshape(5, 2)
         held_out = parts[name] != "0" if name in parts else None
         path = photos / name
@@ -170,15 +174,11 @@ def _source(path: Path, name: str, person: str, identities: Identities, held_out
 
 def _stored_landmarks(path: Path) -> dict[str, Annotation]:
     try:
-        with np.load(path) as data:
+        with open_input(path) as file, np.load(file) as data:
             rows = zip(data["name"].tolist(), data["points5"], data["landmarks468"], strict=True)
             return {name: Annotation(points5, landmarks) for name, points5, landmarks in rows}
     except (OSError, ValueError, KeyError) as error:
         raise GcnfaceError(f"{path}: expected the arrays name, points5 and landmarks468 ({error})") from error
-
-
-def _is_photo(place: Path) -> bool:
-    return place.suffix.lower() in PHOTO_SUFFIXES and not any(part.startswith(".") for part in place.parts)
 
 
 def _if_there(path: Path) -> Path | None:
@@ -202,5 +202,10 @@ def _table(folder: Path, part: str, name: str) -> Path | None:
 
 def _words(table: Path | None) -> dict[str, str]:
     """Lines "name value" as a dictionary."""
-    lines = [] if table is None else [line.split() for line in table.read_text().splitlines()]
+    lines = [] if table is None else [line.split() for line in _lines(table)]
     return {words[0]: words[1] for words in lines if len(words) == 2}
+
+
+def _lines(table: Path) -> list[str]:
+    with io.TextIOWrapper(open_input(table), encoding="utf-8") as file:
+        return file.read().splitlines()

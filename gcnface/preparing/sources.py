@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcnface.errors import GcnfaceError
+from gcnface.io.files import open_input
 
 LEFT_EYE_OF_68, RIGHT_EYE_OF_68 = slice(36, 42), slice(42, 48)
 """Image-left and image-right eye among the 68 points of iBUG (Sagonas et al. 2013), counted from 0."""
@@ -76,7 +77,8 @@ def read_mat(path: Path) -> Annotation:
     from scipy.io import loadmat
 
     try:
-        points = np.asarray(loadmat(str(path))["pt2d"], np.float32).T
+        with open_input(path) as file:
+            points = np.asarray(loadmat(file)["pt2d"], np.float32).T
     except (OSError, ValueError, KeyError, NotImplementedError, TypeError) as error:
         raise GcnfaceError(f"{path}: holds no landmarks pt2d that can be read ({error})") from error
     if points.shape != (68, 2):
