@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from gcnface.coarse_stage import CoarseStage
 from gcnface.delight import photo_light
 from gcnface.observation import face_mask, observe_vertices
 from gcnface.parsing import FaceParser, load_parser
+from gcnface.training.caches import Cache, fingerprint, fingerprint_of_rows
 from gcnface.training.faces import CANVAS_MARGIN_PX, PreparedFaces
 from gcnface.training.heads import HeadRenders
 from refine.facenet import FaceNet, embed_crop224, load_facenet
@@ -29,6 +31,12 @@ _log = logging.getLogger(__name__)
 
 BRIGHTEST = 8.0
 """Largest linear colour that is kept: more comes from light that was divided out where there was hardly any."""
+
+CODE_VERSION = 1
+"""To be raised with every change of the code by which other numbers are observed."""
+
+_BLOCK = 100
+"""Pictures that an interruption costs at most."""
 
 _INSIDE = slice(CANVAS_MARGIN_PX, -CANVAS_MARGIN_PX)
 
@@ -81,60 +89,116 @@ class Pictures:
     """Aligned pictures to look at.
 
     Attributes:
-        count: how many.
-        crop: takes an index to its picture, (1, 3, 224, 224) sRGB.
+        canvases: (M, 288, 288, 3) uint8 sRGB, mapped.
+        rows: (N,) which of them.
     """
 
-    count: int
-    crop: Callable[[int], Tensor]
+    canvases: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def crop(self, index: int) -> Tensor:
+        """(1, 3, 224, 224) sRGB: a picture's middle."""
+        image = self.canvases[self.rows[index], _INSIDE, _INSIDE].transpose(2, 0, 1)
+        return torch.from_numpy(image[None].astype(np.float32) / 255)
 
 
 def photographs(faces: PreparedFaces, rows: NDArray[np.int64]) -> Pictures:
     """Some prepared faces."""
-    return Pictures(len(rows), lambda index: faces.crop(rows[index]))
+    return Pictures(faces.canvases, rows)
 
 
 def turned_copies(heads: HeadRenders, views: NDArray[np.int64]) -> Pictures:
     """Some rendered heads."""
-
-    def crop(index: int) -> Tensor:
-        image = heads.canvases[views[index], _INSIDE, _INSIDE].transpose(2, 0, 1)
-        return torch.from_numpy(image[None].astype(np.float32) / 255)
-
-    return Pictures(len(views), crop)
+    return Pictures(heads.canvases, views)
 
 
-def observe(pictures: Pictures, observer: Observer, cache: Path) -> Observations:
-    """Look at every picture, once; later calls map the arrays.
+def observe(pictures: Pictures, observer: Observer, folder: Path) -> Observations:
+    """Look at every picture, once; later calls with the same pictures, networks and face model map the arrays.
 
     Args:
-        pictures: what to look at; the cache does not know which they were.
+        pictures: what to look at.
         observer: how.
-        cache: folder of the arrays; a run that was broken off starts them anew.
+        folder: where to keep the arrays, in a folder of their own for each set of pictures and each observer; a run
+            that was broken off goes on where it was.
     """
-    names = [field.name for field in fields(Observations)]
-    if not (cache / "complete").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        stage = observer.stage
-        count, vertices = pictures.count, len(stage.model.mean)
-        shapes: dict[str, tuple[tuple[int, ...], type]] = {
-            "raw": ((count, stage.morphable.layout.total), np.float32),
-            "shading": ((count, vertices, 3), np.float16),
-            "projected": ((count, vertices, 3), np.float16),
-            "confidence": ((count, vertices), np.uint8),
-            "embedding": ((count, 512), np.float32),
-            "image": ((count, 224, 224, 3), np.uint8),
-            "mask": ((count, 224, 224), np.uint8),
-        }
-        arrays = {n: np.lib.format.open_memmap(cache / f"{n}.npy", "w+", k, s) for n, (s, k) in shapes.items()}
-        for index in range(count):
+    cache = Cache(folder, "observations", _made_from(pictures, observer))
+    layout = _layout(len(pictures), observer)
+    arrays = _opened(cache.path, layout, "r") if cache.complete else None
+    if arrays is None:
+        _look(pictures, observer, cache.path, layout)
+        cache.finish()
+        arrays = _opened(cache.path, layout, "r")
+    assert arrays is not None
+    return Observations(**{field.name: arrays[field.name] for field in fields(Observations)})
+
+
+def _made_from(pictures: Pictures, observer: Observer) -> dict[str, str | int]:
+    """What decides what is observed."""
+    stage = observer.stage
+    return {
+        "code": CODE_VERSION,
+        "count": len(pictures),
+        "pictures": fingerprint_of_rows(pictures.canvases[:, _INSIDE, _INSIDE], pictures.rows),
+        "face_model": fingerprint(replace(stage.model, cage=None)),
+        "regressor": fingerprint(stage.regressor),
+        "fit": fingerprint(None if stage.fitter is None else stage.fitter.settings),
+        "parser": fingerprint(observer.parser),
+        "facenet": fingerprint(observer.facenet),
+        "skin_tone": fingerprint(observer.skin_tone),
+    }
+
+
+_Layout = Mapping[str, tuple[tuple[int, ...], type]]
+"""Shapes and kinds of number of the arrays by name."""
+
+
+def _layout(count: int, observer: Observer) -> _Layout:
+    """Of the arrays of `Observations`, and of `done`, which of the pictures have been observed."""
+    vertices = len(observer.stage.model.mean)
+    return {
+        "raw": ((count, observer.stage.morphable.layout.total), np.float32),
+        "shading": ((count, vertices, 3), np.float16),
+        "projected": ((count, vertices, 3), np.float16),
+        "confidence": ((count, vertices), np.uint8),
+        "embedding": ((count, 512), np.float32),
+        "image": ((count, 224, 224, 3), np.uint8),
+        "mask": ((count, 224, 224), np.uint8),
+        "done": ((count,), np.bool_),
+    }
+
+
+def _opened(folder: Path, layout: _Layout, mode: Literal["r", "r+"]) -> dict[str, np.memmap] | None:
+    """The arrays, mapped; None unless all are there as they should be."""
+    try:  # for reading first: to be written, numpy would lengthen a file that is too short
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in layout}
+    except (OSError, ValueError):
+        return None
+    if any((arrays[name].shape, arrays[name].dtype) != (shape, kind) for name, (shape, kind) in layout.items()):
+        return None
+    return arrays if mode == "r" else {name: np.load(folder / f"{name}.npy", mmap_mode=mode) for name in layout}
+
+
+def _look(pictures: Pictures, observer: Observer, folder: Path, layout: _Layout) -> None:
+    """Observe what is not done; what is marked as done has reached the disk before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    others = sum(path != folder for path in folder.parent.glob("observations-*"))
+    _log.info("observations of %d pictures are kept in %s, beside %d others", len(pictures), folder, others)
+    arrays = _opened(folder, layout, "r+") or {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+        for name, (shape, kind) in layout.items()
+    }
+    for rows in np.array_split(np.arange(len(pictures)), range(_BLOCK, len(pictures), _BLOCK)):
+        if arrays["done"][rows].all():
+            continue
+        for index in rows:
             _observe(index, pictures.crop(index), observer, arrays)
-            if index % 200 == 199:
-                _log.info("observed %d of %d pictures", index + 1, count)
         for array in arrays.values():
             array.flush()
-        (cache / "complete").touch()
-    return Observations(**{name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in names})
+        arrays["done"][rows] = True
+        _log.info("observed %d of %d pictures", rows[-1] + 1, len(pictures))
 
 
 @torch.no_grad()
