@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS68_FROM_468
 from coarse.morphable import VIEW_FROM_CAM
+from gcnface.isolation import plain_torch
 from gcnface.mesh import TexturedMesh
 from render.normals import vertex_normals
 from render.rasterize import rasterize
@@ -119,6 +120,7 @@ class AlignedFace:
         return self.landmarks468_visible[list(LANDMARKS68_FROM_468)]
 
     @cached_property
+    @plain_torch()
     def depth(self) -> NDArray[np.float32]:
         """(H, W) px: z of the nearest point of the face at every pixel centre of the photo, NaN beside the face."""
         height, width = self.photo.shape[:2]
@@ -137,6 +139,7 @@ class AlignedFace:
         return depth
 
     @cached_property
+    @plain_torch()
     def mesh(self) -> TexturedMesh:
         """The face upright, in mm in model space, in the photo's own colours (light and all)."""
         vertices = self.pose.model_from_photo(self.vertices)
@@ -155,6 +158,7 @@ class AlignedFace:
             landmarks468=self.pose.model_from_photo(self.landmarks468),
         )
 
+    @plain_torch()
     def save(self, folder: str | Path, name: str, outputs: Sequence[str] = OUTPUTS) -> list[Path]:
         """Write the chosen outputs into a folder, all of them or none: NAME_kpt.txt, NAME_pose.json, and so on.
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
 from coarse.morphable import cam_from_model
 from gcnface.errors import GcnfaceError
+from gcnface.isolation import plain_torch
 from gcnface.lights import OWN, LightLike, lighting_of
 from gcnface.observation import MINIMUM_SHADING
 from render.color import linear_from_srgb, srgb_from_linear
@@ -35,6 +36,7 @@ class ExpressionError(GcnfaceError):
     """A face unit that is not known, or a face whose units are not known."""
 
 
+@plain_torch()
 def shading(face: Reconstruction) -> NDArray[np.float32]:
     """(V, 3) linear, from normals and light; at least `MINIMUM_SHADING`, by which the photo's colours were divided."""
     rotation = rotation_from_axis_angle(torch.from_numpy(face.rotation)[None])
@@ -43,6 +45,7 @@ def shading(face: Reconstruction) -> NDArray[np.float32]:
     return shaded.clamp(min=MINIMUM_SHADING)[0].numpy()
 
 
+@plain_torch()
 def drawn_shading(face: Reconstruction) -> NDArray[np.float32]:
     """(V, 3) linear: what the albedo is multiplied by in a drawing.
 
@@ -52,6 +55,7 @@ def drawn_shading(face: Reconstruction) -> NDArray[np.float32]:
     return shading(face) if face.vertex_light is None else face.vertex_light
 
 
+@plain_torch()
 def relit(face: Reconstruction, light: LightLike) -> Reconstruction:
     """The face in another light; albedo, shape and pose stay. Cast shadows and highlights of the photo go.
 
@@ -68,6 +72,7 @@ def relit(face: Reconstruction, light: LightLike) -> Reconstruction:
     return _shaded_anew(face, replace(face, lighting=lighting_of(light)), same_light=False)
 
 
+@plain_torch()
 def turned(
     face: Reconstruction,
     yaw: float = 0.0,
@@ -107,6 +112,7 @@ def turned(
     return _shaded_anew(face, _placed(face, **changes))
 
 
+@plain_torch()
 def with_expression(
     face: Reconstruction, expression: Mapping[str, float], *, neutral: bool = False
 ) -> Reconstruction:

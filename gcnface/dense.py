@@ -23,6 +23,7 @@ from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.dense_texture import chart_texture, inside
 from gcnface.detection import Detection, FaceDetector
 from gcnface.errors import NoFaceError
+from gcnface.isolation import plain_torch
 from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
 from render.devices import check_device, resolve_device
 from render.rotation import euler_from_rotation
@@ -48,6 +49,7 @@ class DenseAligner:
         reader: of the network's maps; None makes one for the shipped face model.
     """
 
+    @plain_torch()
     def __init__(
         self,
         device: str = "cpu",
@@ -66,6 +68,7 @@ class DenseAligner:
         self.detector = detector or FaceDetector()
         self.texels = self.reader.texels(texture_size)
 
+    @plain_torch()
     @torch.no_grad()
     def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[AlignedFace]:
         """Align the faces of one photo, largest first; an empty list when none is found.

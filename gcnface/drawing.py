@@ -15,6 +15,7 @@ from torch.nn.functional import avg_pool2d
 
 from coarse.morphable import cam_from_model
 from gcnface.appearance import drawn_shading
+from gcnface.isolation import plain_torch
 from gcnface.mesh import TexturedMesh
 from render.camera import Camera, perspective_camera
 from render.color import linear_from_srgb, srgb_from_linear
@@ -74,6 +75,7 @@ class Painter:
         mesh: gives triangles, uv and texture; its vertices are given anew with each drawing.
     """
 
+    @plain_torch()
     def __init__(self, mesh: TexturedMesh) -> None:
         uv = torch.from_numpy(mesh.uv)[mesh.split.uv]
         self._xy_px = torch.stack([uv[:, 0], 1 - uv[:, 1]], 1) * len(mesh.texture)
@@ -84,6 +86,7 @@ class Painter:
         while self._textures[-1].shape[-1] >= 128:
             self._textures.append(avg_pool2d(self._textures[-1], 2))
 
+    @plain_torch()
     @torch.no_grad()
     def draw(
         self, verts_cam: Tensor, camera: Camera, shading: Tensor, extras: Mapping[str, Tensor] | None = None
@@ -131,6 +134,7 @@ class Painter:
         return torch.where(seen, 1.0, _INSIDE)[..., None]
 
 
+@plain_torch()
 def draw(face: Reconstruction, size: int | tuple[int, int] = 1024, view: str = "portrait") -> Drawing:
     """Draw a face in its pose, expression and light, by its texture and `gcnface.appearance.drawn_shading`.
 
@@ -162,6 +166,7 @@ class Shot:
     camera: Camera
 
 
+@plain_torch()
 def portrait(face: Reconstruction, hw: tuple[int, int]) -> Shot:
     """The whole head in the middle of the picture, whichever way it is turned; turning never changes its size."""
     low, high = face.mesh.vertices.min(0), face.mesh.vertices.max(0)
@@ -174,6 +179,7 @@ def portrait(face: Reconstruction, hw: tuple[int, int]) -> Shot:
     return Shot(torch.from_numpy(verts.astype(np.float32)), camera)
 
 
+@plain_torch()
 def as_photographed(face: Reconstruction, size: int | tuple[int, int]) -> Shot:
     """The head where it stands in the photo, the whole photo scaled to a longer side or to a height and width."""
     height, width = photo_hw(face)

@@ -27,6 +27,7 @@ from gcnface.api import photo_and_name
 from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.detection import FaceDetector
 from gcnface.errors import NoFaceError
+from gcnface.isolation import plain_torch
 from gcnface.similarity import warp_points
 from render.devices import check_device, resolve_device
 from render.normals import vertex_normals
@@ -109,6 +110,7 @@ class Flattener:
         ValueError: the size is odd or out of range, or the localiser's weights are missing.
     """
 
+    @plain_torch()
     def __init__(
         self,
         device: str = "cpu",
@@ -130,6 +132,7 @@ class Flattener:
         self.grid, self.pose = UvGrid(model, size), PoseLayers()
         self.unoccluded = DepthVisibility(self.faces, _BUFFER_PX)
 
+    @plain_torch()
     @torch.no_grad()
     def __call__(
         self, photo: NDArray[np.float32], *, name: str | Path = "photo", on_stage: OnStage | None = None
@@ -157,6 +160,7 @@ class Flattener:
         with watch.stage("flatten"):
             return self.resampled(photo, crop, self.localiser.layout.decode(raw))
 
+    @plain_torch()
     @torch.no_grad()
     def resampled(self, photo: NDArray[np.float32], crop: FaceCrop, theta: Theta) -> FlattenedFace:
         """Flatten a face whose theta is known.

@@ -21,6 +21,7 @@ from gcnface.errors import FileError, GcnfaceError, PhotoError
 from gcnface.io.files import open_input
 from gcnface.io.images import LARGEST_PIXELS, read_photo
 from gcnface.isolation import plain_torch
+from gcnface.isolation import plain_torch
 from render.color import linear_from_srgb
 from render.lighting import ambient_lighting, directional_lighting, environment_lighting
 
@@ -75,6 +76,7 @@ class _Lamp:
 
 
 @plain_torch()
+@plain_torch()
 def _light(summary: str, ambient: Sequence[float], *lamps: _Lamp) -> Light:
     """Light from everywhere, and lamps."""
     total = ambient_lighting(torch.tensor(ambient, dtype=torch.float32))[0]
@@ -126,6 +128,7 @@ def light_named(text: str) -> NDArray[np.float32] | None:
     return None if light is None else light.lighting
 
 
+@plain_torch()
 @plain_torch()
 def lighting_of(light: LightLike) -> NDArray[np.float32]:
     """(9, 3) float32 of anything that stands for a light.

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gcnface.array_layout import MESH_LAYOUT, checked_arrays
+from gcnface.isolation import plain_torch
 
 ARRAY_FIELDS = tuple(MESH_LAYOUT)
 MESH_FORMATS = ("glb", "obj", "ply", "html")
@@ -73,6 +74,7 @@ class TexturedMesh:
         """The same surface with vertices doubled along UV seams, one index a corner, as graphics cards want it."""
         return split_at_seams(self.faces, self.uv_faces)
 
+    @plain_torch()
     def save(self, path: str | Path) -> Path:
         """Write the mesh in the format that the suffix names: .glb, .obj (with .mtl and .png), .ply or .html.
 

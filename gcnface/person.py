@@ -25,6 +25,7 @@ from gcnface.api import NamedPhoto
 from gcnface.blending import Blend, blend_photos
 from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.errors import NoFaceError
+from gcnface.isolation import plain_torch
 from gcnface.observation import VertexObservation, observe_vertices, view_cosine
 from gcnface.pipeline import Reconstructor, RefinedFace, View, on_cpu
 from gcnface.reconstruction import Reconstruction
@@ -74,12 +75,14 @@ class PersonReconstructor:
         reconstructor: the pipeline whose networks and options are used; its ``adapt`` and ``all_faces`` are not.
     """
 
+    @plain_torch()
     def __init__(self, reconstructor: Reconstructor) -> None:
         self.pipeline = reconstructor
         regressor = reconstructor.coarse.regressor
         self.confidence = load_confidence(regressor).to(reconstructor.device)
         self.posed = MorphableModel(reconstructor.model, level=2).to(reconstructor.device)
 
+    @plain_torch()
     def __call__(
         self,
         photos: Sequence[NamedPhoto],

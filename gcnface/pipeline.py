@@ -25,6 +25,7 @@ from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
 from gcnface.delight import photo_light
 from gcnface.detection import Detection, FaceDetector
 from gcnface.finishing import Shot, finish
+from gcnface.isolation import plain_torch
 from gcnface.mesh import TexturedMesh
 from gcnface.mouth import darkened_mouth, mouth_fade
 from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
@@ -133,6 +134,7 @@ class Reconstructor:
         all_faces: reconstruct every face of a photo, not the largest alone.
     """
 
+    @plain_torch()
     def __init__(
         self,
         device: str = "cpu",
@@ -157,6 +159,7 @@ class Reconstructor:
         self.skin_tone = load_skin_tone().to(self.device)
         self.refiner = load_refiner(self.model).to(self.device)
 
+    @plain_torch()
     def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[Reconstruction]:
         """Reconstruct the faces of one photo, largest first; an empty list when none is found.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcnface.array_layout import NOT_ALWAYS, RECORD_LAYOUT, checked_arrays
+from gcnface.isolation import plain_torch
 from gcnface.mesh import TexturedMesh
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ class Reconstruction:
 
         return draw(self, size, view)
 
+    @plain_torch()
     def save(self, folder: str | Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
         """Write the chosen formats into a folder; all of them appear, or none does.
 
