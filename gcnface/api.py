@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import numpy as np
 
-from gcnface.errors import DifferentPersonWarning, NoFaceError
+from gcnface.errors import DifferentPersonWarning
 from render.devices import check_device
 
 if TYPE_CHECKING:
@@ -225,9 +225,19 @@ def faces_of(
     """
     faces = reconstructor(photo, on_stage=on_stage)
     if not faces:
-        raise NoFaceError(name, "shows no face that can be found", "try a larger or more frontal picture of the face")
-    size = {"photo": name.name, "photo_hw": list(photo.shape[:2])}
-    return [replace(face, provenance={**size, **face.provenance}) for face in faces]
+        from gcnface.detection import no_face
+
+        raise no_face(name, photo)
+    known = {"photo": name.name, **photo_sizes(photo, name)}
+    return [replace(face, provenance={**known, **face.provenance}) for face in faces]
+
+
+def photo_sizes(photo: np.ndarray, name: Path) -> dict[str, list[int]]:
+    """What the provenance tells of a photo's size: as it was read, and as it is in its file where it was reduced."""
+    from gcnface.io.images import file_hw
+
+    stored = file_hw(name, photo)
+    return {"photo_hw": list(photo.shape[:2]), **({"file_hw": list(stored)} if stored else {})}
 
 
 def photo_and_name(photo: str | Path | np.ndarray) -> tuple[np.ndarray, Path]:

@@ -21,8 +21,7 @@ from gcnface.alignment import WINDOW_FROM_CROP, cut_window
 from gcnface.api import photo_and_name
 from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.dense_texture import chart_texture, inside
-from gcnface.detection import Detection, FaceDetector
-from gcnface.errors import NoFaceError
+from gcnface.detection import Detection, FaceDetector, no_face
 from gcnface.isolation import plain_torch
 from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
 from render.devices import check_device, resolve_device
@@ -170,7 +169,7 @@ def aligned_faces(
     """
     faces = aligner(photo, on_stage=on_stage)
     if not faces:
-        raise NoFaceError(name, "shows no face that can be found", "try a larger or more frontal picture of the face")
+        raise no_face(name, photo)
     return faces
 
 

@@ -25,8 +25,7 @@ from coarse.spatial_transformer.transformer import PoseLayers
 from gcnface.alignment import FaceCrop, align_face
 from gcnface.api import photo_and_name
 from gcnface.coarse_stage import OnStage, Stopwatch
-from gcnface.detection import FaceDetector
-from gcnface.errors import NoFaceError
+from gcnface.detection import FaceDetector, no_face
 from gcnface.isolation import plain_torch
 from gcnface.similarity import warp_points
 from render.devices import check_device, resolve_device
@@ -151,8 +150,7 @@ class Flattener:
         with watch.stage("detect"):
             found = self.detector.detect(photo)
         if not found:
-            remedy = "try a larger or more frontal picture of the face"
-            raise NoFaceError(name, "shows no face that can be found", remedy)
+            raise no_face(name, photo)
         with watch.stage("align"):
             crop = align_face(photo, found[0])
         with watch.stage("localise"):

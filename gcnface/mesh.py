@@ -65,8 +65,10 @@ class TexturedMesh:
         """The texture as a PNG file; encoded once, whatever number of formats holds it."""
         from PIL import Image
 
+        from gcnface.io.images import save_picture
+
         data = io.BytesIO()
-        Image.fromarray(self.texture_8bit).save(data, "PNG", compress_level=_PNG_LEVEL)
+        save_picture(Image.fromarray(self.texture_8bit), data, "PNG", compress_level=_PNG_LEVEL)
         return data.getvalue()
 
     @cached_property

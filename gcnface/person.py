@@ -21,10 +21,10 @@ from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints
 from coarse.pooling import aggregate
 from coarse.reposing import repose
-from gcnface.api import NamedPhoto
+from gcnface.api import NamedPhoto, photo_sizes
 from gcnface.blending import Blend, blend_photos
 from gcnface.coarse_stage import OnStage, Stopwatch
-from gcnface.errors import NoFaceError
+from gcnface.detection import no_face
 from gcnface.isolation import plain_torch
 from gcnface.observation import VertexObservation, observe_vertices, view_cosine
 from gcnface.pipeline import Reconstructor, RefinedFace, View, on_cpu
@@ -127,7 +127,7 @@ class PersonReconstructor:
         with watch.stage("detect"):
             found = self.pipeline.detector.detect(photo.pixels)
         if not found:
-            raise NoFaceError(photo.name, "shows no face that can be found", "leave it out or take a larger picture")
+            raise no_face(photo.name, photo.pixels, "leave it out or take a larger picture")
         return self.pipeline.look(photo.pixels, found[0], watch)
 
     def confidences(self, views: Sequence[View]) -> Confidences:
@@ -246,7 +246,7 @@ def _sight(sighting: _Sighting, blend: Blend, index: int) -> Sight:
 def _provenance(photos: Sequence[NamedPhoto], cosine: Tensor) -> dict[str, object]:
     return {
         "photo": photos[0].name.name,
-        "photo_hw": list(photos[0].pixels.shape[:2]),
+        **photo_sizes(photos[0].pixels, photos[0].name),
         "photos": [photo.name.name for photo in photos],
         "same_person_cosine": [round(float(value), 3) for value in cosine],
     }

@@ -18,7 +18,7 @@ from gcnface.processes import Do, Event, Kind, Line, share
 from gcnface.progress import Reporter
 from gcnface.streams import reader_gone
 
-WORKER_BYTES = 1_600_000_000
+WORKER_BYTES = 1_800_000_000
 """Memory that one process may take."""
 FEWEST_PHOTOS = 2 if processes.FORKS else 12
 """Photos a worker from which a second one pays: a fork is done at once, a fresh process loads for seconds."""

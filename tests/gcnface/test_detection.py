@@ -1,10 +1,14 @@
 """Faces are found at any size and turn, and their points stay on the same places of the face."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from gcnface.alignment import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
+from gcnface.detection import SMALLEST_FACE_PX, no_face
+from gcnface.errors import NoFaceError
 
 
 def only(found):
@@ -97,3 +101,20 @@ def test_groups_are_sorted_by_size(detector, portrait, glasses_portrait):
 def test_other_shapes_are_refused(detector, shape):
     with pytest.raises(ValueError, match=r"\(H, W, 3\)"):
         detector.detect(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("side", [11, 20, 31])
+def test_pictures_too_small_for_a_face_show_none(detector, portrait, side):
+    small = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+    assert detector.detect(small) == []
+    with pytest.raises(NoFaceError, match=f"a.png: shows no face .* in {side} x {side} px; give a picture of 32 px"):
+        raise no_face(Path("a.png"), small)
+
+
+@pytest.mark.parametrize(("side", "count"), [(11, 0), (20, 0), (32, 1)])
+def test_a_face_that_is_too_small_for_its_points_is_none_in_a_larger_picture_either(detector, portrait, side, count):
+    photo = np.full((60, 60, 3), 0.4, np.float32)
+    photo[14 : 14 + side, 14 : 14 + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+    found = detector.detect(photo)
+    assert len(found) == count
+    assert all(min(face.box[2:] - face.box[:2]) >= SMALLEST_FACE_PX for face in found)
