@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import zipfile
 import zlib
@@ -17,13 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from gcnface.errors import FileError, GcnfaceError, PhotoError
+from gcnface.array_layout import RECORD_LAYOUT
+from gcnface.errors import FileError, GcnfaceError, PhotoError, printable
+from gcnface.io import plain_json
+from gcnface.io.arrays import opened, read_content, read_header
 from gcnface.io.files import open_input
 from gcnface.io.images import LARGEST_PIXELS, read_photo
 from gcnface.isolation import plain_torch
-from gcnface.isolation import plain_torch
 from render.color import linear_from_srgb
 from render.lighting import ambient_lighting, directional_lighting, environment_lighting
+from render.shapes import check_shape
 
 if TYPE_CHECKING:
     from gcnface.reconstruction import Reconstruction
@@ -43,6 +45,8 @@ _RADIANCE_SIZE = re.compile(rb"\n\n-Y (\d{1,9}) \+X (\d{1,9})\n")
 """The end of a Radiance header; OpenCV reads pictures that lie in no other way."""
 _RADIANCE_HEADER = 4096
 _NUMBERS = (".json", ".npy", ".npz")
+_LARGEST_JSON = 100_000
+_LAYOUT = RECORD_LAYOUT["lighting"]
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error),
     *(RecursionError, MemoryError, NotImplementedError, RuntimeError, SyntaxError),
@@ -75,7 +79,6 @@ class _Lamp:
     rgb: tuple[float, float, float]
 
 
-@plain_torch()
 @plain_torch()
 def _light(summary: str, ambient: Sequence[float], *lamps: _Lamp) -> Light:
     """Light from everywhere, and lamps."""
@@ -129,7 +132,6 @@ def light_named(text: str) -> NDArray[np.float32] | None:
 
 
 @plain_torch()
-@plain_torch()
 def lighting_of(light: LightLike) -> NDArray[np.float32]:
     """(9, 3) float32 of anything that stands for a light.
 
@@ -158,15 +160,15 @@ def _from_file(path: Path) -> NDArray[np.float32]:
     if kind not in (*_PANORAMAS, *_NUMBERS):
         raise LightError(_unknown(str(path)))
     if not path.exists():
-        raise LightError(f"{path}: no such file; give a light's file or one of {_names()}")
+        raise LightError(f"{printable(path)}: no such file; give a light's file or one of {_names()}")
     try:
-        return _panorama(path) if kind in _PANORAMAS else _checked(_numbers(path), str(path))
+        return _panorama(path) if kind in _PANORAMAS else _checked(_numbers(path), "it")
     except FileError as error:
         raise LightError(str(error)) from error
     except _UNREADABLE as error:
-        what = str(error).removeprefix(f"{path} ")
+        what = printable(" ".join(str(error).split()))
         remedy = "a light is 9 rows of 3 numbers in JSON, .npy or .npz, or the NAME.npz of a face"
-        raise LightError(f"{path}: holds no light ({what}); {remedy}") from error
+        raise LightError(f"{printable(path)}: holds no light ({what}); {remedy}") from error
 
 
 def _unknown(text: str) -> str:
@@ -181,26 +183,29 @@ def _names() -> str:
 
 
 def _numbers(path: Path) -> ArrayLike:
-    """What a file of numbers holds, under ``lighting`` where it has names."""
+    """What a file of numbers holds, under ``lighting`` where it has names; nothing larger than a light is read."""
     with open_input(path, remedy="give a light's file") as file:
         if path.suffix.lower() == ".json":
-            content = json.load(file)
+            text = file.read(_LARGEST_JSON + 1)
+            if len(text) > _LARGEST_JSON:
+                raise ValueError(f"more than {_LARGEST_JSON} bytes")
+            content = plain_json.read(text.decode("utf-8"))
             return content["lighting"] if isinstance(content, dict) else content
-        content = np.load(file, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        with content as archive:
-            return archive["lighting" if "lighting" in archive.files or len(archive.files) != 1 else archive.files[0]]
+        if path.suffix.lower() == ".npy":
+            header = read_header(file)
+            check_shape("it", header, _LAYOUT.shape)
+            return read_content(file, header)
+        with opened(file) as archive:
+            name = archive.names[0] if len(archive.names) == 1 else "lighting"
+            check_shape(name, archive.header(name), _LAYOUT.shape)
+            return archive.read(name)
 
 
 def _checked(numbers: ArrayLike, name: str) -> NDArray[np.float32]:
     """(9, 3) float32 of numbers that a user gave."""
-    lighting = np.asarray(numbers, dtype=np.float32)
-    if lighting.shape != (9, 3):
-        raise ValueError(f"{name} has shape {lighting.shape}; expected (9, 3): harmonics by red, green, blue")
-    if not np.isfinite(lighting).all():
-        raise ValueError(f"{name} holds numbers that are not finite; expected nine harmonics of red, green, blue")
-    return lighting
+    lighting = np.asarray(numbers)
+    check_shape(name, lighting, _LAYOUT.shape)
+    return _LAYOUT.checked(name, lighting)
 
 
 def _panorama(path: Path) -> NDArray[np.float32]:
@@ -209,13 +214,14 @@ def _panorama(path: Path) -> NDArray[np.float32]:
     rgb = _read_radiance(path) if radiance else read_photo(path)
     height, width = rgb.shape[:2]
     if abs(width - 2 * height) > 2:
-        raise LightError(f"{path}: is {width} x {height} px; a panorama is twice as wide as high (360 by 180 degrees)")
+        remedy = "a panorama is twice as wide as high (360 by 180 degrees)"
+        raise LightError(f"{printable(path)}: is {width} x {height} px; {remedy}")
     rgb = rgb if radiance else linear_from_srgb(torch.from_numpy(rgb)).numpy()
     small = cv2.resize(rgb, (256, 128), interpolation=cv2.INTER_AREA) if height > 128 else rgb
     lighting = environment_lighting(torch.from_numpy(np.ascontiguousarray(small))).numpy()
     mean = float(lighting[0].mean() / ambient_lighting()[0, 0, 0])
     if not np.isfinite(mean) or mean <= 0:
-        raise LightError(f"{path}: is black or not finite, which lights nothing; give another panorama")
+        raise LightError(f"{printable(path)}: is black or not finite, which lights nothing; give another panorama")
     return (lighting * (PANORAMA_MEAN / mean)).astype(np.float32)
 
 

@@ -7,39 +7,25 @@ from __future__ import annotations
 
 import math
 import re
-import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
-    rb"\{'descr': '([<|][biufU]\d{1,9})', 'fortran_order': False, 'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), \} *\n"
+    rb"\{'descr': '([<>|][biufU]\d{1,9})', 'fortran_order': (False|True), "
+    rb"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), \} *\n"
 )
-"""What `numpy.save` writes of plain arrays; others are structured, pickled, big-endian or transposed."""
-_TYPES = {"b": ("|b1",), "u": ("|u1",), "i": ("<i4", "<i8"), "f": ("<f4", "<f8")}
-"""Those that a file of ours can hold, by kind; text has any length."""
+"""What `numpy.save` writes of plain arrays; others are structured, or pickled objects."""
+_BYTES = {"b": (1,), "u": (1,), "i": (4, 8), "f": (4, 8)}
+"""Sizes of the numbers that our files hold, by kind; text has any length."""
 _HARMLESS_FLAGS = 0b1000_0000_1110
 """Of a zip entry: how hard it was packed, sizes behind the data, a name in UTF-8. Others mean encryption or patches."""
-
-
-def check_regular(path: Path) -> None:
-    """Look at a file before it is opened: a pipe or a device may block for ever, or never end.
-
-    Raises:
-        OSError: there is no such file, or it is a folder, a pipe or a device.
-    """
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise OSError("it is a folder")
-    if not stat.S_ISREG(mode):
-        raise OSError("it is no plain file")
 
 
 @dataclass(frozen=True)
@@ -49,10 +35,12 @@ class Header:
     Attributes:
         dtype: its type.
         shape: its shape.
+        fortran: whether its first index runs fastest.
     """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    fortran: bool
 
     @property
     def nbytes(self) -> int:
@@ -64,17 +52,18 @@ def read_header(stream: IO[bytes]) -> Header:
     """Read the beginning of a .npy file.
 
     Raises:
-        ValueError: it is none, or not of a plain array as numpy writes it on common machines.
+        ValueError: it is none, or not of plain numbers or text.
     """
     start = stream.read(len(_MAGIC) + 2)
     text = stream.read(int.from_bytes(start[-2:], "little")) if start.startswith(_MAGIC) else b""
     found = _HEADER.fullmatch(text)
     if not found:
         raise ValueError("it is no plain array")
-    kind = found[1].decode()
-    if kind not in _TYPES.get(kind[1], (kind,)):
-        raise ValueError(f"it is an array of {kind}")
-    return Header(np.dtype(kind), tuple(int(size) for size in found[2].split(b",") if size.strip()))
+    kind, size = found[1][1:2].decode(), int(found[1][2:])
+    if size not in _BYTES.get(kind, (size,)):
+        raise ValueError(f"it is an array of {found[1].decode()}")
+    shape = tuple(int(side) for side in found[3].split(b",") if side.strip())
+    return Header(np.dtype(found[1].decode()), shape, found[2] == b"True")
 
 
 def read_content(stream: IO[bytes], header: Header) -> NDArray[Any]:
@@ -89,7 +78,7 @@ def read_content(stream: IO[bytes], header: Header) -> NDArray[Any]:
     if len(content) != header.nbytes or stream.read(1):
         raise ValueError(f"it does not hold what {header.shape} of {header.dtype} take")
     dtype = np.dtype(np.uint8) if header.dtype.kind == "b" else header.dtype
-    return np.frombuffer(content, dtype).reshape(header.shape)
+    return np.frombuffer(content, dtype).reshape(header.shape, order="F" if header.fortran else "C")
 
 
 class Archive:
@@ -151,13 +140,11 @@ class Archive:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
-    """Open a .npz file.
+def opened(file: BinaryIO) -> Iterator[Archive]:
+    """The archive in an opened .npz file.
 
     Raises:
-        OSError: there is no such file, or it is no plain file.
         zipfile.BadZipFile: it is no archive.
     """
-    check_regular(path)
-    with zipfile.ZipFile(path) as file:
-        yield Archive(file)
+    with zipfile.ZipFile(file) as archive:
+        yield Archive(archive)

@@ -18,6 +18,7 @@ from gcnface.array_layout import MESH_LAYOUT, NOT_ALWAYS, RECORD_LAYOUT, ArrayLa
 from gcnface.errors import ResultError
 from gcnface.io import plain_json
 from gcnface.io.arrays import Archive, Header, opened
+from gcnface.io.files import open_input
 from gcnface.mesh import TexturedMesh
 from gcnface.reconstruction import Reconstruction
 from render.shapes import check_shape
@@ -72,13 +73,13 @@ def read_npz(path: Path) -> Reconstruction:
         ResultError: no such file, not a file of this kind, one of a newer format, or one whose content is no face.
     """
     try:
-        with opened(path) as archive:
+        if not path.exists():
+            raise ResultError(path, "no such file", _REMEDY)
+        with open_input(path, ResultError, _REMEDY) as file, opened(file) as archive:
             _check_headers(archive)
             metadata = _metadata(archive, path)
             keys = [key for key in FILE_LAYOUT if key in archive.names and key != "metadata"]
             return _record({key: archive.read(key) for key in keys}, metadata)
-    except FileNotFoundError as error:
-        raise ResultError(path, "no such file", _REMEDY) from error
     except ResultError:
         raise
     except Exception as error:  # what zipfile, zlib and numpy raise over a hostile file is no closed list
@@ -112,6 +113,8 @@ def _check_headers(archive: Archive) -> None:
         header = archive.header(key)
         if header.dtype.kind != _KINDS[layout.dtype]:
             raise ValueError(f"{key} holds {header.dtype}; expected {np.dtype(layout.dtype).name}")
+        if header.fortran or header.dtype.byteorder == ">":
+            raise ValueError(f"{key} is big-endian or transposed")
         if header.dtype.kind == "U" and header.dtype.itemsize > 4 * _LONGEST[key]:
             raise ValueError(f"{key} is too long")
         sizes = _sizes(key, layout, header, sizes)

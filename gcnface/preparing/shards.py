@@ -6,7 +6,10 @@ import csv
 import hashlib
 import json
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gcnface.errors import FileError
+from gcnface.io import plain_json
+from gcnface.io.arrays import Archive, opened
 from gcnface.io.atomic import staged
+from gcnface.io.files import open_input
 from gcnface.preparing.faces import Drop, PreparedFace
 from gcnface.preparing.sources import Source
-from gcnface.training.faces import COLUMNS, PreparedFaces
+from gcnface.training.faces import COLUMNS, PreparedFaces, check_rows
 
 SHARD_FACES = 32
 """Photos a part: what an interruption costs at most, for every worker."""
@@ -54,11 +61,31 @@ def write_shard(path: Path, faces: Sequence[PreparedFace], drops: Sequence[Drop]
 
 
 def read_shard(path: Path) -> Shard:
-    """Read a part."""
-    with np.load(path) as data:
-        told = json.loads(str(data["told"]))
-        arrays = {name: data[name] for name in data.files if name != "told"}
-    return Shard(told["rows"], arrays, [Drop(**drop) for drop in told["drops"]])
+    """Read a part.
+
+    Raises:
+        GcnfaceError: it is damaged.
+    """
+    with _told(path) as (archive, rows, drops):
+        arrays = {}
+        for name in _ARRAYS:
+            if name in archive.names:
+                check_rows(name, archive.header(name), len(rows))
+                arrays[name] = archive.read(name)
+    return Shard(rows, arrays, drops)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[tuple[Archive, list[dict[str, str]], list[Drop]]]:
+    """An opened part, its rows and its dropped photos; whatever is wrong with it becomes one error."""
+    try:
+        with open_input(path) as file, opened(file) as archive:
+            if archive.header("told").dtype.kind != "U":
+                raise ValueError("told is no text")
+            told = plain_json.read(archive.read("told").item())
+            yield archive, told["rows"], [Drop(**drop) for drop in told["drops"]]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise FileError(path, f"cannot be read ({error})", "delete it and run `gcnface prepare` again") from error
 
 
 def _row(source: Source) -> dict[str, str]:
@@ -83,14 +110,16 @@ def assemble(dataset: Path, paths: Sequence[Path], before: PreparedFaces | None)
 
     Returns:
         The dropped photos of the parts.
+
+    Raises:
+        GcnfaceError: a part is damaged.
     """
     drops: list[Drop] = []
     rows = [] if before is None else rows_of(before)
     for path in paths:
-        with np.load(path) as data:
-            told = json.loads(str(data["told"]))
-        rows += told["rows"]
-        drops += [Drop(**drop) for drop in told["drops"]]
+        with _told(path) as (_, more_rows, more_drops):
+            rows += more_rows
+            drops += more_drops
     if rows:
         _write_arrays(dataset, paths, before, rows)
     shutil.rmtree(dataset / FOLDER, ignore_errors=True)
@@ -101,7 +130,7 @@ def _write_arrays(
     dataset: Path, paths: Sequence[Path], before: PreparedFaces | None, rows: list[dict[str, str]]
 ) -> None:
     """Arrays and table; the table moves into place last."""
-    with staged(dataset) as stage:
+    with staged(dataset, last="table.csv") as stage:
         out: dict[str, NDArray] = {}
         for start, arrays in _blocks(paths, before):
             for name, values in arrays.items():

@@ -15,7 +15,6 @@ A data set is a folder of flat arrays, mapped rather than read, and a table with
 from __future__ import annotations
 
 import csv
-import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcnface.alignment import CROP_SIDE_PX
-from gcnface.errors import GcnfaceError
+from gcnface.errors import FileError, GcnfaceError
+from gcnface.io import plain_json
+from gcnface.io.arrays import Header, read_header
+from gcnface.io.files import open_input
 from gcnface.parsing import PARSING_CLASSES
 
 CANVAS_PX = 288
@@ -38,8 +40,15 @@ _INSIDE = slice(CANVAS_MARGIN_PX, CANVAS_MARGIN_PX + CROP_SIDE_PX)
 UNKNOWN = 255
 """Label of pixels that no teacher saw (outside the photo); they carry no loss."""
 
-ARRAYS = ("canvases", "labels", "landmarks", "canvas_from_photo")
-"""Arrays of every data set."""
+ROWS = {
+    "canvases": (np.uint8, (CANVAS_PX, CANVAS_PX, 3)),
+    "labels": (np.uint8, (CANVAS_PX, CANVAS_PX)),
+    "landmarks": (np.float32, (468, 3)),
+    "canvas_from_photo": (np.float64, (3, 3)),
+    "embeddings": (np.float32, (512,)),
+    "landmarks68": (np.float32, (68, 2)),
+}
+"""Type and shape of a face's row in each array."""
 OPTIONAL_ARRAYS = ("embeddings", "landmarks68")
 COLUMNS = ("name", "identity", "drawn", "validation", "file")
 
@@ -109,16 +118,16 @@ def load_prepared(folder: Path) -> PreparedFaces:
     """
     rows = read_table(folder)
     arrays = {}
-    for name in ARRAYS + OPTIONAL_ARRAYS:
+    for name in ROWS:
         path = folder / f"{name}.npy"
         if name in OPTIONAL_ARRAYS and not path.exists():
             continue
+        header = _header(path)
         try:
-            arrays[name] = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise _broken(folder, f"{path.name} cannot be read ({error})") from error
-        if len(arrays[name]) != len(rows):
-            raise _broken(folder, f"{path.name} has {len(arrays[name])} rows, table.csv {len(rows)}")
+            check_rows(name, header, len(rows))
+        except ValueError as error:
+            raise _broken(folder, f"{path.name} {error}") from error
+        arrays[name] = np.load(path, mmap_mode="r")
     landmarks = np.array(arrays.pop("landmarks"))
     return PreparedFaces(
         landmarks=landmarks,
@@ -131,6 +140,34 @@ def load_prepared(folder: Path) -> PreparedFaces:
     )
 
 
+def check_rows(name: str, header: Header, count: int) -> None:
+    """Hold what a file says of an array to `ROWS` and the number of faces.
+
+    Raises:
+        ValueError: it is of another type or shape.
+    """
+    dtype, shape = ROWS[name]
+    if header.dtype != dtype or header.shape[1:] != shape or not header.shape:
+        raise ValueError(f"holds {header.dtype} {header.shape}; expected rows of {np.dtype(dtype)} {shape}")
+    if header.shape[0] != count:
+        raise ValueError(f"has {header.shape[0]} rows, table.csv {count}")
+
+
+def _header(path: Path) -> Header:
+    """What a .npy file says of its array, which is all there."""
+    try:
+        with open_input(path) as file:
+            header = read_header(file)
+            size = file.tell() + header.nbytes
+        if path.stat().st_size != size:
+            raise ValueError(f"it has {path.stat().st_size} bytes instead of {size}")
+    except FileError as error:
+        raise _broken(path.parent, f"{path.name} {error.what}") from error
+    except (OSError, ValueError) as error:
+        raise _broken(path.parent, f"{path.name} cannot be read ({error})") from error
+    return header
+
+
 def read_table(folder: Path) -> list[dict[str, str]]:
     """The rows of a data set's table.
 
@@ -140,20 +177,34 @@ def read_table(folder: Path) -> list[dict[str, str]]:
     try:
         with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _broken(folder, f"table.csv cannot be read ({error})") from error
     except OSError as error:
         raise GcnfaceError(
             f"{folder}: holds no prepared faces; make them with `gcnface prepare PHOTOS -o {folder}`"
         ) from error
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise _broken(folder, f"table.csv has the columns {reader.fieldnames}, expected {list(COLUMNS)}")
+    if columns != COLUMNS:
+        raise _broken(folder, f"table.csv has the columns {list(columns)}, expected {list(COLUMNS)}")
+    if any(None in row or None in row.values() for row in rows):
+        raise _broken(folder, "table.csv has rows of another length than its first")
     return rows
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """What a data set was prepared with; empty when it does not say."""
+    """What a data set was prepared with; empty when it does not say.
+
+    Raises:
+        GcnfaceError: its settings cannot be read.
+    """
     path = folder / "settings.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        settings = plain_json.read(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise _broken(folder, f"{path.name} cannot be read ({error})") from error
+    if not isinstance(settings, dict):
+        raise _broken(folder, f"{path.name} holds no settings")
+    return settings
 
 
 def _column(rows: list[dict[str, str]], name: str) -> NDArray[np.str_]:

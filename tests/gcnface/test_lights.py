@@ -1,4 +1,7 @@
+import io
 import json
+import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ import torch
 from PIL import Image
 
 from gcnface.errors import GcnfaceError
-from gcnface.lights import LIGHTS, PANORAMA_MEAN, lighting_of
+from gcnface.lights import LIGHTS, PANORAMA_MEAN, LightError, lighting_of
 from render.lighting import shade
 from tests.gcnface.results import make_reconstruction
 
@@ -125,3 +128,101 @@ def test_what_is_no_light_is_one_line_with_a_remedy(tmp_path, name, content, say
     with pytest.raises(GcnfaceError, match=says) as caught:
         lighting_of(str(path) if "." in name else name)
     assert "\n" not in str(caught.value)
+
+
+def archive(**arrays):
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def array_file(array):
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=True)
+    return content.getvalue()
+
+
+def claiming(shape):
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+def bomb():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("lighting.npy", claiming("(1000000, 3)") + bytes(12_000_000))
+    return content.getvalue()
+
+
+def encrypted():
+    content = bytearray(archive(lighting=NUMBERS))
+    content[content.find(b"PK\x01\x02") + 8] |= 1
+    return bytes(content)
+
+
+BAD = {
+    "deep.json": b"[" * 100_000,
+    "deeper.json": b'{"lighting": ' * 100 + b"1" + b"}" * 100,
+    "huge.json": b" " * 5_000_000,
+    "nan.json": json.dumps([[float("nan")] * 3] * 9).encode(),
+    "infinite.json": json.dumps([[1e999] * 3] * 9).encode(),
+    "large.json": json.dumps([[1e9] * 3] * 9).encode(),
+    "digits.json": b"[[" + b"9" * 5000 + b"]]",
+    "whole.json": json.dumps([[10**400] * 3] * 9).encode(),
+    "text.json": json.dumps([["1"] * 3] * 9).encode(),
+    "null.json": b"null",
+    "ragged.json": b"[[1, 2, 3], [1]]",
+    "other.json": b'{"light": 1}',
+    "latin.json": b'{"lighting": "\xe9"}',
+    "utf16.json": "[1]".encode("utf-16"),
+    "empty.json": b"",
+    "flat.npy": array_file(np.zeros(27)),
+    "pickle.npy": array_file(np.array([{}], object)),
+    "nan.npy": array_file(np.full((9, 3), np.nan)),
+    "text.npy": array_file(np.full((9, 3), "a")),
+    "claims.npy": claiming("(1000000000, 1000)"),
+    "short.npy": claiming("(9, 3)"),
+    "long.npy": claiming("(9, 3)") + bytes(200),
+    "brackets.npy": b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535,
+    "shape.npz": archive(lighting=np.zeros((3, 9))),
+    "none.npz": archive(a=NUMBERS, b=NUMBERS),
+    "bomb.npz": bomb(),
+    "encrypted.npz": encrypted(),
+    "empty.npz": b"",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_files_that_only_look_like_a_light_are_one_line(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(BAD[name])
+    with pytest.raises(LightError) as caught:
+        lighting_of(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: holds no light (")
+    assert message.endswith("a light is 9 rows of 3 numbers in JSON, .npy or .npz, or the NAME.npz of a face")
+    assert "\n" not in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.npy", "a.npz", "a.hdr", "a.png"])
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_a_light_that_is_no_file_does_not_block(tmp_path, name, kind):
+    path = tmp_path / name
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with pytest.raises(LightError, match=f"{name}: is a {kind}, not a file"):
+        lighting_of(path)
+
+
+@pytest.mark.parametrize("change", [np.asfortranarray, lambda a: a.astype(">f4"), lambda a: a.astype(np.float64)])
+def test_numbers_come_in_any_order(tmp_path, change):
+    np.save(tmp_path / "a.npy", change(NUMBERS))
+    assert np.allclose(lighting_of(tmp_path / "a.npy"), NUMBERS)
+
+
+def test_terminal_codes_in_a_name_are_shown(tmp_path):
+    for name in ("\x1b[31m.json", "\x1b[31m.hdr"):
+        (tmp_path / name).write_text("{")
+        with pytest.raises(LightError) as caught:
+            lighting_of(tmp_path / name)
+        assert "\x1b" not in str(caught.value)

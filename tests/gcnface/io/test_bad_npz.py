@@ -177,12 +177,15 @@ BAD = {
 }
 
 
-def refused(path, says=""):
+REMEDY = "pass the NAME.npz that `gcnface refine` wrote"
+
+
+def refused(path, says="", remedy=REMEDY):
     with pytest.raises(ResultError) as caught:
         gcnface.load(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
-    assert message.endswith("pass the NAME.npz that `gcnface refine` wrote")
+    assert message.endswith(remedy)
     assert says in message
     assert "\n" not in message
     assert len(message) < 500
@@ -294,4 +297,4 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path, place):
     elif place == "behind a file":
         (tmp_path / "file").write_text("")
         path = tmp_path / "file" / "bad.npz"
-    refused(path)
+    refused(path, remedy=("check the path and the permissions", REMEDY))
