@@ -9,7 +9,7 @@ from pathlib import Path
 from gcnface.api import FusesPhotos, NamedPhoto, Options, load_person_reconstructor
 from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.inputs import ResultNames, collect_photos
-from gcnface.io.atomic import check_writable
+from gcnface.io.atomic import writable
 from gcnface.io.images import read_photo
 from gcnface.photo_loop import CannotStartError, reason
 from gcnface.progress import Reporter
@@ -36,7 +36,8 @@ def refine_person(
         return 1
     with reporter.running(stages=STAGES):
         try:
-            _fuse(options, inputs.photos, reporter, make_reconstructor)
+            with writable(options.output):
+                _fuse(options, inputs.photos, reporter, make_reconstructor)
         except GcnfaceError as error:
             reporter.error(error)
             return 1
@@ -55,7 +56,6 @@ def _fuse(
 ) -> None:
     """Read, fuse and write; raises GcnfaceError for what the user can mend."""
     begin = time.perf_counter()
-    check_writable(options.output)
     named = [NamedPhoto(read_photo(path), path) for path in photos]
     try:
         reconstructor = make_reconstructor(options.how)
@@ -69,7 +69,7 @@ def _fuse(
     except OutputError as error:
         raise GcnfaceError(f"{_named(photos)}: {error}") from error
     took = f"({' '.join(options.formats)}), {time.perf_counter() - begin:.1f} s"
-    reporter.result(f"{_named(photos)} -> {printable(options.output / name)} {took}")
+    reporter.result(f"{_named(photos)} -> {options.output / name} {took}")
 
 
 def _named(photos: tuple[Path, ...]) -> str:

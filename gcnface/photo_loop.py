@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.inputs import RESULT_ENDINGS, ResultNames, collect_photos
-from gcnface.io.atomic import check_writable
+from gcnface.io.atomic import writable
 from gcnface.io.images import read_photo
 from gcnface.progress import Reporter
 from gcnface.streams import READER_GONE, reader_gone
@@ -90,23 +90,27 @@ def work_through(request: PhotoRequest, load: Callable[[], Work]) -> int:
     if not inputs.photos:
         return 1
     try:
-        check_writable(request.output)
-    except GcnfaceError as error:
+        with writable(request.output):
+            done = _work_through(request, inputs.photos, load, reporter)
+    except OutputError as error:
         reporter.error(error)
         return 1
-    names = ResultNames(request.output, inputs.photos, request.endings)
-    tasks = [Task(path, names.claim(path.stem)) for path in inputs.photos]
-    from gcnface.workers import default_workers, share_photos
-
-    workers = default_workers(len(tasks)) if request.workers is None else min(request.workers, len(tasks))
-    with reporter.running(stages=request.stages):
-        if workers > 1:
-            done = share_photos(tasks, load, request.output, workers, names, reporter)
-        else:
-            done = _in_turn(tasks, load, request.output, names, reporter)
     if reader_gone():
         raise SystemExit(READER_GONE)
     return 0 if done and not inputs.errors else 1
+
+
+def _work_through(request: PhotoRequest, photos: Sequence[Path], load: Callable[[], Work], reporter: Reporter) -> bool:
+    """Every photo, in as many processes as asked for; whether all went well."""
+    from gcnface.workers import default_workers, share_photos
+
+    names = ResultNames(request.output, photos, request.endings)
+    tasks = [Task(path, names.claim(path.stem)) for path in photos]
+    workers = default_workers(len(tasks)) if request.workers is None else min(request.workers, len(tasks))
+    with reporter.running(stages=request.stages):
+        if workers > 1:
+            return share_photos(tasks, load, request.output, workers, names, reporter)
+        return _in_turn(tasks, load, request.output, names, reporter)
 
 
 def _in_turn(
@@ -219,7 +223,7 @@ class PhotoDesk:
             name = task.name if index == 0 else self.counter.claim(f"{task.name}_face{index + 1}")
             what = write(self.output, name)
             seconds = time.perf_counter() - begin
-            self.counter.result(f"{printable(task.path)} -> {printable(self.output / name)} ({what}), {seconds:.1f} s")
+            self.counter.result(f"{task.path} -> {self.output / name} ({what}), {seconds:.1f} s")
             begin = time.perf_counter()
 
     def loaded(self) -> Work:

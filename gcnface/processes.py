@@ -209,9 +209,9 @@ class _Crew:
             return
         worker = worker or self._start()
         worker.task, self._count = self._count, self._count + 1
-        yield Event(Kind.BEGUN, worker.task)
         with suppress(OSError):  # it has just died: that is seen when its word is waited for
             worker.pipe.send(task)
+        yield Event(Kind.BEGUN, worker.task)
 
     def _start(self) -> _Worker:
         here, there = self.context.Pipe()

@@ -71,9 +71,9 @@ class Reporter:
             self._bar.update(self._task, stage=name, completed=min(done + 1, self._begun * self._stages))
 
     def result(self, text: str) -> None:
-        """A line about a finished photo, or several about all, to stdout."""
+        """A line about a finished photo, to stdout."""
         if not self._quiet:
-            self._write(text, sys.stdout)
+            self._write(printable(text), sys.stdout)
 
     def warning(self, text: str) -> None:
         """One line to stderr about something that does not stop the work."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from gcnface.commands.arguments import add_verbosity, positive
@@ -86,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
     except GcnfaceError as error:
         reporter.error(error)
         return 1
-    reporter.result(report.text(options.output))
+    for line in report.text(options.output).splitlines():
+        reporter.result(line)
     if not report.prepared:
-        sys.stderr.write(f"gcnface: no photo gave a face; {options.output / 'report.json'} says why\n")
+        reporter.failure(f"no photo gave a face; {options.output / 'report.json'} says why", "")
     return 0 if report.prepared else 1

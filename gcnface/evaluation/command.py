@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from gcnface.coarse_stage import Stopwatch
-from gcnface.errors import GcnfaceError, NoFaceError
+from gcnface.detection import no_face
+from gcnface.errors import GcnfaceError, printable
 from gcnface.evaluation.album import Album
 from gcnface.evaluation.extras import EXTRAS
 from gcnface.evaluation.figures import Lpips
@@ -23,15 +24,16 @@ from gcnface.evaluation.groups import GLASSES_SHARE, read_groups, tone_of
 from gcnface.evaluation.identity import load_identity_networks
 from gcnface.evaluation.methods import DEFAULT_METHODS, build_methods
 from gcnface.evaluation.page import write_pages
-from gcnface.evaluation.people import Choice, Sitter, choose_sitters
+from gcnface.evaluation.people import Choice, Sitter, Sitters, choose_sitters
 from gcnface.evaluation.photos import PHOTO_ITSELF, Examined, Examiner, Measured, Protocol
 from gcnface.evaluation.records import Figure
 from gcnface.evaluation.table import Report, Summary, number_of, write_tables
-from gcnface.io.atomic import check_writable, staged
+from gcnface.io.atomic import staged, writable
 from gcnface.io.images import read_photo
 from gcnface.photo_loop import reason
 from gcnface.pipeline import Reconstructor
 from gcnface.progress import Reporter
+from gcnface.streams import reader_gone
 from gcnface.version import __version__
 
 
@@ -81,10 +83,17 @@ def evaluate(options: EvaluateOptions) -> int:
     try:
         sitters = choose_sitters(options.photos, options.choice)
         columns = read_groups(options.groups) if options.groups else {}
-        check_writable(options.output)
+        with writable(options.output):
+            return _measure(options, reporter, sitters, columns)
     except GcnfaceError as error:
         reporter.error(error)
         return 1
+
+
+def _measure(
+    options: EvaluateOptions, reporter: Reporter, sitters: Sitters, columns: Mapping[str, Mapping[str, str]]
+) -> int:
+    """Every photo that was chosen; the exit status."""
     for wrong in sitters.errors:
         reporter.error(wrong)
     if not sitters.chosen:
@@ -145,6 +154,8 @@ class _Run:
     def all(self, sitters: Sequence[Sitter]) -> bool:
         """Every photo in turn; whether the user interrupted."""
         for sitter in sitters:
+            if reader_gone():
+                return True
             self.reporter.photo(sitter.file)
             try:
                 self._one(sitter)
@@ -153,7 +164,7 @@ class _Run:
             except GcnfaceError as error:
                 self._fail(sitter, error, str(error))
             except Exception as error:
-                self._fail(sitter, error, f"{sitter.file}: failed ({reason(error)}); --debug shows where")
+                self._fail(sitter, error, f"{printable(sitter.file)}: failed ({reason(error)}); --debug shows where")
         return False
 
     def write(self, notes: Sequence[str]) -> None:
@@ -175,7 +186,7 @@ class _Run:
         self.reporter.result(f"{count} of {summary.people} people -> {self.options.output / 'index.html'}")
 
     def _fail(self, sitter: Sitter, error: Exception, text: str) -> None:
-        self.failed[str(sitter.file)] = text.removeprefix(f"{sitter.file}: ")
+        self.failed[str(sitter.file)] = text.removeprefix(f"{printable(sitter.file)}: ")
         self.reporter.error(error, text)
 
     def _one(self, sitter: Sitter) -> None:
@@ -184,7 +195,7 @@ class _Run:
         photo = read_photo(sitter.file)
         examined = self.examiner(photo, Stopwatch(self.reporter.stage))
         if examined is None:
-            raise NoFaceError(sitter.file, "no face is found", "check that a face is seen from the front")
+            raise no_face(sitter.file, photo, "check that a face is seen from the front")
         measured = list(examined.figures)
         measured += self._extras(examined)
         key = str(sitter.file)

@@ -66,18 +66,36 @@ def writing(path: Path) -> Iterator[None]:
         raise OSError(error.errno or 0, error.strerror or str(error), str(path)) from error
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> list[Path]:
     """Create ``folder`` when missing and try a file in it.
+
+    Returns:
+        The folders that were created, innermost first.
 
     Raises:
         OutputError: no file can be written there.
     """
-    _create_folder(folder)
+    created = _create_folder(folder)
     try:
         with tempfile.TemporaryFile(prefix=PREFIX, dir=folder):
-            pass
+            return created
     except OSError as error:
+        _remove_empty(created)
         raise _output_error(folder, error) from error
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """`check_writable`; a folder that was created for it and is empty when the block ends goes again.
+
+    Raises:
+        OutputError: no file can be written there.
+    """
+    created = check_writable(folder)
+    try:
+        yield
+    finally:
+        _remove_empty(created)
 
 
 def _move_in(new: Path, old: Path, folder: Path, last: str | None) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gcnface.errors import GcnfaceError, WeightsError
-from gcnface.io.atomic import check_writable, staged
+from gcnface.errors import GcnfaceError, WeightsError, printable
+from gcnface.io.atomic import staged, writable
 from gcnface.preparing.faces import FAILED, Drop, FaceSettings
 from gcnface.preparing.landmarkers import STORED, find_landmarks
 from gcnface.preparing.layouts import find_sources, read_identities
@@ -95,13 +95,16 @@ class Report:
     def text(self, folder: Path) -> str:
         """A readable summary."""
         lines = [
-            f"{folder}: {self.prepared} faces of {self.people} people, {self.held_out} of them held out",
+            f"{printable(folder)}: {self.prepared} faces of {self.people} people, {self.held_out} of them held out",
             f"landmarks: {self.landmarks}; label maps: {self.parsing}; embeddings: {self.embeddings}",
         ]
         for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1]):
             lines.append(f"dropped {count}: {reason}")
             alike = [drop for drop in self.dropped if drop.reason == reason]
-            lines += [f"  {drop.file}{': ' * bool(drop.detail)}{drop.detail}" for drop in alike[:_LISTED]]
+            lines += [
+                f"  {printable(drop.file)}{': ' * bool(drop.detail)}{printable(drop.detail)}"
+                for drop in alike[:_LISTED]
+            ]
             if len(alike) > _LISTED:
                 lines.append(f"  and {len(alike) - _LISTED} more, see report.json")
         return "\n".join(lines)
@@ -116,12 +119,12 @@ def prepare(options: PrepareOptions) -> Report:
     """
     begin = time.perf_counter()
     sources = find_sources(options.photos, options.layout, read_identities(options.identities))
-    check_writable(options.output)
-    landmarks = STORED if _all_stored(sources) else find_landmarks(options.landmarks)
-    settings = FaceSettings(landmarks, options.parsing, options.embed, options.min_face_px)
-    if options.embed:
-        _check_facenet()
-    _agree(options, settings)
+    with writable(options.output):
+        landmarks = STORED if _all_stored(sources) else find_landmarks(options.landmarks)
+        settings = FaceSettings(landmarks, options.parsing, options.embed, options.min_face_px)
+        if options.embed:
+            _check_facenet()
+        _agree(options, settings)
     before, dropped = _so_far(options.output)
     dropped = [drop for drop in dropped if drop.reason != FAILED]
     done = {drop.file for drop in dropped}
@@ -165,8 +168,8 @@ def _agree(options: PrepareOptions, settings: FaceSettings) -> None:
     for name, value in wanted.items():
         if found and found.get(name) != value:
             raise GcnfaceError(
-                f"{options.output}: was prepared with {name.replace('_', ' ')} {found.get(name)!r}, this call says "
-                f"{value!r}; give {OPTION_OF[name]} as before or choose another folder"
+                f"{printable(options.output)}: was prepared with {name.replace('_', ' ')} {found.get(name)!r}, this "
+                f"call says {value!r}; give {OPTION_OF[name]} as before or choose another folder"
             )
     if not found:
         with staged(options.output) as stage:
