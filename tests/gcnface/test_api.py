@@ -92,3 +92,16 @@ def test_public_names_are_there(name):
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="nothing"):
         _ = gcnface.nothing
+
+
+def test_a_photo_that_was_reduced_tells_both_sizes(pipeline, tmp_path, monkeypatch):
+    from PIL import Image
+
+    from gcnface.io import decoding
+
+    Image.new("RGB", (400, 300), (255, 0, 0)).save(tmp_path / "me.png")
+    assert "file_hw" not in gcnface.reconstruct(tmp_path / "me.png").provenance
+    monkeypatch.setattr(decoding, "DECODED_PIXELS", 200 * 150)
+    told = gcnface.reconstruct(tmp_path / "me.png").provenance
+    assert (told["photo_hw"], told["file_hw"]) == ([150, 200], [300, 400])
+    assert pipeline.seen[-1].shape == (150, 200, 3)

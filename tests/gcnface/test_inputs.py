@@ -1,9 +1,15 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from gcnface.errors import GcnfaceError
+from gcnface.evaluation.people import choose_sitters
 from gcnface.inputs import ResultNames, collect_photos
+from gcnface.io.images import write_image
+from gcnface.preparing.layouts import find_sources
 
 
 @pytest.fixture
@@ -95,3 +101,48 @@ def test_names_avoid_photos_that_any_of_the_pictures_would_replace(tmp_path):
 def test_pictures_of_two_results_never_share_a_name(tmp_path):
     names = ResultNames(tmp_path, [], ("_depth",))
     assert [names.claim("a"), names.claim("a_depth"), names.claim("a")] == ["a", "a_depth_2", "a_2"]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_word_does_not_mean_the_current_folder(folder, monkeypatch, empty):
+    monkeypatch.chdir(folder)
+    inputs = collect_photos([empty, "b.jpg"])
+    assert names(inputs) == ["b.jpg"]
+    assert [str(error)[:13] for error in inputs.errors] == ["an empty word"]
+    with pytest.raises(GcnfaceError, match="an empty word stands where a photo is expected"):
+        find_sources([empty], "auto", {})
+    assert len(choose_sitters([empty]).errors) == 1
+
+
+def test_pipes_and_devices_are_no_photos(folder):
+    os.mkfifo(folder / "pipe.jpg")
+    inputs = collect_photos([str(folder / "pipe.jpg"), "/dev/zero", str(folder)])
+    assert names(inputs) == ["a.PNG", "b.jpg"]
+    assert ["is a pipe" in str(inputs.errors[0]), "is a device" in str(inputs.errors[1])] == [True, True]
+    assert [source.name for source in find_sources([str(folder)], "photos", {})] == ["a.PNG", "b.jpg", "sub/c.jpg"]
+
+
+@pytest.fixture
+def refined(folder):
+    """A folder that holds results beside its photos."""
+    for name in ("b.png", "b_overlay.png", "sub/c_flat.png", "drawn.jpg", "drawn.webp"):
+        write_image(folder / name, np.zeros((8, 8, 3), np.float32))
+    Image.new("RGB", (8, 8)).save(folder / "plain.png")
+    return folder
+
+
+def test_results_are_not_taken_for_photos(refined):
+    assert names(collect_photos([str(refined)])) == ["a.PNG", "b.jpg", "plain.png"]
+    assert names(collect_photos([f"{refined}/**/*.*g"])) == ["b.jpg", "plain.png", "c.jpg"]
+    expected = ["a.PNG", "b.jpg", "plain.png", "sub/c.jpg"]
+    assert [source.name for source in find_sources([str(refined)], "photos", {})] == expected
+    assert [sitter.name for sitter in choose_sitters([str(refined)]).chosen] == expected
+
+
+@pytest.mark.parametrize("name", ["b_overlay.png", "drawn.jpg", "drawn.webp"])
+def test_a_result_that_is_named_is_refused_in_one_line(refined, name):
+    inputs = collect_photos([str(refined / name), f"{refined}/*_overlay.*"])
+    assert not inputs.photos
+    named, pattern = (str(error) for error in inputs.errors)
+    assert named == f"{refined / name}: is a picture that gcnface drew, not a photo; name the photo it came from"
+    assert "matches nothing but pictures that gcnface drew" in pattern

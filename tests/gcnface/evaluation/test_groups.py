@@ -1,4 +1,5 @@
 import math
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -104,3 +105,9 @@ def test_tables_that_are_none_are_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(GcnfaceError, match="who.csv"):
         read_groups(path)
+
+
+def test_a_pipe_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "who.csv")
+    with pytest.raises(GcnfaceError, match="is a pipe, not a file; give a CSV file"):
+        read_groups(tmp_path / "who.csv")

@@ -1,5 +1,7 @@
 """Each layout as it comes: whom a photo shows, who is held out, which points are known."""
 
+import os
+
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -54,6 +56,24 @@ def test_a_table_that_cannot_be_used_is_named(tmp_path, text):
         (tmp_path / "who.csv").write_text(text)
     with pytest.raises(GcnfaceError, match=r"who\.csv.*file,identity"):
         read_identities(tmp_path / "who.csv")
+
+
+def test_pipes_are_read_as_no_table(tmp_path):
+    """Not the table of people, nor those of the data sets, nor landmarks: opening one would wait for ever."""
+    os.mkfifo(tmp_path / "who.csv")
+    with pytest.raises(GcnfaceError, match="is a pipe, not a file; give a CSV file file,identity"):
+        read_identities(tmp_path / "who.csv")
+    touch(tmp_path / "people", "photos/a.jpg")
+    os.mkfifo(tmp_path / "people" / "photos_landmarks.npz")
+    touch(tmp_path / "stars", "img_align_celeba/000001.jpg")
+    os.mkfifo(tmp_path / "stars" / "list_landmarks_align_celeba.txt")
+    touch(tmp_path / "turned", "AFW/a.jpg")
+    os.mkfifo(tmp_path / "turned" / "AFW" / "a.mat")
+    for folder in ("people", "stars"):
+        with pytest.raises(GcnfaceError, match="is a pipe, not a file"):
+            sources(tmp_path / folder)
+    with pytest.raises(GcnfaceError, match="is a pipe, not a file"):
+        annotation_of(sources(tmp_path / "turned")["AFW/a.jpg"])
 
 
 def test_each_photo_once(tmp_path):
