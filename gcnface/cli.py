@@ -9,9 +9,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
 
-from gcnface.own_packages import check_own_packages, errors_module
+from gcnface.commands.parser import Parser
+from gcnface.own_packages import check_own_packages
 from gcnface.signals import leaving_on_signals
 from gcnface.streams import final_status, guarded_streams
 from gcnface.version import __version__
@@ -44,24 +44,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _obey(words: Sequence[str]) -> int:
     """Run a command; the exit status."""
+    if _hidden():
+        return 1
     if words[:1] == ["train"]:
-        return _hidden() or _train(words[1:])
+        return _train(words[1:])
     parser = build_parser()
     options = parser.parse_args(words)
     if options.command is None:
         parser.print_help()
         return 2
-    return _hidden() or _run(options)
+    return _run(options)
 
 
-def _hidden() -> int:
-    """1, and a line on stderr, when a file of the user's hides a package that gcnface is made of; else 0."""
+def _hidden() -> bool:
+    """Whether a file of the user's hides a package that gcnface is made of, which stderr is told."""
     try:
         check_own_packages()
     except ImportError as error:
         sys.stderr.write(f"gcnface: {error}\n")
-        return 1
-    return 0
+        return True
+    return False
 
 
 def _train(words: Sequence[str]) -> int:
@@ -72,7 +74,7 @@ def _train(words: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command but ``train``, which reads its own arguments."""
-    parser = _Parser("gcnface", description=_DESCRIPTION)
+    parser = Parser("gcnface", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"gcnface {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name in COMMANDS:
@@ -87,13 +89,6 @@ def build_parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
     commands.add_parser("train", help="train the networks (gcnface train -h)", add_help=False)
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Repeats the user's words in its errors, but nothing that a terminal would obey."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(errors_module().printable(message))
 
 
 def _command(name: str) -> ModuleType:

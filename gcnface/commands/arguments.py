@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gcnface.commands.parser import did_you_mean
 from render.devices import EXPECTED, is_device_name, unknown_device
 
 
@@ -67,9 +68,8 @@ def some_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
         wanted = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
         unknown = [word for word in wanted if word not in known]
         if unknown or not wanted:
-            raise argparse.ArgumentTypeError(
-                f"{', '.join(unknown) or 'nothing'} given; expected some of {','.join(known)}"
-            )
+            what = f"{', '.join(unknown) or 'nothing'} given; expected some of {','.join(known)}"
+            raise argparse.ArgumentTypeError(what + "".join(did_you_mean(word, known) for word in unknown))
         return wanted
 
     return parse
