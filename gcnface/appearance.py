@@ -132,7 +132,8 @@ def with_expression(
     unknown = [name for name in expression if name not in names]
     if unknown:
         raise ExpressionError(_unknown(unknown, names))
-    change = np.array([float(expression.get(name, 0.0)) for name in names], np.float32)
+    change = np.zeros_like(face.expression)
+    change[: len(names)] = [float(expression.get(name, 0.0)) for name in names]
     if not np.isfinite(change).all():
         raise ValueError(f"expression is {dict(expression)}; expected finite numbers, 1 for the full unit")
     wanted = (np.zeros_like(face.expression) if neutral else face.expression) + change
@@ -161,11 +162,14 @@ def model_of(face: Reconstruction) -> FaceModel:
     """
     model = shipped_model()
     made_with = face.provenance.get("face_model", model.name)
+    remedy = "run `gcnface refine` on the photo again to change its expression"
     if made_with != model.name or model.mean.shape != face.mesh.vertices.shape:
         raise ExpressionError(
             f"the face was made with the face model {made_with} of {len(face.mesh.vertices)} vertices, this gcnface "
-            f"has {model.name} of {len(model.mean)}; run `gcnface refine` on the photo again to change its expression"
+            f"has {model.name} of {len(model.mean)}; {remedy}"
         )
+    if face.expression_names != model.expression_names:
+        raise ExpressionError(f"the face's units are not those of {model.name} in their order; {remedy}")
     return model
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from gcnface.api import load
-from gcnface.errors import GcnfaceError
+from gcnface.errors import GcnfaceError, printable
 from gcnface.io.atomic import staged
 from gcnface.io.images import read_photo, save_picture
 from gcnface.io.overlay import BACKGROUND
@@ -83,8 +83,11 @@ def render(options: RenderOptions) -> int:
     try:
         with reporter.running(stages=2 + (frames if options.turntable else 0)):
             _render(options, reporter, frames)
-    except (GcnfaceError, ValueError) as error:
+    except GcnfaceError as error:
         reporter.error(error)
+        return 1
+    except ValueError as error:
+        reporter.error(error, f"{printable(options.face)}: {error}")
         return 1
     except Exception as error:
         reporter.error(error, f"{options.face}: failed ({reason(error)}); run again with --debug to see where")
@@ -148,8 +151,7 @@ def _background(text: str, hw: tuple[int, ...]) -> NDArray[np.float32]:
     """(H, W, 3) sRGB in [0, 1] of a colour's name or a picture, which is cut to the proportions of `hw`.
 
     Raises:
-        PhotoError: a picture that cannot be read.
-        ValueError: neither a colour nor a file.
+        GcnfaceError: neither a colour nor a picture that can be read.
     """
     height, width = hw[:2]
     rgb: tuple[float, ...] = BACKGROUND
@@ -164,7 +166,7 @@ def _background(text: str, hw: tuple[int, ...]) -> NDArray[np.float32]:
 def _backdrop(text: str, hw: tuple[int, int]) -> NDArray[np.float32]:
     """A picture scaled and cut to height and width."""
     if not Path(text).suffix:
-        raise ValueError(f"background {text!r} is neither a colour nor a file; give white, '#d8d4cc' or a picture")
+        raise GcnfaceError(f"background {text!r} is neither a colour nor a file; give white, '#d8d4cc' or a picture")
     pixels = cv2.convertScaleAbs(read_photo(text), alpha=255)
     fitted = ImageOps.fit(Image.fromarray(pixels), (hw[1], hw[0]), Image.Resampling.LANCZOS)
     return np.asarray(fitted, np.float32) / np.float32(255)

@@ -174,3 +174,69 @@ def test_lists_held_twice_agree():
     assert command.LIGHTS == tuple(LIGHTS)
     assert command.VIEWS == VIEWS
     assert command.LARGEST_PX == LARGEST_PX
+
+
+def changed(npz, path, **changes):
+    """A copy of a result with some arrays changed."""
+    with np.load(npz) as archive:
+        np.savez(path, **{**archive, **changes})
+    return path
+
+
+@pytest.mark.parametrize("key", ["vertices", "normals", "rotation", "lighting", "vertex_light", "translation", "uv"])
+def test_a_face_of_nan_is_one_line_and_no_picture(npz, tmp_path, capsys, key):
+    with np.load(npz) as archive:
+        bad = changed(npz, tmp_path / "bad.npz", **{key: np.full_like(archive[key], np.nan)})
+    assert run(bad, "-o", tmp_path / "a.png", "--turntable", tmp_path / "a.mp4", "--size", 32) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"gcnface: {bad}: cannot be read as a reconstruction (")
+    assert err.count("\n") == 1
+    assert os.listdir(tmp_path) == ["bad.npz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.json", b"[" * 100_000),
+        ("nan.json", b"[[NaN, 1, 2]]"),
+        ("latin.json", b"\xe9"),
+        ("flat.json", b"[1, 2, 3]"),
+        ("cut.npz", b"PK\x03\x04"),
+        ("cut.npy", b"\x93NUMPY\x01\x00\xff\xff{"),
+        ("huge.hdr", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 120000\n"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n"),
+    ],
+)
+def test_a_bad_light_is_named_and_not_the_face(npz, tmp_path, capsys, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert run(npz, "-o", tmp_path / "a.png", "--light", tmp_path / name, "--size", 32) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"gcnface: {tmp_path / name}: ")
+    assert err.count("\n") == 1
+    assert str(npz) not in err
+
+
+def test_what_the_face_does_not_know_names_its_file(npz, tmp_path, capsys):
+    assert run(npz, "-o", tmp_path / "a.png", "--view", "photo") == 1
+    assert capsys.readouterr().err.startswith(f"gcnface: {npz}: the size of this face's photo is not known")
+
+
+def test_a_face_whose_units_are_not_known_is_drawn_but_not_changed(head_npz, tmp_path, capsys):
+    bare = changed(head_npz, tmp_path / "bare.npz", expression_names=np.zeros(0, np.str_))
+    assert run(bare, "-o", tmp_path / "a.png", "--size", 32, "-q") == 0
+    assert run(bare, "-o", tmp_path / "b.png", "--neutral", "--size", 32) == 1
+    assert "units are not those of" in capsys.readouterr().err
+    with np.load(head_npz) as archive:
+        turned = changed(head_npz, tmp_path / "turned.npz", expression_names=archive["expression_names"][::-1])
+    assert run(turned, "-o", tmp_path / "b.png", "--expression", "jawOpen=1", "--size", 32) == 1
+    assert "units are not those of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["folder.png", "a" * 300 + ".png"])
+def test_a_picture_that_cannot_be_is_named(npz, tmp_path, capsys, place):
+    (tmp_path / "folder.png").mkdir()
+    assert run(npz, "-o", tmp_path / place, "--size", 32) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"gcnface: {tmp_path / place}: ")
+    assert "move it away" in err or "shorter name" in err
+    assert os.listdir(tmp_path) == ["folder.png"]
