@@ -20,6 +20,7 @@ COMMANDS = ("refine", "render", "align", "flatten", "prepare", "evaluate")
 """Modules of `gcnface.commands`, in the order of the help."""
 
 _DESCRIPTION = "From one photograph to a textured 3D face mesh."
+_EPILOG = "gcnface COMMAND -h tells what a command takes and writes, with examples."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +75,7 @@ def _train(words: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command but ``train``, which reads its own arguments."""
-    parser = Parser("gcnface", description=_DESCRIPTION)
+    parser = Parser("gcnface", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"gcnface {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name in COMMANDS:
@@ -87,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-    commands.add_parser("train", help="train the networks (gcnface train -h)", add_help=False)
+    commands.add_parser("train", help="train the networks", add_help=False)
     return parser
 
 

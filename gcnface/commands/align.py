@@ -28,7 +28,7 @@ OUTPUTS = {
 STAGES = 8
 """Those of the aligner and, around them, reading, loading and writing; only the bar depends on it."""
 
-SUMMARY = "points, pose, depth and texture of faces, without a fit (gcnface align -h)"
+SUMMARY = "find points, pose, depth and texture of faces, quickly"
 DESCRIPTION = "Find where every point of a face lies in a photo, by one pass of the position map network."
 EPILOG = """\
 examples:
@@ -58,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=side_px(64, 8192),
         default=256,
         metavar="PX",
-        help="side of the texture (default: 256)",
+        help="side of the texture in pixels (default: 256)",
     )
-    parser.add_argument("--all-faces", action="store_true", help="every face of a photo instead of the largest")
+    parser.add_argument("--all-faces", action="store_true", help="take every face of a photo instead of the largest")
     add_device(parser)
     add_verbosity(parser)
 

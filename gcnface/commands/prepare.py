@@ -11,7 +11,7 @@ from gcnface.commands.arguments import add_verbosity, positive
 # Held equal to gcnface.preparing.layouts.LAYOUTS by a test: importing that would cost the help a second.
 LAYOUTS = ("auto", "photos", "annotated", "celeba", "300w-lp")
 
-SUMMARY = "make a training set out of photos (gcnface prepare -h)"
+SUMMARY = "make a training set out of photos"
 DESCRIPTION = "Make a training set out of any folder of photos: aligned faces, landmarks, label maps, embeddings."
 EPILOG = """\
 examples:

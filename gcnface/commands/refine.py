@@ -10,7 +10,7 @@ from gcnface.commands.arguments import add_device, add_photos, add_verbosity, co
 # Held equal to gcnface.reconstruction.FORMATS by a test: importing that would cost the help half a second.
 FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
 
-SUMMARY = "turn photos into textured 3D faces (gcnface refine -h)"
+SUMMARY = "turn photos into textured 3D faces"
 DESCRIPTION = "Turn photos into textured 3D faces."
 EPILOG = """\
 examples:
@@ -43,23 +43,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what to write, some of {','.join(FORMATS)} (default: all)",
     )
     whose = parser.add_mutually_exclusive_group()
-    whose.add_argument("--all-faces", action="store_true", help="every face of a photo instead of the largest")
+    whose.add_argument("--all-faces", action="store_true", help="take every face of a photo instead of the largest")
     whose.add_argument(
         "--same-person",
         action="store_true",
         help="all photos show one person: one result, named after the first photo and posed as in it",
     )
     add_device(parser)
-    parser.add_argument("--no-fit", action="store_true", help="skip the fit of the shape to each photo; faster")
     parser.add_argument(
-        "--adapt", type=count, default=0, metavar="N", help="N steps of refinement on the photo itself (default: 0)"
+        "--no-fit", action="store_true", help="do not fit the shape to each photo: faster, but less like it"
+    )
+    parser.add_argument(
+        "--adapt",
+        type=count,
+        default=0,
+        metavar="N",
+        help="train the refiner on the photo for N steps; slow (default: 0)",
     )
     parser.add_argument(
         "--texture-size",
         type=side_px(64, 8192),
         default=1024,
         metavar="PX",
-        help="side of the texture (default: 1024)",
+        help="side of the texture in pixels (default: 1024)",
     )
     parser.add_argument(
         "--workers",

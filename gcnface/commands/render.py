@@ -16,7 +16,7 @@ VIEWS = ("portrait", "photo")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 LARGEST_PX = 4096
 
-SUMMARY = "draw a face in another light, pose or expression (gcnface render -h)"
+SUMMARY = "draw a face in another light, pose or expression"
 DESCRIPTION = "Draw a face that gcnface refine wrote (its .npz alone) in another light, pose or expression."
 EPILOG = f"""\
 examples:
@@ -25,7 +25,7 @@ examples:
   gcnface render out/portrait.npz --turntable turn.mp4 --light sunset --size 720
   gcnface render out/portrait.npz -o photo.png --view photo --background portrait.jpg --light left
 
-lights: own (the photo's), {', '.join(LIGHTS)}; or a file: nine harmonics of red, green, blue (.json, .npy, .npz),
+lights: own (the photo's), {", ".join(LIGHTS)}; or a file: nine harmonics of red, green, blue (.json, .npy, .npz),
 the .npz of another face, or a panorama (.hdr, .png, .jpg). docs/render.md shows them.
 
 exit status: 0 all done; 1 something failed; 2 wrong usage
@@ -38,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=_picture, metavar="OUT.png", help="the picture; also .jpg, .webp")
     parser.add_argument("--turntable", type=_video, metavar="OUT.mp4", help="a video of a full turn")
     turn = parser.add_argument_group("pose, in degrees")
-    turn.add_argument("--yaw", type=_angle, default=0.0, metavar="DEG", help="positive to the viewer's right")
-    turn.add_argument("--pitch", type=_angle, default=0.0, metavar="DEG", help="positive downwards")
-    turn.add_argument("--roll", type=_angle, default=0.0, metavar="DEG", help="positive counter-clockwise")
+    turn.add_argument(
+        "--yaw", type=_angle, default=0.0, metavar="DEG", help="turn the head; positive is to the viewer's right"
+    )
+    turn.add_argument("--pitch", type=_angle, default=0.0, metavar="DEG", help="nod; positive is down")
+    turn.add_argument("--roll", type=_angle, default=0.0, metavar="DEG", help="tilt; positive is counter-clockwise")
     light = parser.add_argument_group("light")
     light.add_argument("--light", default="own", metavar="LIGHT", help="a name or a file, see below (default: own)")
-    light.add_argument("--light-follows", action="store_true", help="the light turns with the head")
+    light.add_argument("--light-follows", action="store_true", help="turn the light with the head")
     face = parser.add_argument_group("expression")
     face.add_argument(
         "--expression",
@@ -81,7 +83,11 @@ def _add_picture(parser: argparse.ArgumentParser) -> None:
         help="transparent, a colour (white, '#d8d4cc') or a picture (default: transparent in .png and .webp)",
     )
     picture.add_argument(
-        "--seconds", type=_seconds, default=4.0, metavar="S", help="that a turn takes, at 30 frames each (default: 4)"
+        "--seconds",
+        type=_seconds,
+        default=4.0,
+        metavar="S",
+        help="duration of a full turn, 30 frames a second (default: 4)",
     )
 
 
