@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,11 @@ def test_a_photo_that_was_reduced_tells_both_sizes(pipeline, tmp_path, monkeypat
     told = gcnface.reconstruct(tmp_path / "me.png").provenance
     assert (told["photo_hw"], told["file_hw"]) == ([150, 200], [300, 400])
     assert pipeline.seen[-1].shape == (150, 200, 3)
+
+
+@pytest.mark.parametrize("package", ["gcnface", "coarse", "refine", "render"])
+def test_types_are_visible_to_users(package):
+    """Type checkers read annotations of an installed package only where this file lies; wheels must carry it."""
+    root = Path(gcnface.__file__).parents[1]
+    assert (root / package / "py.typed").is_file()
+    assert '"*" = ["py.typed"]' in (root / "pyproject.toml").read_text(encoding="utf-8")
