@@ -1,4 +1,4 @@
-"""What watches every training run: its cost, the configuration inside checkpoints, norms that stay as they are."""
+"""What watches every training run: its random numbers, its losses, its cost, norms that stay as they are."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from gcnface.compat import ensure_torchvision
 ensure_torchvision()
 
 import lightning  # noqa: E402
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from lightning.pytorch.callbacks import Callback  # noqa: E402
+from lightning.pytorch.callbacks import Callback, EarlyStopping  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn.modules.batchnorm import _BatchNorm  # noqa: E402
+
+from gcnface.training.checkpoints import diverged  # noqa: E402
 
 _log = logging.getLogger("lightning.pytorch")
 
@@ -33,21 +36,60 @@ class FreezeNorm(Callback):
                 module.eval()
 
 
-class Configuration(Callback):
-    """Keeps the resolved configuration inside every checkpoint, where Lightning keeps hyperparameters.
+class SeededRun(Callback):
+    """Everything random follows from the run's seed, the epoch and the step, so that a resumed run repeats none of it.
 
     Args:
-        values: plain values.
+        seed: of the run.
+        order: of the training samples; wrappers for several processes do not tell it the epoch.
     """
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
+    def __init__(self, seed: int, order: Any) -> None:
+        self.seed, self.order = seed, order
 
-    def on_save_checkpoint(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Before the first sample of the epoch is asked for."""
+        if hasattr(self.order, "set_epoch"):
+            self.order.set_epoch(trainer.current_epoch)
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Add it."""
-        checkpoint["hyper_parameters"] = self.values
+        """For what the networks draw, as dropout does."""
+        key = (self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+class Finite(Callback):
+    """Stops a run whose loss is no longer finite; weights are looked at whenever they are written."""
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """All processes stop together.
+
+        Raises:
+            DivergedError: a loss is NaN or infinite.
+        """
+        losses = [value.detach() for value in (outputs or {}).values() if isinstance(value, Tensor)]
+        wild: Any = sum((~loss.isfinite()).sum().float() for loss in losses)
+        if trainer.world_size > 1:
+            wild = trainer.strategy.reduce(torch.as_tensor(wild, device=pl_module.device), reduce_op="sum")
+        if wild:
+            raise diverged("the loss is", f"in step {trainer.fit_loop.epoch_loop.total_batch_idx + 1}")
+
+
+class Patience(EarlyStopping):
+    """Early stopping that also holds in a run that is resumed after it has been stopped early."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep this run's patience, which may be more than that of the run before."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Nothing is left to train; more patience goes on."""
+        if self.stopped_epoch and self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class Cost(Callback):

@@ -8,14 +8,13 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gcnface.errors import GcnfaceError
-
-if TYPE_CHECKING:
-    import jsonargparse
+from gcnface.errors import GcnfaceError, printable
+from gcnface.training.configuration import did_you_mean, parse_configuration
+from gcnface.training.stopping import Stopped, signals_stop
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,13 @@ Train one of the networks:
 
 A configuration holds only what differs from the defaults; `gcnface train PART -h` lists every key with its default.
 KEY=VALUE words come last and win: gcnface train regressor --config configs/regressor.yaml run.epochs=3
-The resolved configuration is saved beside the checkpoints. Needs the extra packages: pip install "gcnface[train]"
+The resolved configuration is saved beside the checkpoints; the same command goes on from the last of them.
+Needs the extra packages: pip install "gcnface[train]"
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run ``gcnface train``; the exit status: 0 done, 1 failed, 2 wrong usage.
+    """Run ``gcnface train``; the exit status: 0 done, 1 failed, 2 wrong usage, 128 and more stopped by a signal.
 
     Args:
         arguments: what follows ``gcnface train``.
@@ -69,22 +69,41 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(usage())
         return 0 if words else 2
     if words[0] not in PARTS:
-        sys.stderr.write(f"{usage()}\ngcnface train: {words[0]!r} cannot be trained; expected {' or '.join(PARTS)}\n")
+        unknown = f"{words[0]!r} cannot be trained{did_you_mean(words[0], list(PARTS))}"
+        sys.stderr.write(f"{usage()}\ngcnface train: {printable(unknown)}\n")
         return 2
+    run: Any = None
     try:
-        function, configuration = resolve(words[0], words[1:])
-        weights = function(configuration)
-    except GcnfaceError as error:
-        sys.stderr.write(f"gcnface: {error}\n")
-        return 1
-    except (FileNotFoundError, PermissionError) as error:
-        sys.stderr.write(f"gcnface: {error}\n")
-        if "--debug" in arguments:
-            traceback.print_exc()
-        return 1
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning starts the others of several processes with this command
+        with signals_stop():
+            function, configuration = resolve(words[0], words[1:])
+            run = getattr(configuration, "run", None)
+            weights = function(configuration)
+    except (GcnfaceError, OSError) as error:
+        return _failed(printable(error), 1, debug="--debug" in arguments)
+    except Stopped as stop:
+        return _failed(f"stopped by {stop}; {_how_to_go_on(run)}", stop.status, debug="--debug" in arguments)
+    if _is_first():
         sys.stdout.write(f"{weights}\n")
     return 0
+
+
+def _failed(text: str, status: int, *, debug: bool) -> int:
+    """Say it in one line; the exit status."""
+    if debug:
+        traceback.print_exc()
+    sys.stderr.write(f"gcnface: {text}\n")
+    return status
+
+
+def _how_to_go_on(run: Any) -> str:
+    if run is not None and (run.output / "last.ckpt").exists():
+        return f"the same command goes on from {run.output / 'last.ckpt'}"
+    return "no epoch was over, so the same command starts anew"
+
+
+def _is_first() -> bool:
+    """Whether this process is the one that speaks: Lightning starts the others of several with this command."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def usage() -> str:
@@ -101,7 +120,7 @@ def resolve(name: str, words: Sequence[str]) -> tuple[Callable[[Any], Path], Any
         words: ``--config FILE`` and ``KEY=VALUE`` words.
 
     Raises:
-        GcnfaceError: the packages of the extra "train" are missing.
+        GcnfaceError: the packages of the extra "train" are missing, or the YAML file is none.
         SystemExit: an unknown key, a value of the wrong type, a missing file (status 2), or help.
     """
     part = PARTS[name]
@@ -111,7 +130,8 @@ def resolve(name: str, words: Sequence[str]) -> tuple[Callable[[Any], Path], Any
         function = getattr(importlib.import_module(part.module), part.function)
     except ModuleNotFoundError as error:
         raise GcnfaceError(f'training needs the package {error.name}; pip install "gcnface[train]"') from error
-    return function, parse_configuration(configuration_type(function), name, words)
+    kind = configuration_type(function)
+    return function, parse_configuration(kind, name, words, part.summary)
 
 
 def configuration_type(function: Callable[[Any], Path]) -> type:
@@ -119,32 +139,3 @@ def configuration_type(function: Callable[[Any], Path]) -> type:
     hints = typing.get_type_hints(function)
     hints.pop("return", None)
     return next(iter(hints.values()))
-
-
-def parse_configuration(kind: type, name: str, words: Sequence[str]) -> Any:
-    """Defaults, then the YAML file, then the ``KEY=VALUE`` words, as one instance of ``kind``.
-
-    Raises:
-        SystemExit: see `resolve`.
-    """
-    parser = _parser(kind, name)
-    namespace = parser.parse_args([f"--{word}" if "=" in word and word[0] != "-" else word for word in words])
-    try:
-        values = parser.instantiate_classes(namespace)
-        return kind(**{field.name: values[field.name] for field in fields(kind)})
-    except ValueError as error:
-        return parser.error(str(error))
-
-
-def _parser(kind: type, name: str) -> jsonargparse.ArgumentParser:
-    """A parser with an option for every field of the dataclass, nested ones with dots."""
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser(
-        prog=f"gcnface train {name}",
-        description=f"Train {PARTS[name].summary}. Write KEY=VALUE or --KEY VALUE.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", action="config", help="YAML file of what differs from the defaults")
-    parser.add_class_arguments(kind, None)
-    return parser

@@ -12,17 +12,19 @@ ensure_torchvision()
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from torch.utils.data import DataLoader, Dataset  # noqa: E402
+from torch.utils.data import Dataset  # noqa: E402
 
 from coarse.confidence import ConfidenceNetwork  # noqa: E402
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.morphable import MorphableModel  # noqa: E402
-from coarse.regressor import CoefficientRegressor, load_regressor  # noqa: E402
+from coarse.regressor import LIGHT, CoefficientRegressor, load_regressor  # noqa: E402
+from gcnface.training.configuration import check_least, check_positive  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.identity import apply_heads  # noqa: E402
+from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
 from gcnface.training.person_views import PersonViews, prepare_views  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -30,31 +32,33 @@ class ConfidenceTraining:
     """Configuration of `gcnface train confidence`."""
 
     data: Path = Path("runs/faces")
-    """Prepared faces (`gcnface prepare`)."""
+    """Folder of prepared faces (`gcnface prepare`)."""
     heads: Path = Path("runs/heads")
-    """Rendered heads, several a person (`python -m gcnface.building.rendered_heads`)."""
+    """Folder of rendered heads, several of each person (`python -m gcnface.building.rendered_heads`)."""
     views: Path = Path("runs/person_views")
-    """Where labels and features are kept between runs."""
+    """Folder in which labels and features are kept between runs."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/confidence"), precision="32-true"))
     """Where and how long to train."""
     regressor: Path | None = None
     """Regressor whose features and answers are weighed; None takes the one that ships."""
     fewest: int = 2
-    """Views a set, at least."""
+    """Smallest number of views in a set."""
     most: int = 5
-    """Views a set, at most."""
+    """Largest number of views in a set."""
     windows: int = 1
     """Windows of each picture whose features are computed; beyond the first they are changed at random."""
     albedo: float = 1.0
     """Weight of the error of albedo coefficients (root mean square) beside millimetres of shape."""
     batch_size: int = 128
-    """Sets a step."""
+    """Sets of views in a step."""
     learning_rate: float = 1e-3
-    """Peak of the one-cycle schedule."""
+    """Learning rate at the peak of the one-cycle schedule."""
     weight_decay: float = 1e-2
-    """Of AdamW."""
+    """Weight decay of AdamW."""
 
     def __post_init__(self) -> None:
+        check_least(self, batch_size=1, weight_decay=0, windows=1)
+        check_positive(self, "learning_rate")
         if not 2 <= self.fewest <= self.most:
             raise ValueError(f"fewest is {self.fewest}, most {self.most}; expected 2 <= fewest <= most")
 
@@ -106,14 +110,15 @@ class ViewSets(Dataset[list[Tensor]]):
 class ConfidenceModule(TrainingModule):
     """The network, and how far the aggregated face lies from the true one."""
 
+    configured_by = ConfidenceTraining
+    settings: ConfidenceTraining
     basis: Tensor
 
-    def __init__(self, settings: ConfidenceTraining, regressor: CoefficientRegressor) -> None:
-        super().__init__()
-        self.settings = settings
-        self.network = ConfidenceNetwork.beside(regressor)
+    def __init__(self, settings: ConfidenceTraining) -> None:
+        super().__init__(settings)
         model = load_face_model()
         morphable = MorphableModel(model, level=3)
+        self.network = ConfidenceNetwork(LIGHT.outputs, morphable.layout.identity, morphable.layout.albedo)
         face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[morphable.vertex_index]
         basis = morphable.shape_basis.view(len(face), 3, -1)[face, :, : morphable.identity_count]
         self.register_buffer("basis", basis.clone(), persistent=False)
@@ -163,18 +168,14 @@ def _weighted(values: Tensor, weights: Tensor) -> Tensor:
 
 def train_confidence(settings: ConfidenceTraining) -> Path:
     """Train and write the weights; returns their path."""
-    torch.set_num_threads(settings.run.threads)
+    begin(settings.run)
     regressor = load_regressor(MorphableModel(load_face_model(), level=3).layout, settings.regressor)
     regressor.requires_grad_(False)
     faces, heads = load_prepared(settings.data), load_heads(settings.heads)
     views = prepare_views(faces, heads, regressor, settings.views, settings.windows)
     learn, check = (ViewSets(views, regressor, settings, validation=held_out) for held_out in (False, True))
-    module = ConfidenceModule(settings, regressor)
-    train(
-        module,
-        DataLoader(learn, settings.batch_size, shuffle=True, drop_last=len(learn) > settings.batch_size),
-        DataLoader(check, settings.batch_size),
-        settings.run,
-        settings,
-    )
+    module = ConfidenceModule(settings)
+    module.network.load_state_dict(ConfidenceNetwork.beside(regressor).state_dict())
+    learning = training_loader(learn, settings.batch_size, settings.run.seed, settings.heads)
+    train(module, learning, checking_loader(check, settings.batch_size))
     return save_weights(module.network, settings.run.output / "confidence.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from coarse.coefficients import Coefficients
 from coarse.morphable import MorphableModel, crop_camera
-from gcnface.errors import GcnfaceError
+from gcnface.errors import FileError
 from gcnface.training.faces import CANVAS_PX
 from render.camera import Camera
 
@@ -74,13 +75,12 @@ def load_heads(folder: Path) -> HeadRenders:
     """Open rendered heads, the canvases memory-mapped.
 
     Raises:
-        GcnfaceError: the folder holds none.
+        FileError: the folder holds none, or damaged ones.
     """
     try:
         canvases = np.load(folder / "canvases.npy", mmap_mode="r")
         with np.load(folder / "heads.npz") as table:
             return HeadRenders(canvases=canvases, **dict(table))
-    except (FileNotFoundError, TypeError) as error:
-        raise GcnfaceError(
-            f"{folder}: holds no rendered heads ({error}); make them with python -m gcnface.building.rendered_heads"
-        ) from error
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        remedy = "make them with python -m gcnface.building.rendered_heads"
+        raise FileError(folder, f"holds no rendered heads ({error})", remedy) from error

@@ -12,17 +12,19 @@ ensure_torchvision()
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from torch.utils.data import DataLoader, Dataset, TensorDataset  # noqa: E402
+from torch.utils.data import Dataset, TensorDataset  # noqa: E402
 
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss  # noqa: E402
 from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
 from coarse.regressor import CoefficientRegressor, load_regressor  # noqa: E402
+from gcnface.training.configuration import check_least, check_positive  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.levelling import level  # noqa: E402
+from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
 
 LOSSES = ("asymmetric", "euclidean")
 
@@ -32,25 +34,25 @@ class IdentityTraining:
     """Configuration of `gcnface train identity`."""
 
     data: Path = Path("runs/faces")
-    """Prepared faces (`gcnface prepare`)."""
+    """Folder of prepared faces (`gcnface prepare`)."""
     heads: Path = Path("runs/heads")
-    """Rendered heads (`python -m gcnface.building.rendered_heads`)."""
+    """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
     views: Path = Path("runs/person_views")
-    """Where labels and features are kept between runs."""
+    """Folder in which labels and features are kept between runs."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/identity"), precision="32-true"))
     """Where and how long to train."""
     start: Path | None = None
     """Regressor to go on from; None takes the one that ships."""
     loss: str = "asymmetric"
-    """"asymmetric" (Tran et al.) or "euclidean"."""
+    """Loss of the coefficients: "asymmetric" (Tran et al.) or "euclidean"."""
     over: float = 1.0
-    """Weight of coefficients that are too large."""
+    """Weight of coefficients that are larger than their label."""
     under: float = 3.0
-    """Weight of those that shrink towards the mean face."""
+    """Weight of coefficients that are too small, which shrink faces towards the mean."""
     pooled: bool = True
-    """Labels pooled over the pictures of a person, or one label a picture."""
+    """Pool labels over the pictures of a person; false gives each picture its own."""
     truth: bool = True
-    """True labels for rendered heads; false fits them to landmarks as photographs."""
+    """Take the true labels of rendered heads; false fits them to landmarks as those of photographs."""
     whole: bool = False
     """Train the backbone too; false trains the heads alone, on features computed once."""
     windows: int = 1
@@ -62,11 +64,13 @@ class IdentityTraining:
     keep: float = 1.0
     """Weight of keeping light, and expression, where they were (mean square of raw coefficients)."""
     batch_size: int = 256
-    """Pictures a step."""
+    """Pictures in a step."""
     learning_rate: float = 1e-3
-    """Peak of the one-cycle schedule."""
+    """Learning rate at the peak of the one-cycle schedule."""
 
     def __post_init__(self) -> None:
+        check_least(self, batch_size=1)
+        check_positive(self, "learning_rate")
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
         if min(self.over, self.under) <= 0 or self.windows < 1:
@@ -76,17 +80,19 @@ class IdentityTraining:
 class IdentityModule(TrainingModule):
     """The regressor's heads (or all of it), the loss of coefficients and of landmarks."""
 
-    start: Tensor
+    configured_by = IdentityTraining
+    settings: IdentityTraining
 
-    def __init__(self, settings: IdentityTraining, network: CoefficientRegressor) -> None:
-        super().__init__()
-        self.settings, self.network = settings, network
+    def __init__(self, settings: IdentityTraining) -> None:
+        super().__init__(settings)
         model = load_face_model()
         self.model = MorphableModel(model, level=3)
+        network = CoefficientRegressor(self.model.layout)
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         region = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[self.model.vertex_index]
         basis = self.model.shape_basis.view(len(region), 3, -1)[region, :, : self.model.identity_count]
         self.register_buffer("basis", basis.clone(), persistent=False)
-        network.requires_grad_(settings.whole)
+        network.requires_grad_(self.settings.whole)
         network.heads.requires_grad_(True)
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
@@ -159,8 +165,10 @@ def identity_data(
 
 def train_identity(settings: IdentityTraining) -> Path:
     """Train and write the regressor's weights; returns their path."""
-    torch.set_num_threads(settings.run.threads)
-    network = load_regressor(MorphableModel(load_face_model(), level=3).layout, settings.start)
+    begin(settings.run)
+    module = IdentityModule(settings)
+    network = module.network
+    network.load_state_dict(load_regressor(module.model.layout, settings.start).state_dict())
     faces, heads = load_prepared(settings.data), load_heads(settings.heads)
     views = prepare_views(faces, heads, network, settings.views, settings.windows)
     held_out = views.labels.validation
@@ -170,11 +178,7 @@ def train_identity(settings: IdentityTraining) -> Path:
         learn = ViewPictures(faces, heads, rows, learn)
     first = PersonViews(views.labels, views.features[:1], views.landmarks[:1])
     check = identity_data(settings, first, network, (held_out & views.labels.head).nonzero()[:, 0])
-    module = IdentityModule(settings, network)
-    loaders = (
-        DataLoader(learn, settings.batch_size, shuffle=True, drop_last=len(learn) > settings.batch_size),  # type: ignore[arg-type]
-        DataLoader(check, settings.batch_size),
-    )
-    train(module, *loaders, settings.run, settings)
+    learning = training_loader(learn, settings.batch_size, settings.run.seed, settings.data)
+    train(module, learning, checking_loader(check, settings.batch_size))
     level(module.network, module.network.head_biases, faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

@@ -27,11 +27,13 @@ def level(network: nn.Module, biases: Sequence[Tensor | nn.Parameter], faces: Pr
         faces: prepared faces; of held-out people and drawn faces none is looked at.
 
     Returns:
-        (N,) what was subtracted.
+        (N,) what was subtracted; zeros when there are no such photographs.
     """
     layout = network.layout
     assert isinstance(layout, CoefficientLayout | ThetaLayout)
     photographs = CropDataset(faces, ~faces.validation & ~faces.drawn, augment=False)
+    if not len(photographs):
+        return torch.zeros(sum(layout.sizes.values()))
     crops = (batch.image for batch in DataLoader(photographs, _BATCH, collate_fn=CropBatch.stack))
     with torch.no_grad():
         mirror = RawMirror(load_face_model(), layout.sizes)

@@ -14,15 +14,16 @@ ensure_torchvision()
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
 
-from gcnface.errors import GcnfaceError  # noqa: E402
+from gcnface.errors import FileError, GcnfaceError  # noqa: E402
 from gcnface.parsing import PARSING_CLASSES, FaceParser, read_parser  # noqa: E402
+from gcnface.training.configuration import check_least, check_positive  # noqa: E402
 from gcnface.training.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings  # noqa: E402
+from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
 from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views  # noqa: E402
-from gcnface.training.parser_data import Batch, CanvasDataset, labelled_rows, weighted_sampler  # noqa: E402
+from gcnface.training.parser_data import Batch, CanvasDataset, labelled_rows, photo_weights  # noqa: E402
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
 
 CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 2.0, 1.2, 2.0, 2.5, 1.8, 1.0)
 """Weight of each of PARSING_CLASSES in the cross entropy: what covers few pixels counts more."""
@@ -39,30 +40,32 @@ class ParserTraining:
     """Configuration of `gcnface train parser`."""
 
     data: Path = Path("runs/faces")
-    """Prepared faces (`gcnface prepare --parsing stored`)."""
+    """Folder of prepared faces (`gcnface prepare --parsing stored`)."""
     run: RunSettings = field(
         default_factory=lambda: RunSettings(output=Path("runs/parser"), epochs=2, gradient_clip=5.0)
     )
     """Where and how long to train."""
     labels: Path | None = None
-    """npy file of label maps to learn instead of the data set's own (`gcnface.building.parsing_teacher`)."""
+    """File (npy) of label maps to learn instead of the data set's own (`gcnface.building.parsing_teacher`)."""
     start: Path | None = None
     """Weights to start from instead of random ones."""
     epoch_steps: int = 500
-    """Steps an epoch, which ends with a measurement on held-out people."""
+    """Steps in an epoch, which ends with a measurement on held-out people."""
     batch_size: int = 20
-    """Canvases a step."""
+    """Faces in a step."""
     learning_rate: float = 3e-3
-    """Peak of the one-cycle schedule."""
+    """Learning rate at the peak of the one-cycle schedule."""
     weight_decay: float = 0.02
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     photo_weight: float = 2.0
     """How much more often a photograph is drawn than a drawn face."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    """The random views."""
+    """How far the random views of the faces go."""
 
     def __post_init__(self) -> None:
         """Check what depends on more than a type."""
+        check_least(self, weight_decay=0)
+        check_positive(self, "learning_rate", "photo_weight")
         if self.epoch_steps < 1 or self.batch_size < 2:
             found = f"{self.epoch_steps} and {self.batch_size}"
             raise ValueError(f"epoch_steps >= 1 and batch_size >= 2 are needed, found {found}")
@@ -98,12 +101,13 @@ def parsing_loss(logits: Tensor, labels: Tensor) -> Tensor:
 class ParserModule(TrainingModule):
     """The parser with its loss, optimiser and validation figures."""
 
+    configured_by = ParserTraining
+    settings: ParserTraining
     counts: Tensor
 
     def __init__(self, settings: ParserTraining) -> None:
-        super().__init__()
-        self.settings = settings
-        self.network = FaceParser() if settings.start is None else read_parser(settings.start)
+        super().__init__(settings)
+        self.network = FaceParser()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         counts = torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.int64)
         self.register_buffer("counts", counts, persistent=False)
@@ -163,17 +167,26 @@ def train_parser(settings: ParserTraining) -> Path:
     Raises:
         GcnfaceError: there are no prepared faces, or no labels to learn from.
     """
+    begin(settings.run)
     faces = training_samples(settings)
     rows, size, stack = labelled_rows(faces), settings.batch_size, CanvasDataset.stack
-    sampler = weighted_sampler(faces, rows, settings.photo_weight, size * settings.epoch_steps)
-    learn = DataLoader(CanvasDataset(faces, rows), size, sampler=sampler, collate_fn=stack, drop_last=True)
-    check = DataLoader(CanvasDataset(faces, np.flatnonzero(faces.validation)), size, collate_fn=stack)
+    learn = training_loader(
+        CanvasDataset(faces, rows),
+        size,
+        settings.run.seed,
+        settings.data,
+        collate=stack,
+        limit=size * settings.epoch_steps,
+        weights=photo_weights(faces, rows, settings.photo_weight),
+    )
+    check = checking_loader(CanvasDataset(faces, np.flatnonzero(faces.validation)), size, collate=stack)
     module = ParserModule(settings)
-    trainer = train(module, learn, check, settings.run, settings)
-    if not trainer.is_global_zero:
-        return settings.run.output / "parser.safetensors"
+    if settings.start is not None:
+        module.network.load_state_dict(read_parser(settings.start).state_dict())
+    trainer = train(module, learn, check)
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    (settings.run.output / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
+    if trainer.is_global_zero and figures:  # a run that had been over has no new ones
+        (settings.run.output / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     return save_weights(module.network, settings.run.output / "parser.safetensors")
 
 
@@ -192,7 +205,11 @@ def training_samples(settings: ParserTraining) -> PreparedFaces:
                 "--parsing stored or name maps of a teacher with labels=FILE"
             )
         return samples
-    labels = np.load(settings.labels, mmap_mode="r")
+    try:
+        labels = np.load(settings.labels, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        remedy = "make it with python -m gcnface.building.parsing_teacher"
+        raise FileError(settings.labels, f"holds no label maps ({error})", remedy) from error
     if labels.shape != samples.labels.shape:
         raise GcnfaceError(f"{settings.labels}: shape {labels.shape}, expected {samples.labels.shape} as the faces")
     return replace(samples, labels=labels)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, WeightedRandomSampler
+from torch.utils.data import Dataset
 
 from gcnface.training.faces import UNKNOWN, PreparedFaces
 
@@ -65,9 +65,6 @@ def labelled_rows(faces: PreparedFaces) -> NDArray[np.int64]:
     return np.flatnonzero(~faces.validation & (faces.labels[:, middle, middle] != UNKNOWN))
 
 
-def weighted_sampler(
-    faces: PreparedFaces, rows: NDArray[np.int64], photo_weight: float, count: int
-) -> WeightedRandomSampler:
-    """Draws `count` of the rows an epoch, photographs `photo_weight` times as often as drawn faces."""
-    weights = np.where(faces.drawn[rows], 1.0, photo_weight)
-    return WeightedRandomSampler(weights.tolist(), count)
+def photo_weights(faces: PreparedFaces, rows: NDArray[np.int64], photo_weight: float) -> NDArray[np.float64]:
+    """How often each of the rows is drawn: photographs `photo_weight` times as often as drawn faces."""
+    return np.where(faces.drawn[rows], 1.0, photo_weight)

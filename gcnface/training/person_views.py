@@ -5,8 +5,11 @@ All of it is computed once and kept in a folder, so that training itself takes s
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -25,6 +28,8 @@ from coarse.morphable import MorphableModel, crop_camera
 from coarse.pooling import pool_labels, residual_confidence
 from coarse.regressor import CoefficientRegressor
 from gcnface.alignment import CROP_SIDE_PX, warp_points
+from gcnface.errors import FileError
+from gcnface.io.atomic import staged
 from gcnface.observation import observe_vertices
 from gcnface.training.augment import (
     Augmentation,
@@ -97,25 +102,52 @@ def prepare_views(
     """Labels and features of all photographs (drawn faces aside) and heads; kept in `folder` for the next call.
 
     Labels are computed once for the data; features once for each backbone and number of windows.
+
+    Raises:
+        FileError: what is kept there was made from other faces or heads.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     model = load_face_model()
     rows = np.nonzero(~faces.drawn)[0]
-    stored = folder / "labels.npz"
-    if not stored.exists():
+    seen = _seen(faces, rows, heads)
+
+    def compute() -> dict[str, NDArray]:
         labels = compute_labels(model, faces, rows, heads)
-        np.savez(stored, **{f.name: getattr(labels, f.name).numpy() for f in fields(Labels)})
-    with np.load(stored) as archive:
-        labels = Labels(**{name: torch.from_numpy(array) for name, array in archive.items()})
-    stored = folder / f"features_{backbone_checksum(regressor):08x}_{windows}.npz"
-    if not stored.exists():
-        found = _features(faces, rows, heads, regressor, windows)
-        np.savez(stored, features=found[0], landmarks=found[1])
-    with np.load(stored) as archive:
-        features, landmarks = (torch.from_numpy(archive[name]) for name in ("features", "landmarks"))
-    if features.shape[1] != len(labels.person):
-        raise ValueError(f"{folder}: was made from other faces or heads; delete it")
-    return PersonViews(labels, features, landmarks)
+        return {f.name: getattr(labels, f.name).numpy() for f in fields(Labels)}
+
+    labels = Labels(**_kept(folder / "labels.npz", seen, compute))
+    path = folder / f"features_{backbone_checksum(regressor):08x}_{windows}.npz"
+    return PersonViews(labels, **_kept(path, seen, lambda: _features(faces, rows, heads, regressor, windows)))
+
+
+def _seen(faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders) -> NDArray[np.uint32]:
+    """Checksums that tell one collection of faces and heads from another."""
+    parts = (faces.names[rows], faces.identities[rows], faces.landmarks[rows], heads.person, heads.landmarks)
+    return np.array([zlib.crc32(np.ascontiguousarray(part).tobytes()) for part in parts], np.uint32)
+
+
+def _kept(path: Path, seen: NDArray[np.uint32], compute: Callable[[], dict[str, NDArray]]) -> dict[str, Tensor]:
+    """Arrays that are computed once, and read from then on.
+
+    Args:
+        path: of the npz file.
+        seen: what they were made from.
+        compute: gives them.
+
+    Raises:
+        FileError: the file is damaged or was made from something else.
+    """
+    if not path.exists():
+        with staged(path.parent) as folder:
+            np.savez(folder / path.name, seen=seen, **compute())  # type: ignore[arg-type]
+    remedy = "delete it, and it is made anew"
+    try:
+        with np.load(path) as archive:
+            arrays = dict(archive)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FileError(path, f"cannot be read ({error})", remedy) from error
+    if not np.array_equal(arrays.pop("seen", None), seen):
+        raise FileError(path, "was made from other faces or heads", remedy)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def compute_labels(model: FaceModel, faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders) -> Labels:
@@ -183,9 +215,9 @@ def _features(
     heads: HeadRenders,
     regressor: CoefficientRegressor,
     windows: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> dict[str, NDArray]:
     """Features (K, N, F) and landmarks in crop px (K, N, 468, 2)."""
-    regressor = regressor.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    regressor = copy.deepcopy(regressor).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     features, landmarks = [], []
     for window in range(windows):
         rng = np.random.default_rng(window) if window else None
@@ -201,7 +233,8 @@ def _features(
             features.append(_through(regressor, images))
         _log.info("features of window %d of %d", window + 1, windows)
     width = features[0].shape[1]
-    return np.concatenate(features).reshape(windows, -1, width), np.stack(landmarks).reshape(windows, -1, 468, 2)
+    moved_points = np.stack(landmarks).reshape(windows, -1, 468, 2)
+    return {"features": np.concatenate(features).reshape(windows, -1, width), "landmarks": moved_points}
 
 
 def crop_window(

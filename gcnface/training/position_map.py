@@ -15,16 +15,18 @@ ensure_torchvision()
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from torch.utils.data import ConcatDataset, DataLoader  # noqa: E402
+from torch.utils.data import ConcatDataset  # noqa: E402
 
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.morphable import MorphableModel  # noqa: E402
 from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss, window_points  # noqa: E402
 from coarse.position_network import NETWORKS, make_position_map_network  # noqa: E402
+from gcnface.training.configuration import check_least, check_positive  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
+from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
 from gcnface.training.pictures import dotted  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
 from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads  # noqa: E402
 from render.camera import Camera  # noqa: E402
 from render.rotation import rotation_from_axis_angle  # noqa: E402
@@ -37,25 +39,27 @@ class PositionMapTraining:
     """Configuration of `gcnface train position-map`."""
 
     data: Path = Path("runs/faces")
-    """Prepared faces (`gcnface prepare`)."""
+    """Folder of prepared faces (`gcnface prepare`)."""
     heads: Path = Path("runs/heads")
-    """Rendered heads (`python -m gcnface.building.rendered_heads`)."""
+    """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/position_map")))
     """Where and how long to train."""
     network: str = "light"
-    """"light" (ships) or "prnet" (as published)."""
+    """Network that is trained: "light" (ships) or "prnet" (as published)."""
     side: int = 256
     """Texels a side of the maps in training; the light network's own are 128 and enlarged when it is used."""
     batch_size: int = 16
-    """Windows a step."""
+    """Windows in a step."""
     learning_rate: float = 1e-3
-    """Peak of the one-cycle schedule, or the start of the halving one."""
+    """Learning rate at the peak of the one-cycle schedule, or at the start of the halving one."""
     weight_decay: float = 1e-2
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     halve_every: int = 0
     """Halve the learning rate every so many epochs, as published; 0 is one cycle over the run."""
 
     def __post_init__(self) -> None:
+        check_least(self, batch_size=1, weight_decay=0, halve_every=0, side=2)
+        check_positive(self, "learning_rate")
         if self.network not in NETWORKS:
             raise ValueError(f"network is {self.network!r}; it must be one of {NETWORKS}")
 
@@ -63,13 +67,15 @@ class PositionMapTraining:
 class PositionMapModule(TrainingModule):
     """The network, its loss and its optimiser."""
 
+    configured_by = PositionMapTraining
+    settings: PositionMapTraining
+
     def __init__(self, settings: PositionMapTraining) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         model = load_face_model()
         self.model = MorphableModel(model)
-        self.layout = PositionMapLayout(model, settings.side)
-        self.network = make_position_map_network(self.layout, settings.network)
+        self.layout = PositionMapLayout(model, self.settings.side)
+        self.network = make_position_map_network(self.layout, self.settings.network)
 
     def training_step(self, batch: WindowBatch, index: int) -> Tensor:
         """The weighted distance, px; the true maps are drawn in full precision."""
@@ -142,11 +148,12 @@ def window_sets(settings: PositionMapTraining, model: MorphableModel) -> tuple[C
 
 def train_position_map(settings: PositionMapTraining) -> Path:
     """Train and write the weights; returns their path."""
+    begin(settings.run)
     module = PositionMapModule(settings)
     learn, check = window_sets(settings, module.model)
     size, stack = settings.batch_size, WindowBatch.stack
-    learning = DataLoader(learn, size, shuffle=True, collate_fn=stack, drop_last=True)
-    train(module, learning, DataLoader(check, size, collate_fn=stack), settings.run, settings)
+    learning = training_loader(learn, size, settings.run.seed, settings.data, collate=stack)
+    train(module, learning, checking_loader(check, size, collate=stack))
     return save_weights(module.network, settings.run.output / "position_map.safetensors")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,15 +17,15 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
 
 from coarse.face_model import FaceModel, load_face_model  # noqa: E402
 from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
 from coarse.records import CoarseFace  # noqa: E402
-from gcnface.errors import GcnfaceError  # noqa: E402
-from gcnface.io.atomic import staged  # noqa: E402
+from gcnface.errors import FileError, GcnfaceError  # noqa: E402
+from gcnface.training.configuration import check_positive  # noqa: E402
 from gcnface.training.faces import PreparedFaces, load_prepared  # noqa: E402
 from gcnface.training.heads import HeadRenders, load_heads  # noqa: E402
+from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
 from gcnface.training.observations import (  # noqa: E402
     Observer,
     load_observer,
@@ -32,9 +33,9 @@ from gcnface.training.observations import (  # noqa: E402
     photographs,
     turned_copies,
 )
-from gcnface.training.refiner_data import RefinerDataset, RefinerSample, SeededOrder, TurnedCopies  # noqa: E402
+from gcnface.training.refiner_data import RefinerDataset, RefinerSample, TurnedCopies  # noqa: E402
 from gcnface.training.refiner_objective import Objective, encoded, total  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, is_first_process, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, train, write_weights  # noqa: E402
 from refine.adversarial import PENALTY_FACTOR, critic_loss, generator_loss, gradient_penalty, paste  # noqa: E402
 from refine.discriminator import Critic, DiscriminatorConfig  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
@@ -50,17 +51,20 @@ class CriticTraining:
     """How the critic learns."""
 
     network: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    """Its layout; a side below 224 sees the pictures averaged down to it."""
+    """Layout of the critic; with a side below 224 it sees the pictures averaged down to that side."""
     learning_rate: float = 1e-4
-    """Of its Adam, whose first moment is off as in Gulrajani et al. 2017."""
+    """Learning rate of the critic's Adam, whose first moment is off as in Gulrajani et al. 2017."""
     steps: int = 5
-    """Of the critic for each of the refiner's that it judges, all on that step's pictures."""
+    """Steps of the critic for each step of the refiner that it judges, all on that step's pictures."""
     shared_epsilon: bool = False
-    """One place between photo and drawn picture for a whole batch, as the released code has it, not one a sample."""
+    """Take one place between photo and drawn picture for a whole batch, as the released code does, not one a sample."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.learning_rate <= 0 or self.network.side > 224:
-            raise ValueError(f"a critic takes 1 or more steps at a positive rate on sides up to 224: {self}")
+        check_positive(self, "learning_rate")
+        if self.steps < 1 or self.network.side > 224:
+            raise ValueError(
+                f"a critic takes 1 or more steps, found {self.steps}, on sides up to 224 px, found {self.network.side}"
+            )
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class RefinerTraining:
     """Configuration of `gcnface train refiner`."""
 
     data: Path = Path("runs/faces")
-    """Prepared faces (`gcnface prepare`)."""
+    """Folder of prepared faces (`gcnface prepare`)."""
     heads: Path | None = None
     """Rendered heads of the same faces (`python -m gcnface.building.rendered_heads`), for their turned copies."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/refiner"), precision="32-true"))
@@ -76,13 +80,13 @@ class RefinerTraining:
     observations: Path | None = None
     """Where to keep what was observed, to share it between runs on the same faces; None keeps it with the run."""
     network: TextureRefinerConfig = field(default_factory=TextureRefinerConfig)
-    """What is trained."""
+    """The network that is trained."""
     start: Path | None = None
     """Weights to go on from, of the same configuration; None starts anew."""
     objective: Objective = field(default_factory=Objective)
-    """Towards what."""
+    """The losses that the refiner is trained with, and their weights."""
     critic: CriticTraining = field(default_factory=CriticTraining)
-    """Against whom."""
+    """The critic that judges the drawn pictures, and how it learns."""
     drawn_faces: int = 700
     """Drawn faces to learn from, beside all photographs; with `heads`, of those that have some."""
     copies: int = 0
@@ -90,17 +94,19 @@ class RefinerTraining:
     faces_an_epoch: int = 0
     """Faces, drawn at random, that make an epoch; 0 takes all."""
     batch_size: int = 2
-    """Faces a step."""
+    """Faces in a step."""
     learning_rate: float = 2e-3
-    """Of Adam; the peak where it follows a cycle."""
+    """Learning rate of the refiner's Adam; its peak where it follows a cycle."""
     rate: Literal["cycle", "decay"] = "cycle"
-    """"cycle": up for 30 % of the run, then down (Smith and Topin 2018); "decay": times 0.98 an epoch, as published."""
+    """How the learning rate goes: "cycle" up for 30 % of the run, then down (Smith and Topin 2018); "decay" multiplies
+    it by 0.98 an epoch, as published."""
     drawn_every: int = 2
-    """Steps between those that also draw the face, for what is measured on the picture."""
+    """Every how many steps the face is also drawn, for the losses that are measured on the picture."""
     average: float = 0.995
     """Share of the old in the moving average of the weights, which is what is validated and saved; 0 takes the last."""
 
     def __post_init__(self) -> None:
+        check_positive(self, "learning_rate")
         if min(self.drawn_every, self.batch_size) < 1 or min(self.drawn_faces, self.copies, self.faces_an_epoch) < 0:
             raise ValueError(
                 f"drawn_every {self.drawn_every} and batch_size {self.batch_size} must be 1 or more, drawn_faces "
@@ -117,22 +123,31 @@ class RefinerModule(TrainingModule):
     the step's number, so that a run resumed between epochs ends, on a CPU, with the bits of one without a break.
     """
 
+    configured_by = RefinerTraining
+    settings: RefinerTraining
     step: Tensor
 
-    def __init__(self, settings: RefinerTraining, morphable: MorphableModel, network: TextureRefiner) -> None:
-        super().__init__()
+    def __init__(self, settings: RefinerTraining) -> None:
+        super().__init__(settings)
         self.automatic_optimization = False
-        self.settings, self.morphable, self.network = settings, morphable.requires_grad_(False), network
-        self.averaged = copy.deepcopy(network).requires_grad_(False)
+        model = load_face_model()
+        self.morphable = MorphableModel(model).requires_grad_(False)
+        self.network = TextureRefiner.from_face_model(model, self.settings.network)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.critic = None
-        if settings.objective.adversarial:
-            critic = Critic(settings.critic.network)
+        if self.settings.objective.adversarial:
+            critic = Critic(self.settings.critic.network)
             self.critic = critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
         self.facenet = load_facenet()
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
-    def training_step(self, batch: RefinerSample, index: int) -> None:
-        """One step of the refiner, before it those of the critic."""
+    def begin_with(self, network: TextureRefiner) -> None:
+        """Take the weights of a network of the same configuration."""
+        for mine in (self.network, self.averaged):
+            mine.load_state_dict(network.state_dict())
+
+    def training_step(self, batch: RefinerSample, index: int) -> dict[str, Tensor]:
+        """One step of the refiner, before it those of the critic; the loss, for the check that it is finite."""
         optimisers = self.optimizers()
         optimisers = optimisers if isinstance(optimisers, list) else [optimisers]
         progress = int(self.step) / max(self._length(), 1)
@@ -147,6 +162,7 @@ class RefinerModule(TrainingModule):
         self.step += 1
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
         self.log("train/loss", loss.detach(), prog_bar=True)
+        return {"loss": loss.detach()}
 
     def terms(
         self, albedo: Tensor, face: CoarseFace, batch: RefinerSample, progress: float, critic_optimiser: Any = None
@@ -241,7 +257,8 @@ class RefinerModule(TrainingModule):
     def _descend(self, optimiser: Any, loss: Tensor, network: nn.Module) -> None:
         optimiser.zero_grad(set_to_none=True)
         self.manual_backward(loss)
-        nn.utils.clip_grad_norm_(network.parameters(), self.settings.run.gradient_clip)
+        if self.settings.run.gradient_clip:
+            nn.utils.clip_grad_norm_(network.parameters(), self.settings.run.gradient_clip)
         optimiser.step()
 
     @torch.no_grad()
@@ -263,8 +280,8 @@ class RefinerModule(TrainingModule):
         warm_up = 0.3
         if progress < warm_up:
             low, part = 0.04, progress / warm_up
-            return low + (1 - low) * 0.5 * (1 - np.cos(np.pi * part))
-        return max(0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up))), 1e-4)
+            return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * part))
+        return max(0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up))), 1e-4)
 
 
 def _full_precision(like: Tensor) -> AbstractContextManager[None]:
@@ -274,29 +291,27 @@ def _full_precision(like: Tensor) -> AbstractContextManager[None]:
 
 def train_refiner(settings: RefinerTraining) -> Path:
     """Train and write the weights; returns their path."""
-    torch.set_num_threads(settings.run.threads)
-    torch.manual_seed(settings.run.seed)
+    begin(settings.run)
     faces = load_prepared(settings.data)
     model = load_face_model()
+    module = RefinerModule(settings)
+    if settings.start is not None:
+        module.begin_with(_started(settings.start, settings.network, model))
     learn, check = _datasets(settings, faces, load_observer(model))
-    module = RefinerModule(settings, MorphableModel(model), _network(settings, model))
-    order = SeededOrder(len(learn), settings.run.seed, settings.faces_an_epoch)
-    loader = DataLoader(learn, settings.batch_size, sampler=order, collate_fn=RefinerSample.stack, drop_last=True)
-    train(module, loader, DataLoader(check, 2, collate_fn=RefinerSample.stack), settings.run, settings)
+    seed, stack = settings.run.seed, RefinerSample.stack
+    learning = training_loader(
+        learn, settings.batch_size, seed, settings.data, collate=stack, limit=settings.faces_an_epoch
+    )
+    train(module, learning, checking_loader(check, 2, collate=stack))
     path = settings.run.output / "refiner.safetensors"
-    if is_first_process():
-        with staged(path.parent) as folder:
-            save_refiner(module.averaged, folder / path.name)
-    return path
+    return write_weights(module.averaged, path, lambda part: save_refiner(module.averaged, part))
 
 
-def _network(settings: RefinerTraining, model: FaceModel) -> TextureRefiner:
-    if settings.start is None:
-        return TextureRefiner.from_face_model(model, settings.network)
-    network = load_refiner(model, settings.start)
-    if network.config != settings.network:
-        raise GcnfaceError(f"{settings.start}: these weights are of another configuration than the training's network")
-    return network.train()
+def _started(start: Path, config: TextureRefinerConfig, model: FaceModel) -> TextureRefiner:
+    network = load_refiner(model, start)
+    if network.config != config:
+        raise GcnfaceError(f"{start}: these weights are of another configuration than the training's network")
+    return network
 
 
 def _datasets(
@@ -308,6 +323,8 @@ def _datasets(
     usable = np.arange(len(faces)) if heads is None else np.unique(heads.person)
     drawn = usable[faces.drawn[usable]][: settings.drawn_faces]
     rows = np.sort(np.concatenate([usable[~faces.drawn[usable]], drawn]))
+    if not (~faces.validation[rows]).any():
+        raise FileError(settings.data, "holds nobody to learn from", "prepare photos of more people, or drawn faces")
     seen = observe(photographs(faces, rows), observer, folder / "photographs")
     copies = None
     if heads is not None:
@@ -316,7 +333,7 @@ def _datasets(
         copies = TurnedCopies(turned, np.searchsorted(rows, heads.person[views]))
     held_out = faces.validation[rows]
     learn = RefinerDataset(seen, ~held_out, model, copies)
-    return learn, RefinerDataset(seen, held_out & ~faces.drawn[rows], model)
+    return learn, RefinerDataset(seen, held_out & ~faces.drawn[rows], model, fixed=True)
 
 
 def _chosen_views(heads: HeadRenders, rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from coarse.face_model import FaceModel
 from gcnface.training.observations import Observations
-
-Key = tuple[int, int]
-"""Which sample, and the seed of what is random in it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,8 @@ class RefinerDataset(Dataset[RefinerSample]):
         chosen: (N,) bool, which of them to give out, their copies included.
         model: the face model.
         copies: of the photographs; None for none.
+        fixed: what is hidden of a sample depends on its number alone, as is fit to check with; else torch's generator
+            decides anew each time.
     """
 
     def __init__(
@@ -93,8 +91,10 @@ class RefinerDataset(Dataset[RefinerSample]):
         chosen: NDArray[np.bool_],
         model: FaceModel,
         copies: TurnedCopies | None = None,
+        *,
+        fixed: bool = False,
     ) -> None:
-        self.photographs, self.copies = photographs, copies
+        self.photographs, self.copies, self.fixed = photographs, copies, fixed
         self.rows = np.nonzero(chosen)[0]
         none = np.zeros(0, np.int64)
         self.turned = none if copies is None else np.nonzero(chosen[copies.first])[0]
@@ -104,10 +104,8 @@ class RefinerDataset(Dataset[RefinerSample]):
     def __len__(self) -> int:
         return len(self.rows) + len(self.turned)
 
-    def __getitem__(self, key: Key | int) -> RefinerSample:
-        """A sample; with a number alone, what is random in it depends on the number alone."""
-        index, seed = (key, key) if isinstance(key, int) else key
-        random = torch.Generator().manual_seed(seed)
+    def __getitem__(self, index: int) -> RefinerSample:
+        random = torch.Generator().manual_seed(index if self.fixed else int(torch.randint(2**62, ())))
         if index < len(self.rows):
             return self._sample(self.photographs, self.rows[index], self.rows[index], random)
         assert self.copies is not None
@@ -140,35 +138,6 @@ class RefinerDataset(Dataset[RefinerSample]):
             radius = 8 + 30 * torch.rand((), generator=random)
             keep = keep * (((self.points - centre).norm(dim=1) - radius) / 4 + 0.5).clamp(0, 1)
         return keep[:, None]
-
-
-class SeededOrder(Sampler[Key]):
-    """A new order every epoch, and a seed for each sample, all determined by the run's seed and the epoch's number.
-
-    So a run that is resumed between epochs sees what one without a break would have seen. Lightning calls `set_epoch`.
-
-    Args:
-        count: samples to choose from.
-        seed: of the run.
-        limit: how many an epoch has; 0 gives all.
-    """
-
-    def __init__(self, count: int, seed: int, limit: int = 0) -> None:
-        self.count, self.seed = count, seed
-        self.length = min(limit, count) if limit else count
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Which epoch comes next."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Key]:
-        random = np.random.default_rng((self.seed, self.epoch))
-        order, seeds = random.permutation(self.count)[: self.length], random.integers(2**62, size=self.length)
-        return iter([(int(index), int(seed)) for index, seed in zip(order, seeds, strict=True)])
 
 
 def _float(values: NDArray[np.float16]) -> Tensor:

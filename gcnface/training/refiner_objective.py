@@ -32,19 +32,19 @@ class Objective:
     """Which total, and the factors of its terms before the schedule's."""
 
     kind: Kind = "ours"
-    """"ours", "paper" (its text) or "released" (its authors' code)."""
+    """Which sum of losses: "ours", "paper" (its text) or "released" (its authors' code)."""
     schedule: LossSchedule = LossSchedule(ramp_end=0.1, vertex_floor=1.0)
-    """s1 and s4 over the training; its identity factor is s2."""
+    """How the factors s1 and s4 go over the training; its identity factor is s2."""
     pixel: float = 1.0
-    """Drawn picture towards the photo, inside the mask."""
+    """Factor of the loss between drawn picture and photo, inside the mask."""
     adversarial: float = 1e-3
-    """s3, of the critic's score; 0 trains no critic."""
+    """Factor s3 of the critic's score; 0 trains no critic."""
     vertex: float = 1.0
     """Factor of all vertex losses together."""
     hidden: float = 2.0
-    """Ours: what is known but was not shown; what teaches the network to fill."""
+    """In "ours", factor of what is known but was not shown, which teaches the network to fill."""
     coarse: float = 0.05
-    """Ours: albedo of what nobody saw towards the coarse albedo."""
+    """In "ours", factor that ties the albedo of what nobody saw to the coarse albedo."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -12,7 +12,6 @@ ensure_torchvision()
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
 
 from coarse import losses  # noqa: E402
 from coarse.coefficients import Coefficients  # noqa: E402
@@ -21,12 +20,14 @@ from coarse.fitting import render_crop  # noqa: E402
 from coarse.losses import CoarseLossWeights  # noqa: E402
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera  # noqa: E402
 from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor  # noqa: E402
+from gcnface.training.configuration import check_least, check_positive  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.levelling import level  # noqa: E402
+from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
 from gcnface.training.pictures import dotted  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
 from refine.facenet import embed_crop224, load_facenet  # noqa: E402
 
 
@@ -35,21 +36,21 @@ class RegressorTraining:
     """Configuration of `gcnface train regressor`."""
 
     data: Path = Path("runs/faces")
-    """Prepared faces (`gcnface prepare`)."""
+    """Folder of prepared faces (`gcnface prepare`)."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/regressor")))
     """Where and how long to train."""
     heads: Path | None = None
-    """Rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
+    """Folder of rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
     start: Path | None = None
     """Weights to go on from; None starts anew."""
     backbone: str = "light"
-    """"light" (ships) or "resnet50" (as published)."""
+    """Network under the heads: "light" (ships) or "resnet50" (as published)."""
     batch_size: int = 32
-    """Crops a step."""
+    """Crops in a step."""
     learning_rate: float = 1e-3
-    """Peak of the one-cycle schedule."""
+    """Learning rate at the peak of the one-cycle schedule."""
     weight_decay: float = 1e-2
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     rendered: int = 4
     """Crops of each batch that are also drawn, for the photometric and the identity loss."""
     drawn_from_epoch: int = 0
@@ -61,9 +62,11 @@ class RegressorTraining:
     known_identity: float = 0.0
     """Weight of the squared error of identity coefficients, on rendered heads."""
     weights: CoarseLossWeights = field(default_factory=CoarseLossWeights)
-    """Weights of Deng's terms."""
+    """Weights of the losses of Deng et al."""
 
     def __post_init__(self) -> None:
+        check_least(self, batch_size=1, weight_decay=0, drawn_from_epoch=0)
+        check_positive(self, "learning_rate")
         if not 0 <= self.rendered <= self.batch_size:
             raise ValueError(f"rendered is {self.rendered}; it must lie between 0 and batch_size {self.batch_size}")
         if self.backbone not in BACKBONES:
@@ -75,18 +78,17 @@ class RegressorTraining:
 class RegressorModule(TrainingModule):
     """The regressor, its losses and its optimiser."""
 
+    configured_by = RegressorTraining
+    settings: RegressorTraining
     skin: Tensor
 
     def __init__(self, settings: RegressorTraining) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         model = load_face_model()
         self.model = MorphableModel(model)
         self.drawn = MorphableModel(model, level=1)
-        self.network = CoefficientRegressor(self.model.layout, BACKBONES[settings.backbone])
-        if settings.start is not None:
-            self.network.load_state_dict(load_regressor(self.model.layout, settings.start).state_dict())
-        self.facenet = load_facenet() if settings.rendered else None
+        self.network = CoefficientRegressor(self.model.layout, BACKBONES[self.settings.backbone])
+        self.facenet = load_facenet() if self.settings.rendered else None
         region = torch.from_numpy(model.region.astype(int))[self.drawn.vertex_index]
         self.register_buffer("skin", region == 0, persistent=False)
 
@@ -173,13 +175,16 @@ class RegressorModule(TrainingModule):
 
 def train_regressor(settings: RegressorTraining) -> Path:
     """Train and write the weights; returns their path."""
+    begin(settings.run)
     faces = load_prepared(settings.data)
     heads = load_heads(settings.heads) if settings.heads is not None else None
     learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads)
     check = CropDataset(faces, faces.validation & ~faces.drawn, augment=False)
     module = RegressorModule(settings)
+    if settings.start is not None:
+        module.network.load_state_dict(load_regressor(module.model.layout, settings.start).state_dict())
     size, stack = settings.batch_size, CropBatch.stack
-    learning = DataLoader(learn, size, shuffle=True, collate_fn=stack, drop_last=True)
-    train(module, learning, DataLoader(check, size, collate_fn=stack), settings.run, settings)
+    learning = training_loader(learn, size, settings.run.seed, settings.data, collate=stack)
+    train(module, learning, checking_loader(check, size, collate=stack))
     level(module.network, module.network.head_biases, faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

@@ -14,7 +14,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from torch import Tensor  # noqa: E402
-from torch.utils.data import DataLoader, Dataset  # noqa: E402
+from torch.utils.data import Dataset  # noqa: E402
 
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.losses import landmark_distance_loss  # noqa: E402
@@ -25,11 +25,13 @@ from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelect
 from coarse.spatial_transformer.theta import Theta, theta_layout_of  # noqa: E402
 from coarse.spatial_transformer.transformer import VISIBILITIES, FlattenedTexture, SpatialTransformer  # noqa: E402
 from gcnface.alignment import CROP_SIDE_PX  # noqa: E402
+from gcnface.training.configuration import check_least, check_positive  # noqa: E402
 from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468  # noqa: E402
 from gcnface.training.faces import load_prepared  # noqa: E402
 from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.levelling import level  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, one_cycle, save_weights, train  # noqa: E402
+from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
 
 PAIRS = ("flip", "person")
 
@@ -39,22 +41,22 @@ class StnTraining:
     """Configuration of `gcnface train stn`."""
 
     data: Path = Path("runs/faces")
-    """Folder of prepared faces."""
+    """Folder of prepared faces (`gcnface prepare`)."""
     run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/stn")))
     """Where and how long to train."""
     heads: Path | None = None
     """Folder of rendered heads, which show profiles as photographs seldom do; of them too the 2D landmarks alone are
     used. None trains on the photographs alone, as published."""
     backbone: str = "light"
-    """"light" (ships), "resnet50" or "vgg16" (as published, without its weights)."""
+    """Network of the localiser: "light" (ships), "resnet50" or "vgg16" (as published, without its weights)."""
     identity: int = 40
-    """Identity components of theta; published: 10."""
+    """Number of identity components in theta; published: 10."""
     expression: int = 52
-    """Expression units of theta; published: 0."""
+    """Number of expression units in theta; published: 0."""
     side: int = 64
     """Texels a side of the grid in training; published: 112."""
     visibility: str = "normals"
-    """"normals" (as published, quick) or "depth" (a depth buffer)."""
+    """What decides which texels are seen: "normals" (as published, quick) or "depth" (a depth buffer)."""
     pairs: str = "flip"
     """What the siamese loss compares: a photo and its mirror image ("flip"), or two photos of a person ("person")."""
     points: str = "468"
@@ -66,19 +68,21 @@ class StnTraining:
     """Compare textures on skin alone, by the label maps; hair, glasses and occluders are no more symmetric than faces
     need be. Faces without a label map then teach by their landmarks."""
     batch_size: int = 24
-    """Photos a step."""
+    """Photos in a step."""
     paired: int = 8
     """How many of them are also seen as mirror images; published: all. With `pairs` "person" each has its partner."""
     learning_rate: float = 1e-3
-    """Peak of the one-cycle schedule."""
+    """Learning rate at the peak of the one-cycle schedule."""
     weight_decay: float = 1e-2
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     landmark_distance: float = 0.0
     """Weight of the mean distance over face size, which the squared distance alone does not sharpen; not published."""
     weights: TransformerLossWeights = field(default_factory=TransformerLossWeights)
-    """Weights of the published terms."""
+    """Weights of the published losses."""
 
     def __post_init__(self) -> None:
+        check_least(self, batch_size=1, weight_decay=0, identity=1, expression=0, side=2)
+        check_positive(self, "learning_rate")
         for name, known in (
             ("backbone", BACKBONES), ("visibility", VISIBILITIES), ("pairs", PAIRS), ("points", POINT_SELECTIONS),
         ):  # fmt: skip
@@ -110,12 +114,13 @@ class Views:
 class StnModule(TrainingModule):
     """The localiser, the fixed transformer behind it, the losses and the optimiser."""
 
+    configured_by = StnTraining
+    settings: StnTraining
     mirror: Tensor
 
     def __init__(self, settings: StnTraining) -> None:
-        super().__init__()
-        self.settings = settings
-        model, s = load_face_model(), settings
+        super().__init__(settings)
+        model, s = load_face_model(), self.settings
         self.layout = theta_layout_of(model, s.identity, s.expression)
         self.network = Localiser(self.layout, s.backbone)
         self.transformer = SpatialTransformer(
@@ -238,6 +243,7 @@ class PersonPairs(Dataset[tuple[Crop, Crop]]):
 
 def train_stn(settings: StnTraining) -> Path:
     """Train and write the weights; returns their path."""
+    begin(settings.run)
     rows = load_prepared(settings.data)
     heads = load_heads(settings.heads) if settings.heads is not None else None
     learn = CropDataset(rows, ~rows.validation, augment=True, heads=heads)
@@ -247,7 +253,7 @@ def train_stn(settings: StnTraining) -> Path:
     by_person = settings.pairs == "person"
     pairs: Dataset[Any] = PersonPairs(learn, rows.identities[learn.rows]) if by_person else learn
     collate = PersonPairs.stack if by_person else CropBatch.stack
-    loader: DataLoader[Any] = DataLoader(pairs, size, shuffle=True, collate_fn=collate, drop_last=True)
-    train(module, loader, DataLoader(check, 2 * size, collate_fn=CropBatch.stack), settings.run, settings)
+    learning = training_loader(pairs, size, settings.run.seed, settings.data, collate=collate)
+    train(module, learning, checking_loader(check, 2 * size, collate=CropBatch.stack))
     level(module.network, [module.network.head.bias], rows)
     return save_weights(module.network, settings.run.output / "stn.safetensors")

@@ -12,14 +12,15 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
-from gcnface.training.runs import RunSettings, TrainingModule, save_weights, train  # noqa: E402
+from gcnface.training.loading import training_loader  # noqa: E402
+from gcnface.training.runs import RunSettings, TrainingModule, begin, save_weights, train  # noqa: E402
 
 COUNT = 8
 
 
 @dataclass(frozen=True)
 class Training:
-    run: RunSettings
+    run: RunSettings = field(default_factory=lambda: RunSettings(Path("runs/small"), precision="32-true"))
     rate: float = 0.1
     widths: tuple[int, ...] = (4, 8)
     folder: Path = field(default=Path("somewhere"))
@@ -28,9 +29,10 @@ class Training:
 class Small(TrainingModule):
     """A convolution with a batch norm; its validation figure gets worse with every epoch."""
 
-    def __init__(self, rate=0.1):
-        super().__init__()
-        self.rate = rate
+    configured_by = Training
+
+    def __init__(self, settings):
+        super().__init__(settings)
         self.network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 1))
 
     def training_step(self, batch, index):
@@ -46,7 +48,7 @@ class Small(TrainingModule):
         return batch[0]
 
     def configure_optimizers(self):
-        return torch.optim.SGD(self.network.parameters(), self.rate)
+        return torch.optim.SGD(self.network.parameters(), self.settings.rate)
 
 
 def loaders(size):
@@ -60,10 +62,21 @@ def loaders(size):
 def fit(output, size=COUNT, **run):
     """A run; the trained module and its trainer."""
     torch.manual_seed(0)
-    module = Small()
     settings = RunSettings(output, precision="32-true", threads=1, accelerator="cpu", **run)
-    trainer = train(module, *loaders(size), settings, Training(settings))
+    module = Small(Training(settings))
+    trainer = train(module, *loaders(size))
     return module, trainer
+
+
+def train_small(settings: Training) -> Path:
+    """A training as the command line knows them."""
+    begin(settings.run)
+    module = Small(settings)
+    generator = torch.Generator().manual_seed(1)
+    images, targets = torch.rand(COUNT, 3, 8, 8, generator=generator), torch.rand(COUNT, 3, generator=generator)
+    learn = training_loader(TensorDataset(images, targets), 4, settings.run.seed, settings.folder)
+    train(module, learn, None)
+    return save_weights(module.network, settings.run.output / "small.safetensors")
 
 
 def main(output, devices):

@@ -3,7 +3,6 @@
 import importlib.util
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,7 +11,7 @@ if importlib.util.find_spec("lightning") is None:
 
 from coarse.confidence import load_confidence  # noqa: E402
 from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
+from coarse.morphable import MorphableModel  # noqa: E402
 from coarse.regressor import load_regressor  # noqa: E402
 from gcnface.training.confidence import (  # noqa: E402
     ConfidenceModule,
@@ -20,8 +19,8 @@ from gcnface.training.confidence import (  # noqa: E402
     ViewSets,
     train_confidence,
 )
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, load_prepared  # noqa: E402
-from gcnface.training.heads import HeadRenders, load_heads, save_heads  # noqa: E402
+from gcnface.training.faces import CANVAS_MARGIN_PX, load_prepared  # noqa: E402
+from gcnface.training.heads import load_heads  # noqa: E402
 from gcnface.training.identity import (  # noqa: E402
     IdentityModule,
     IdentityTraining,
@@ -31,10 +30,7 @@ from gcnface.training.identity import (  # noqa: E402
 from gcnface.training.person_views import Labels, PersonViews, ViewPictures  # noqa: E402
 from gcnface.training.runs import RunSettings  # noqa: E402
 from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
-
-SOURCES = (0, 0, 0, 2, 2, 2, 2, 3, 3)
-"""Rows of the prepared faces the heads are made from; the last person is held out."""
-
+from tests.gcnface.head_folder import write_heads  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
 
@@ -55,34 +51,8 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def heads(tmp_path_factory, model):
-    """Noise with the landmarks of random people."""
-    folder = tmp_path_factory.mktemp("heads")
-    person, count = np.array(SOURCES), len(SOURCES)
-    generator = torch.Generator().manual_seed(0)
-    raw = torch.zeros(count, model.layout.total)
-    raw[:, : model.layout.identity] = torch.randn(4, model.layout.identity, generator=generator)[torch.tensor(SOURCES)]
-    c = model.layout.decode(raw)
-    points = crop_camera(count).project(model.landmarks_cam(c)).numpy() + np.float32([CANVAS_MARGIN_PX] * 2 + [0])
-    canvases = np.random.default_rng(0).integers(0, 255, (count, CANVAS_PX, CANVAS_PX, 3), np.uint8)
-    np.save(folder / "canvases.npy", canvases)
-    save_heads(
-        HeadRenders(
-            canvases=canvases,
-            identity=c.identity.numpy(),
-            expression=c.expression.numpy(),
-            rotation=c.rotation.numpy(),
-            translation=c.translation.numpy(),
-            canvas_from_crop=np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
-            landmarks=points,
-            person=person,
-            yaw=np.zeros(count, np.float32),
-            photographic=np.zeros(count, bool),
-            validation=person == 3,
-        ),
-        folder,
-    )
-    return folder
+def heads(tmp_path_factory):
+    return write_heads(tmp_path_factory.mktemp("heads"))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +102,7 @@ def test_sets_hold_one_person_and_vary(views, regressor):
     torch.testing.assert_close(albedo[:3], expected.albedo)
 
 
-def test_confidence_learns_a_set_by_heart(model, regressor):
+def test_confidence_learns_a_set_by_heart(model):
     """One view of each set is right; its features say so."""
     torch.manual_seed(0)
     truth = torch.randn(16, model.layout.identity)
@@ -141,7 +111,7 @@ def test_confidence_learns_a_set_by_heart(model, regressor):
     identity[:, 2], features[:, 2, :40] = truth, 2.0
     albedo = torch.zeros(16, 5, model.layout.albedo)
     batch = [features, identity, albedo, torch.ones(16, 5), truth, albedo[:, 0]]
-    module = ConfidenceModule(ConfidenceTraining(), regressor)
+    module = ConfidenceModule(ConfidenceTraining())
     optimiser = torch.optim.Adam(module.network.parameters(), 3e-3)
     losses = []
     for step in range(40):
@@ -156,8 +126,9 @@ def test_confidence_learns_a_set_by_heart(model, regressor):
 @pytest.mark.parametrize("loss", ["asymmetric", "euclidean"])
 def test_identity_learns_a_batch_by_heart(views, model, loss):
     torch.manual_seed(0)
-    network = load_regressor(model.layout)
-    module = IdentityModule(IdentityTraining(loss=loss, landmarks=0.0, keep=0.0), network)
+    module = IdentityModule(IdentityTraining(loss=loss, landmarks=0.0, keep=0.0))
+    network = module.network
+    network.load_state_dict(load_regressor(model.layout).state_dict())
     features, labels = views.features[0], views.labels
     batch = [features, labels.true, labels.albedo, views.landmarks[0], apply_heads(network, features).detach()]
     frozen = network.blocks[0].body[0][0].weight.clone()
@@ -205,7 +176,8 @@ def test_the_whole_network_trains_on_pictures(data, heads, model, views):
     assert image.shape == (3, 224, 224)
     assert torch.equal(identity, views.labels.true[1])
     assert (landmarks - (rendered.landmarks[0, :, :2] - CANVAS_MARGIN_PX)).abs().mean() < 20
-    module = IdentityModule(IdentityTraining(whole=True), load_regressor(model.layout))
+    module = IdentityModule(IdentityTraining(whole=True))
+    module.network.load_state_dict(load_regressor(model.layout).state_dict())
     batch = [torch.stack(parts) for parts in zip(*(pictures[i] for i in range(3)), strict=True)]
     module.training_step(batch, 0).backward()
     assert module.network.stem[0][0].weight.grad.abs().max() > 0

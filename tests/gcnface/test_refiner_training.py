@@ -20,15 +20,16 @@ from gcnface.detection import FaceDetector  # noqa: E402
 from gcnface.errors import GcnfaceError  # noqa: E402
 from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices  # noqa: E402
 from gcnface.parsing import load_parser  # noqa: E402
+from gcnface.training.loading import SeededOrder  # noqa: E402
 from gcnface.training.refiner import (  # noqa: E402
     CriticTraining,
     RefinerModule,
     RefinerTraining,
     _chosen_views,
-    _network,
+    _started,
     train_refiner,
 )
-from gcnface.training.refiner_data import RefinerSample, SeededOrder  # noqa: E402
+from gcnface.training.refiner_data import RefinerSample  # noqa: E402
 from gcnface.training.refiner_objective import KINDS, Objective, encoded, total  # noqa: E402
 from gcnface.training.runs import RunSettings  # noqa: E402
 from refine.discriminator import DiscriminatorConfig  # noqa: E402
@@ -76,7 +77,7 @@ def batch(stage, portrait):
 def make_module(stage, **settings):
     torch.manual_seed(0)
     settings = RefinerTraining(critic=SMALL_CRITIC, drawn_every=1, **settings)
-    module = RefinerModule(settings, stage.morphable, TextureRefiner.from_face_model(stage.model, settings.network))
+    module = RefinerModule(settings)
     module.log = module.log_dict = lambda *args, **kwargs: None
     module.manual_backward = lambda loss: loss.backward()
     return module
@@ -254,11 +255,13 @@ def test_training_goes_on_from_weights_of_its_own_configuration_only(tmp_path):
     before.completion.head.bias.data[:] = 0.25
     path = tmp_path / "before.safetensors"
     save_refiner(before, path)
-    again = _network(RefinerTraining(network=small, start=path), model)
-    assert again.training
-    torch.testing.assert_close(again.completion.head.bias, before.completion.head.bias)
+    again = RefinerModule(RefinerTraining(network=small))
+    again.begin_with(_started(path, small, model))
+    assert again.network.training
+    for network in (again.network, again.averaged):
+        torch.testing.assert_close(network.completion.head.bias, before.completion.head.bias)
     with pytest.raises(GcnfaceError, match="another configuration"):
-        _network(RefinerTraining(start=path), model)
+        _started(path, TextureRefinerConfig(), model)
 
 
 @pytest.fixture(scope="module")

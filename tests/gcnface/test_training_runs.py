@@ -17,12 +17,14 @@ from coarse.morphable import crop_camera, layout_of  # noqa: E402
 from coarse.regressor import load_regressor  # noqa: E402
 from gcnface.io.images import read_photo  # noqa: E402
 from gcnface.parsing import PARSING_CLASSES, load_parser  # noqa: E402
+from gcnface.training.configuration import plain  # noqa: E402
 from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
 from gcnface.training.faces import UNKNOWN, load_prepared  # noqa: E402
+from gcnface.training.loading import SeededOrder  # noqa: E402
 from gcnface.training.parser import ParserTraining, parsing_loss, train_parser  # noqa: E402
-from gcnface.training.parser_data import gather, labelled_rows, weighted_sampler  # noqa: E402
+from gcnface.training.parser_data import gather, labelled_rows, photo_weights  # noqa: E402
 from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor  # noqa: E402
-from gcnface.training.runs import RunSettings, plain  # noqa: E402
+from gcnface.training.runs import RunSettings  # noqa: E402
 from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
@@ -106,8 +108,8 @@ def test_parser_batches_hold_training_people_and_photos_more_often(data):
     faces = load_prepared(data)
     rows = labelled_rows(faces)
     assert not faces.validation[rows].any()
-    torch.manual_seed(0)
-    drawn = faces.drawn[rows][list(weighted_sampler(faces, rows, 3.0, 4000))]
+    order = SeededOrder(len(rows), 0, 4000, photo_weights(faces, rows, 3.0))
+    drawn = faces.drawn[rows][[index for index, _ in order]]
     assert drawn.mean() == pytest.approx(2 / (2 + 3 * 3), abs=0.03)
     batch = gather(faces, rows[:2])
     assert batch.images.shape == (2, 3, 288, 288)
