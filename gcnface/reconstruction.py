@@ -29,7 +29,7 @@ _FROM_PHOTOS = [TEXEL_SOURCES.index(name) for name in ("seen", "mirrored")]
 class Reconstruction:
     """One face: the mesh to use elsewhere, and what draws it back over its photo.
 
-    "px" are pixels of the original photo after its EXIF orientation: (0, 0) is the top-left corner of the top-left
+    "px" are pixels of the photo as read, after its EXIF orientation: (0, 0) is the top-left corner of the top-left
     pixel, x goes right, y down. Camera space is x right, y down, z forward.
 
     Attributes:

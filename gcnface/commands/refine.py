@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=positive,
         metavar="N",
-        help="processes that share the photos, one thread and up to 1.6 GB each"
+        help="processes that share the photos, one thread and up to 1.8 GB each"
         " (default: one a core where there are photos and memory for them)",
     )
     add_verbosity(parser)
