@@ -28,7 +28,8 @@ lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-# torch goes first and pinned: asked for by another package it could come as a newer build of several gigabytes.
+# torch goes first, in the version of constraints.txt. A build that is there already is kept: to have the CPU builds, install
+# torch and torchvision into .venv before, as docs/install.md says; else the index decides, on Linux for CUDA and 5.3 GB.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "gcnface needs Python 3.10 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \

@@ -30,3 +30,25 @@ def test_commands_of_the_readme_exist():
         assert f"\n{target}:" in makefile
     for config in re.findall(r"configs/\w+\.yaml", README):
         assert (ROOT / config).is_file()
+
+
+SETUP = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/install.md", "Makefile", "constraints.txt")}
+
+
+def test_links_of_the_page_on_installing_lead_somewhere():
+    local = [to for to in re.findall(r"\]\(([^)#]+)\)", SETUP["docs/install.md"]) if "://" not in to]
+    assert [to for to in local if not (ROOT / "docs" / to).exists()] == []
+
+
+def test_versions_on_the_page_on_installing_are_those_of_the_constraints():
+    named = re.findall(r"\b(torch|torchvision)==([\d.]+\d)", SETUP["docs/install.md"] + SETUP["Makefile"])
+    assert {name for name, _ in named} == {"torch", "torchvision"}
+    for name, version in named:
+        assert f"\n{name}=={version}\n" in SETUP["constraints.txt"]
+
+
+def test_no_package_index_is_named_by_its_address():
+    """Which index pip asks is the user's choice; only pytorch.org's selector is linked."""
+    for text in (README, *SETUP.values()):
+        hosts = set(re.findall(r"https?://([^/\s)]+)", text))
+        assert not {host for host in hosts if host not in ("pytorch.org", "github.com")}
