@@ -95,7 +95,7 @@ def pickled_array(path: Path) -> None:
 
 def pickled_arrays(path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(file, mean=np.array([Executed(path.parent / "executed")], object), faces=np.zeros(3))
+        np.savez(file, mirror=np.array([Executed(path.parent / "executed")], object))
 
 
 def foreign(path: Path) -> None:
