@@ -1,6 +1,6 @@
 """Find faces: MTCNN of facenet-pytorch (its weights lie inside the package), on a photo of bounded size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gcnface.compat import ensure_torchvision
 from gcnface.errors import NoFaceError
-from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
+from gcnface.similarity import TEMPLATE_FACE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
 from render.devices import check_device
 
 
@@ -30,6 +30,11 @@ class Detection:
     score: float
     points5: NDArray[np.float32]
 
+    def moved(self, dx: float, dy: float) -> "Detection":
+        """The same elsewhere in the photo, px."""
+        shift = np.array([dx, dy], np.float32)
+        return replace(self, box=self.box + np.tile(shift, 2), points5=self.points5 + shift)
+
     @property
     def area(self) -> float:
         """Area of the box in square px of the photo."""
@@ -44,7 +49,7 @@ class SearchPass:
         side_px: the photo is scaled so that its longer side is at most this.
         face_px: faces from this size up, in the scaled photo, are sought.
         enlarge: how much a photo smaller than `side_px` may be enlarged.
-        border: margin added on every side, as a fraction of the longer side (for faces that fill the frame).
+        border: grey margin added on every side, as a fraction of the longer side (for faces that fill the frame).
         quarter_turns: the photo is turned by this many times 90 degrees before (for photos that lie on their side).
     """
 
@@ -69,6 +74,16 @@ SMALLEST_FACE_PX, SMALLEST_PHOTO_PX = 14, 32
 5 % of the distance of the eyes down to a box of 14 px, where the whole picture has 28; at 12 px and below they do not,
 and at 6 px the points are off by up to half that distance."""
 
+BORDERED_PASS = SearchPass(side_px=480, face_px=40, border=0.6, enlarge=4.0)
+"""The second look at a face at the edge of its photo, at what lies around it."""
+EDGE_MARGIN, AROUND, SAME_FACE = 0.15, 0.7, 0.3
+"""Shares of a face's size within which an edge of the photo leads its points astray, and that are looked at around it;
+overlap (intersection over union) from which two boxes are of one face."""
+BORDER_GREY = 127.5
+"""What is beyond the photo, of 0..255: nothing to MTCNN, which takes (x - 127.5) / 128. Over 12 portraits cut at 19
+places, points found with it are off by at most 8 % of the distance of the outer eye corners in 97 of 100; with black by
+12, with the edge repeated by 18; a mirrored border shows further faces."""
+
 SURE_SCORE = 0.99
 SURE_DOUBT = 0.3
 TURN_MARGIN = 0.05
@@ -78,7 +93,8 @@ class FaceDetector:
     """MTCNN (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multi-task Cascaded Networks").
 
     The photo is scaled down first, since time grows with its pixels; when nothing is found, finer, padded and turned
-    looks follow. Networks are loaded at the first photo.
+    looks follow. A face at the edge of its photo is looked at again with a border around it, since the points of a cut
+    face are far off while its score is high. Networks are loaded at the first photo.
     """
 
     def __init__(self, min_score: float = 0.9, device: str = "cpu") -> None:
@@ -104,7 +120,21 @@ class FaceDetector:
             found = self._search(photo, search)
             if found:
                 break
-        return self._righted(photo, found)
+        return [self._with_border(photo, face) for face in self._righted(photo, found)]
+
+    def _with_border(self, photo: NDArray[np.float32], face: Detection) -> Detection:
+        """A face at the edge of the photo as it is found with a border; any other as it is."""
+        height, width = photo.shape[:2]
+        low, high = _reach(face)
+        if (low >= 0).all() and (high <= (width, height)).all():
+            return face
+        around = AROUND * max(face.box[2:] - face.box[:2])
+        x0, y0 = np.clip(np.floor(face.box[:2] - around), 0, (width - 1, height - 1)).astype(int)
+        x1, y1 = np.clip(np.ceil(face.box[2:] + around), (x0 + 1, y0 + 1), (width, height)).astype(int)
+        upright = replace(BORDERED_PASS, quarter_turns=round(-_roll_in_quarters(face)) % 4)
+        found = [other.moved(x0, y0) for other in self._search(photo[y0:y1, x0:x1], upright)]
+        best = max(found, key=lambda other: _overlap(other.box, face.box), default=face)
+        return best if _overlap(best.box, face.box) >= SAME_FACE else face
 
     def _righted(self, photo: NDArray[np.float32], found: list[Detection]) -> list[Detection]:
         """The faces found, or those of the photo turned by quarters when that shows a much more credible face.
@@ -167,9 +197,30 @@ def _doubt(detection: Detection, quarter_turns: int = 0) -> float:
     """
     matrix = similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX)
     misfit = np.linalg.norm(warp_points(detection.points5, matrix) - TEMPLATE_POINTS5_PX, axis=1).mean() / 64
-    roll = np.arctan2(matrix[1, 0], matrix[0, 0]) / (np.pi / 2) + quarter_turns
-    roll = (roll + 2) % 4 - 2
+    roll = (_roll_in_quarters(detection) + quarter_turns + 2) % 4 - 2
     return float(1 - detection.score + 0.1 * roll**2 + misfit)
+
+
+def _roll_in_quarters(detection: Detection) -> float:
+    """By how many quarters the crop is turned to set the face upright, -2..2."""
+    matrix = similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX)
+    return float(np.arctan2(matrix[1, 0], matrix[0, 0]) / (np.pi / 2))
+
+
+def _reach(face: Detection) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Least and largest x, y of box and crop's face, grown by the margin that points need around it."""
+    photo_from_crop = np.linalg.inv(similarity_from_points(face.points5, TEMPLATE_POINTS5_PX))
+    corners = np.concatenate([face.box.reshape(2, 2), warp_points(TEMPLATE_FACE_PX, photo_from_crop)])
+    low, high = corners.min(0), corners.max(0)
+    margin = EDGE_MARGIN * (high - low).max()
+    return low - margin, high + margin
+
+
+def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Intersection over union of two boxes."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    common = float(np.prod(sides.clip(0)))
+    return common / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common)
 
 
 def _prepared(photo: NDArray[np.float32], search: SearchPass) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
@@ -184,7 +235,7 @@ def _prepared(photo: NDArray[np.float32], search: SearchPass) -> tuple[NDArray[n
     image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     if search.border:
         pad = round(search.border * max(hw))
-        image = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        image = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(BORDER_GREY,) * 3)
         matrix = matrix @ np.array([[1, 0, -pad], [0, 1, -pad], [0, 0, 1.0]])
     for _ in range(search.quarter_turns):
         matrix = matrix @ np.array([[0, -1.0, image.shape[1]], [1, 0, 0], [0, 0, 1]])

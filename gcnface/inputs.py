@@ -11,9 +11,7 @@ from gcnface.errors import GcnfaceError, PhotoError
 from gcnface.io.files import open_input
 from gcnface.io.images import is_own_picture
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
-)
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"})
 """What is taken from a folder. A file that is named itself is tried whatever its suffix."""
 
 RESULT_ENDINGS = ("", "_overlay", "_source", "_confidence")

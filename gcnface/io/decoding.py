@@ -83,8 +83,8 @@ def tiff_by_opencv(file: BinaryIO) -> NDArray[np.float32]:
     if read is None or read.dtype.kind not in "uf":
         raise ValueError("its kind of TIFF is not known")
     values = _opaque(np.atleast_3d(read))
-    if values.dtype.kind == "u":
-        return values / np.float32(np.iinfo(read.dtype).max)
+    if read.dtype.kind == "u":
+        return values / np.float32(_white(read.dtype))
     return _levelled(values)
 
 
@@ -156,10 +156,14 @@ def _opaque(bgra: NDArray) -> NDArray[np.float32]:
         return np.repeat(bgra[..., :1], 3, axis=2).astype(np.float32)
     rgb = np.ascontiguousarray(bgra[..., 2::-1], np.float32)
     if bgra.shape[2] == 4:
-        white = 1.0 if bgra.dtype.kind == "f" else float(np.iinfo(bgra.dtype).max)
-        alpha = np.asarray(bgra[..., 3:], np.float32) / np.float32(white)
-        rgb = alpha * rgb + (1 - alpha) * np.float32(white)
+        white = np.float32(_white(bgra.dtype))
+        alpha = np.asarray(bgra[..., 3:], np.float32) / white
+        rgb = alpha * rgb + (1 - alpha) * white
     return rgb
+
+
+def _white(dtype: np.dtype) -> float:
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype.name).max)
 
 
 def _bands(width: int, height: int, step: float = 1.0) -> Iterator[tuple[int, int]]:

@@ -25,8 +25,8 @@ LARGEST_PIXELS = 178_000_000
 """Pictures beyond this are refused before they are decoded; Pillow's own limit is little above."""
 
 _LARGEST_OF = {"TIFF": 100_000_000, "HEIF": 100_000_000, "WEBP": 50_000_000, "AVIF": 50_000_000}
-_LARGEST_PROGRESSIVE = 100_000_000
-"""Decoders that take more than 5 bytes a pixel have earlier limits, so that reading none takes over 900 MB."""
+_LARGEST_PROGRESSIVE = 70_000_000
+"""Decoders that take more than 5 bytes a pixel have earlier limits, so that reading none takes over 850 MB."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """What is read as a picture, by Pillow's names, beside HEIC and AVIF; MPO, as phones write it, counts as JPEG."""
