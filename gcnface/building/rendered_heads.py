@@ -36,7 +36,7 @@ from gcnface.building.turned_photo import turned_photo
 from gcnface.observation import MINIMUM_SHADING, observe_vertices
 from gcnface.parsing import FaceParser, load_parser
 from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_prepared
-from gcnface.training.heads import HeadRenders, save_heads
+from gcnface.training.heads import HeadRenders, forget_heads, save_heads, source_of
 from refine.facenet import embed_crop224, load_facenet
 from refine.network import TextureRefiner
 from refine.stored import load_refiner
@@ -275,12 +275,13 @@ def _draw_people(job: _Job) -> dict[str, NDArray]:
         source = Source(fit, np.array(faces.canvases[row]), albedo, shading)
         for k, view in enumerate(draw_views(parts.network, source, backgrounds, job.settings, rng)):
             canvases[job.first + i * job.settings.views + k] = view.canvas
-            found.append(_row(view, int(row), bool(faces.validation[row])))
+            known = {"source": source_of(faces, row), "validation": faces.validation[row]}
+            found.append(_row(view, int(row)) | {name: np.array(value) for name, value in known.items()})
     canvases.flush()
     return {name: np.stack([one[name] for one in found]) for name in found[0]}
 
 
-def _row(view: View, person: int, validation: bool) -> dict[str, NDArray]:
+def _row(view: View, person: int) -> dict[str, NDArray]:
     c = view.posed
     return {
         "identity": c.identity[0].numpy(),
@@ -292,7 +293,6 @@ def _row(view: View, person: int, validation: bool) -> dict[str, NDArray]:
         "person": np.array(person),
         "yaw": np.array(view.yaw, np.float32),
         "photographic": np.array(view.photographic),
-        "validation": np.array(validation),
     }
 
 
@@ -308,6 +308,7 @@ def render_heads(data: Path, output: Path, settings: Views = Views(), workers: i
     faces = load_prepared(data)
     rows = _chosen_people(faces, settings)
     output.mkdir(parents=True, exist_ok=True)
+    forget_heads(output)
     shape = (len(rows) * settings.views, CANVAS_PX, CANVAS_PX, 3)
     np.lib.format.open_memmap(output / "canvases.npy", "w+", np.uint8, shape).flush()
     size = 50

@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 from coarse.coefficients import Coefficients
 from coarse.morphable import MorphableModel, crop_camera
 from gcnface.errors import FileError
-from gcnface.training.faces import CANVAS_PX
+from gcnface.io.atomic import staged
+from gcnface.training.caches import fingerprint
+from gcnface.training.faces import CANVAS_PX, PreparedFaces
 from render.camera import Camera
+
+_TABLE = "heads.npz"
+_REMEDY = "make them with python -m gcnface.building.rendered_heads, from the same data"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class HeadRenders:
         photographic: (N,) bool, the photograph itself turned in depth, with its hair and background, instead of the
             bare head over another photograph.
         validation: (N,) bool, whether the person is held out.
+        source: (N,) uint64 that `source_of` gives for that prepared face; None in files that do not tell.
     """
 
     canvases: NDArray[np.uint8]
@@ -47,6 +53,7 @@ class HeadRenders:
     yaw: NDArray[np.float32]
     photographic: NDArray[np.bool_]
     validation: NDArray[np.bool_]
+    source: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.person)
@@ -68,19 +75,48 @@ class HeadRenders:
 
 def save_heads(heads: HeadRenders, folder: Path) -> None:
     """Write everything but the canvases, which are drawn into ``canvases.npy`` as they come."""
-    np.savez(folder / "heads.npz", **{f.name: getattr(heads, f.name) for f in fields(heads) if f.name != "canvases"})
+    known = {f.name: getattr(heads, f.name) for f in fields(heads) if f.name != "canvases"}
+    with staged(folder) as stage:
+        np.savez(stage / _TABLE, **{name: values for name, values in known.items() if values is not None})
 
 
-def load_heads(folder: Path) -> HeadRenders:
+def forget_heads(folder: Path) -> None:
+    """Remove what `save_heads` wrote, before other canvases are drawn: it would be taken for theirs after a break."""
+    (folder / _TABLE).unlink(missing_ok=True)
+
+
+def load_heads(folder: Path, faces: PreparedFaces | None = None) -> HeadRenders:
     """Open rendered heads, the canvases memory-mapped.
 
+    Args:
+        folder: as `gcnface.building.rendered_heads` wrote it.
+        faces: in which the rows `person` are to be looked up; None where nobody does.
+
     Raises:
-        FileError: the folder holds none, or damaged ones.
+        FileError: the folder holds none, or damaged ones, or they were made from other faces.
     """
     try:
         canvases = np.load(folder / "canvases.npy", mmap_mode="r")
-        with np.load(folder / "heads.npz") as table:
-            return HeadRenders(canvases=canvases, **dict(table))
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        remedy = "make them with python -m gcnface.building.rendered_heads"
-        raise FileError(folder, f"holds no rendered heads ({error})", remedy) from error
+        with np.load(folder / _TABLE, allow_pickle=False) as table:
+            heads = HeadRenders(canvases=canvases, **dict(table))
+        if len(canvases) != len(heads):
+            raise ValueError(f"{len(canvases)} canvases, {len(heads)} rows")
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise FileError(folder, f"holds no rendered heads ({error})", _REMEDY) from error
+    if faces is not None and not _made_from(heads, faces):
+        raise FileError(folder, "holds heads that were made from other prepared faces", _REMEDY)
+    return heads
+
+
+def source_of(faces: PreparedFaces, row: int) -> np.uint64:
+    """A number that tells one prepared face from others: by whom it shows and where the landmarks lie."""
+    return np.uint64(int(fingerprint(faces.identities[row], faces.landmarks[row])[:16], 16))
+
+
+def _made_from(heads: HeadRenders, faces: PreparedFaces) -> bool:
+    """Whether the heads' sources lie in the rows they name; as far as the heads tell."""
+    rows, first = np.unique(heads.person, return_index=True)
+    if rows.max(initial=-1) >= len(faces):
+        return False
+    sources = heads.source
+    return sources is None or all(source_of(faces, row) == sources[k] for row, k in zip(rows, first, strict=True))

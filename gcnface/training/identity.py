@@ -169,7 +169,8 @@ def train_identity(settings: IdentityTraining) -> Path:
     module = IdentityModule(settings)
     network = module.network
     network.load_state_dict(load_regressor(module.model.layout, settings.start).state_dict())
-    faces, heads = load_prepared(settings.data), load_heads(settings.heads)
+    faces = load_prepared(settings.data)
+    heads = load_heads(settings.heads, faces)
     views = prepare_views(faces, heads, network, settings.views, settings.windows)
     held_out = views.labels.validation
     rows = (~held_out).nonzero()[:, 0]

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import copy
 import logging
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +26,6 @@ from coarse.morphable import MorphableModel, crop_camera
 from coarse.pooling import pool_labels, residual_confidence
 from coarse.regressor import CoefficientRegressor
 from gcnface.alignment import CROP_SIDE_PX, warp_points
-from gcnface.errors import FileError
-from gcnface.io.atomic import staged
 from gcnface.observation import observe_vertices
 from gcnface.training.augment import (
     Augmentation,
@@ -39,6 +35,7 @@ from gcnface.training.augment import (
     recoloured,
     sample_rng,
 )
+from gcnface.training.caches import Cache, fingerprint, fingerprint_of_rows
 from gcnface.training.faces import CANVAS_PX, PreparedFaces
 from gcnface.training.heads import HeadRenders
 
@@ -46,6 +43,9 @@ _log = logging.getLogger(__name__)
 
 _AUGMENTATION = Augmentation(flip=0.0, shift_px=5.0, scale=0.05, angle_rad=0.1)
 """Small: crops are aligned when the network is used. A mirrored face would be another person."""
+
+CODE_VERSION = 1
+"""To be raised with every change of the code by which labels or features become others."""
 
 _BATCH = 64
 _FIT_BATCH = 1024
@@ -104,50 +104,38 @@ def prepare_views(
     Labels are computed once for the data; features once for each backbone and number of windows.
 
     Raises:
-        FileError: what is kept there was made from other faces or heads.
+        FileError: what was kept is damaged.
     """
     model = load_face_model()
     rows = np.nonzero(~faces.drawn)[0]
-    seen = _seen(faces, rows, heads)
+    data = _made_from(faces, np.union1d(rows, heads.person), heads)
 
-    def compute() -> dict[str, NDArray]:
-        labels = compute_labels(model, faces, rows, heads)
-        return {f.name: getattr(labels, f.name).numpy() for f in fields(Labels)}
+    def labels() -> dict[str, NDArray]:
+        found = compute_labels(model, faces, rows, heads)
+        return {f.name: getattr(found, f.name).numpy() for f in fields(Labels)}
 
-    labels = Labels(**_kept(folder / "labels.npz", seen, compute))
-    path = folder / f"features_{backbone_checksum(regressor):08x}_{windows}.npz"
-    return PersonViews(labels, **_kept(path, seen, lambda: _features(faces, rows, heads, regressor, windows)))
-
-
-def _seen(faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders) -> NDArray[np.uint32]:
-    """Checksums that tell one collection of faces and heads from another."""
-    parts = (faces.names[rows], faces.identities[rows], faces.landmarks[rows], heads.person, heads.landmarks)
-    return np.array([zlib.crc32(np.ascontiguousarray(part).tobytes()) for part in parts], np.uint32)
+    of_labels = {**data, "face_model": fingerprint(replace(model, cage=None))}
+    of_features = {**data, "backbone": backbone_checksum(regressor), "windows": windows}
+    known = Cache(folder, "labels", of_labels).arrays(labels)
+    seen = Cache(folder, "features", of_features).arrays(lambda: _features(faces, rows, heads, regressor, windows))
+    return PersonViews(Labels(**_tensors(known)), **_tensors(seen))
 
 
-def _kept(path: Path, seen: NDArray[np.uint32], compute: Callable[[], dict[str, NDArray]]) -> dict[str, Tensor]:
-    """Arrays that are computed once, and read from then on.
-
-    Args:
-        path: of the npz file.
-        seen: what they were made from.
-        compute: gives them.
-
-    Raises:
-        FileError: the file is damaged or was made from something else.
-    """
-    if not path.exists():
-        with staged(path.parent) as folder:
-            np.savez(folder / path.name, seen=seen, **compute())  # type: ignore[arg-type]
-    remedy = "delete it, and it is made anew"
-    try:
-        with np.load(path) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FileError(path, f"cannot be read ({error})", remedy) from error
-    if not np.array_equal(arrays.pop("seen", None), seen):
-        raise FileError(path, "was made from other faces or heads", remedy)
+def _tensors(arrays: Mapping[str, NDArray]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _made_from(faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders) -> dict[str, str | int]:
+    """Digests of the data: the faces `rows` and all heads, their pictures and all that is known of them."""
+    known = [faces.landmarks[rows], faces.identities[rows], faces.validation[rows], faces.drawn[rows]]
+    return {
+        "code": CODE_VERSION,
+        "faces": fingerprint(rows, *known),
+        "canvases": fingerprint_of_rows(faces.canvases, rows),
+        "parsing": fingerprint_of_rows(faces.labels, rows),
+        "heads": fingerprint([getattr(heads, f.name) for f in fields(heads) if f.name != "canvases"]),
+        "head_canvases": fingerprint_of_rows(heads.canvases, range(len(heads))),
+    }
 
 
 def compute_labels(model: FaceModel, faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders) -> Labels:

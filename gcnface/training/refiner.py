@@ -319,7 +319,7 @@ def _datasets(
 ) -> tuple[RefinerDataset, RefinerDataset]:
     """What to learn from and, of held-out people, what to check with."""
     folder, model = settings.observations or settings.run.output / "observations", observer.stage.model
-    heads = load_heads(settings.heads) if settings.heads is not None else None
+    heads = load_heads(settings.heads, faces) if settings.heads is not None else None
     usable = np.arange(len(faces)) if heads is None else np.unique(heads.person)
     drawn = usable[faces.drawn[usable]][: settings.drawn_faces]
     rows = np.sort(np.concatenate([usable[~faces.drawn[usable]], drawn]))
