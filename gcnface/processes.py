@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from gcnface.signals import leave_on_signals
+from gcnface.signals import ENDING, leave_on_signals
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext
@@ -261,7 +261,7 @@ def _serve(pipe: Connection, begin: Begin) -> None:
     """What a worker does: task after task, until it is told to end or the one who tells is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its parent's business
     leave_on_signals()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _watch_parent()
     if not FORKS:
         warnings.simplefilter("ignore")  # a fork has the filters of the command line
     from gcnface.threads import one_thread
@@ -271,6 +271,14 @@ def _serve(pipe: Connection, begin: Begin) -> None:
     with suppress(EOFError, BrokenPipeError):
         while True:
             pipe.send((Kind.DONE, do(pipe.recv())))
+
+
+def _watch_parent() -> None:
+    """End with the parent, by a thread that takes no signals: those that it took would not wake the worker itself."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING) if hasattr(signal, "pthread_sigmask") else None
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _end_with_parent() -> None:

@@ -37,5 +37,9 @@ def leaving_on_signals() -> Iterator[None]:
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     for other in ENDING:
-        signal.signal(other, signal.SIG_IGN)  # a second one would break off the tidying up
+        signal.signal(other, _stay)
     raise SystemExit(128 + number)
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    """The process is leaving; a second signal must not break off the tidying up."""

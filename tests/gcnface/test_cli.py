@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,6 +123,32 @@ def test_an_output_that_is_no_folder(photos, tmp_path, capsys):
         assert line.count("\n") == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_writes_nothing_leaves_no_folder(photos, tmp_path, workers):
+    def fail(how):
+        raise GcnfaceError("weights: missing")
+
+    target = tmp_path / "new" / "out"
+    assert run([photos("a.png", 50), photos("b.png", 50)], target, workers=workers) == 1
+    assert run([photos("a.png", 50), photos("b.png", 50)], target, make=fail, workers=workers) == 1
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    assert run([photos("a.png", 50)], tmp_path / "old", workers=workers) == 1
+    assert (tmp_path / "old").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_written_names_the_photo_and_the_reason(photos, tmp_path, capsys, workers):
+    long = photos("x" * 251 + ".png")
+    assert run([long, photos("a.png")], tmp_path / "out", workers=workers) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"gcnface: {long}: {tmp_path / 'out'}")
+    assert "File name too long" in line
+    assert "shorter name" in line
+    assert line.count("\n") == 1
+    assert os.listdir(tmp_path / "out") == ["a.json"]
+
+
 LIBRARY = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
 
 
@@ -224,3 +251,27 @@ def test_termination_leaves_nothing_half_written(tmp_path):
         assert process.wait(timeout=30) == 143
     assert time.monotonic() - begin < 30
     assert not (tmp_path / "out").exists()
+
+
+SCRIPT = re.search(r'^gcnface = "(.*):(.*)"$', (Path(cli.__file__).parents[1] / "pyproject.toml").read_text(), re.M)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "runpy.run_module('gcnface', run_name='__main__', alter_sys=True)",
+        f"from {SCRIPT[1]} import {SCRIPT[2]}; sys.exit({SCRIPT[2]}())",
+    ],
+)
+def test_ctrl_c_before_the_command_has_begun_is_silent(entry):
+    code = (
+        "import os, runpy, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class CtrlC:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'gcnface.cli': os.kill(os.getpid(), signal.SIGINT); time.sleep(5)\n"
+        "sys.meta_path.insert(0, CtrlC())\n"
+        f"{entry}"
+    )
+    result = python(code)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")

@@ -120,7 +120,7 @@ def test_processes_that_start_afresh(photos, tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path / "out")) == ["a.txt", "b.txt"]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted(photos, tmp_path, number, status):
     code = (
         "import signal, time\nfrom pathlib import Path\nfrom gcnface import cli, refine_command\n"
@@ -134,13 +134,15 @@ def test_interrupted(photos, tmp_path, number, status):
         "refine_command.refine = run\n"
         f"raise SystemExit(cli.main(['refine', {photos('a.png')!r}, {photos('b.png')!r}, '-o', 'out']))"
     )
-    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, start_new_session=True) as process:
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE) as process:
         until = time.monotonic() + 60
         while sorted(p.name for p in tmp_path.glob("out/[ab]")) != ["a", "b"] and time.monotonic() < until:
             time.sleep(0.05)
         assert len(list(tmp_path.glob("out/.gcnface-*"))) == 2
         os.killpg(process.pid, number)
         assert process.wait(timeout=30) == status
+        assert process.stderr.read() == (b"gcnface: interrupted\n" if number == signal.SIGINT else b"")
     assert sorted(os.listdir(tmp_path / "out")) == ["a", "b"]
 
 
