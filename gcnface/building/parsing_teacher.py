@@ -25,10 +25,12 @@ from torch.nn import functional
 from coarse.weights import fill, read_state
 from gcnface.alignment import warp_image
 from gcnface.compat import ensure_torchvision
+from gcnface.io.atomic import staged
 from gcnface.io.images import read_photo
 from gcnface.parsing import PARSING_CLASSES
 from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
 from gcnface.training.faces import CANVAS_PX, UNKNOWN, PreparedFaces, load_prepared
+from gcnface.training.label_maps import note_faces
 
 log = logging.getLogger(__name__)
 
@@ -83,17 +85,19 @@ def enlarged_canvas(photo: Path, canvas_from_photo: NDArray[np.float64]) -> Tens
 
 
 def relabel(teacher: nn.Module, faces: PreparedFaces, output: Path) -> None:
-    """Write (N, 288, 288) uint8 label maps, one for each face, UNKNOWN outside the photos."""
+    """Write (N, 288, 288) uint8 label maps, one for each face, UNKNOWN outside the photos; all of them or no file."""
     assert faces.files is not None
     assert faces.canvas_from_photo is not None
-    labels = np.lib.format.open_memmap(output, "w+", np.uint8, faces.labels.shape)
-    for start in range(0, len(faces), _BATCH):
-        rows = range(start, min(start + _BATCH, len(faces)))
-        images = torch.stack([enlarged_canvas(Path(faces.files[i]), faces.canvas_from_photo[i]) for i in rows])
-        known = faces.labels[rows.start : rows.stop] != UNKNOWN
-        labels[rows.start : rows.stop] = np.where(known, teacher_labels(teacher, images), UNKNOWN)
-        log.info("%d of %d", rows.stop, len(faces))
-    labels.flush()
+    with staged(output.parent) as stage:
+        labels = np.lib.format.open_memmap(stage / output.name, "w+", np.uint8, faces.labels.shape)
+        for start in range(0, len(faces), _BATCH):
+            rows = range(start, min(start + _BATCH, len(faces)))
+            images = torch.stack([enlarged_canvas(Path(faces.files[i]), faces.canvas_from_photo[i]) for i in rows])
+            known = faces.labels[rows.start : rows.stop] != UNKNOWN
+            labels[rows.start : rows.stop] = np.where(known, teacher_labels(teacher, images), UNKNOWN)
+            log.info("%d of %d", rows.stop, len(faces))
+        labels.flush()
+        note_faces(stage / output.name, faces)
 
 
 def main() -> None:

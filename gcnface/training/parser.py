@@ -15,10 +15,11 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from gcnface.errors import FileError, GcnfaceError  # noqa: E402
+from gcnface.errors import GcnfaceError  # noqa: E402
 from gcnface.parsing import PARSING_CLASSES, FaceParser, read_parser  # noqa: E402
 from gcnface.training.configuration import check_least, check_positive  # noqa: E402
 from gcnface.training.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings  # noqa: E402
+from gcnface.training.label_maps import load_label_maps  # noqa: E402
 from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
 from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views  # noqa: E402
 from gcnface.training.parser_data import Batch, CanvasDataset, labelled_rows, photo_weights  # noqa: E402
@@ -205,11 +206,4 @@ def training_samples(settings: ParserTraining) -> PreparedFaces:
                 "--parsing stored or name maps of a teacher with labels=FILE"
             )
         return samples
-    try:
-        labels = np.load(settings.labels, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        remedy = "make it with python -m gcnface.building.parsing_teacher"
-        raise FileError(settings.labels, f"holds no label maps ({error})", remedy) from error
-    if labels.shape != samples.labels.shape:
-        raise GcnfaceError(f"{settings.labels}: shape {labels.shape}, expected {samples.labels.shape} as the faces")
-    return replace(samples, labels=labels)
+    return replace(samples, labels=load_label_maps(settings.labels, samples))
