@@ -24,24 +24,27 @@ class CoarseLossWeights:
     """Weights of the terms; the defaults are the published ones (Deng's released code)."""
 
     landmarks: float = 1.6e-3
-    """Squared landmark distance, px^2 at 224 px."""
+    """Weight of the squared landmark distance, px^2 at 224 px."""
     landmark_emphasis: float = 20.0
-    """How much more the bridge of the nose and the inner lips count."""
+    """How many times as much the bridge of the nose and the inner lips count as the rest."""
     photometric: float = 1.92
-    """Colour distance inside the skin mask."""
+    """Weight of the colour distance inside the skin mask."""
     identity: float = 0.2
-    """1 - cosine of FaceNet embeddings of render and photo."""
+    """Weight of 1 - cosine of the FaceNet embeddings of render and photo."""
     coefficients: float = 3e-4
-    """Prior; scales the three terms below."""
+    """Weight of the prior, which scales the three terms below."""
     prior_identity: float = 1.0
+    """Share of the identity coefficients' squares in the prior."""
     prior_expression: float = 0.8
+    """Share of the expression coefficients' squares in the prior."""
     prior_albedo: float = 1.7e-2
+    """Share of the albedo coefficients' squares in the prior."""
     expression_range: float = 0.0
-    """Squared overshoot of face units outside [0, 1] (our units are one-sided; the published bases are not)."""
+    """Weight of the squared overshoot of face units outside [0, 1]: our units are one-sided, unlike the published."""
     gamma: float = 10.0
-    """Distance of the light from white."""
+    """Weight of the distance of the light from white."""
     reflectance: float = 5.0
-    """Variance of the albedo over the skin."""
+    """Weight of the variance of the albedo over the skin."""
 
 
 def landmark_loss(points_px: Tensor, truth_px: Tensor, emphasis: float = 1.0) -> Tensor:

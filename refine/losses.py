@@ -38,7 +38,7 @@ class LossSchedule:
     """How the factors change during training: linear ramps."""
 
     identity: float = 0.2
-    """s2, constant."""
+    """Factor s2 of the identity loss, the same over the whole training."""
     ramp_start: float = 0.0
     """Part of the training, 0..1, after which s1 begins to rise and s4 to fall."""
     ramp_end: float = 0.5

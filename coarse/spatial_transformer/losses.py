@@ -24,15 +24,15 @@ class TransformerLossWeights:
     """Weights of the terms; the defaults are the published ones."""
 
     landmarks: float = 0.8998
-    """Squared landmark distance, px^2, summed over 21 points."""
+    """Weight of the squared landmark distance, px^2, summed over 21 points."""
     prior: float = 0.1
-    """Sum of squares of alpha."""
+    """Weight of the sum of squares of alpha."""
     siamese: float = 1e-4
-    """Squared difference of two flattened views of a face, colours from 0 to 255."""
+    """Weight of the squared difference of two flattened views of a face, colours from 0 to 255."""
     symmetry: float = 1e-4
-    """Squared difference of a flattened face and its mirror image, colours from 0 to 255."""
+    """Weight of the squared difference of a flattened face and its mirror image, colours from 0 to 255."""
     expression_range: float = 0.0
-    """Squared overshoot of face units outside [0, 1] (our units are one-sided; the published model has none)."""
+    """Weight of the squared overshoot of face units outside [0, 1]: our units are one-sided; published are none."""
 
 
 def landmark_loss(points_px: Tensor, truth_px: Tensor, visible: Tensor | None = None) -> Tensor:

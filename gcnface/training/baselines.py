@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import staged
 from gcnface.training.refiner import CriticTraining, RefinerTraining, train_refiner
 from gcnface.training.refiner_objective import Objective
@@ -108,6 +109,13 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(BASELINES), help="names, with commas between")
     parser.add_argument("-o", "--output", type=Path, default=baseline_weights("equal").parent)
     args = parser.parse_args()
+    try:
+        _train(args)
+    except GcnfaceError as error:
+        parser.exit(1, f"gcnface: {error}\n")
+
+
+def _train(args: argparse.Namespace) -> None:
     base = brief(args.data, args.heads, args.work)
     for name in args.only.split(","):
         baseline_weights(name)  # an unknown name is told before any training

@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP as one exception, so that a training ends tidily whichever of them comes."""
+"""Ctrl-C, SIGTERM and SIGHUP as one exception, so that a training ends tidily whichever of them comes.
+
+Inside `gcnface.signals`, whose exceptions Lightning treats differently: of a KeyboardInterrupt it makes status 1.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+from gcnface.signals import ENDING
 
 
 class Stopped(BaseException):
-    """A signal asked the process to end; no `Exception`, nor a KeyboardInterrupt, which Lightning keeps to itself.
+    """A signal asked the process to end.
 
     Args:
         number: of the signal.
@@ -31,18 +34,24 @@ class Stopped(BaseException):
 
 @contextmanager
 def signals_stop() -> Iterator[None]:
-    """Raise `Stopped` where a signal comes; in threads, signals cannot be caught."""
+    """Raise `Stopped` where the first signal comes, but for those that are ignored; in threads none can be caught."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    known = [number for number in (signal.SIGINT, *ENDING) if signal.getsignal(number) != signal.SIG_IGN]
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
+        for other in known:
+            signal.signal(other, _stay)
         raise Stopped(number)
 
-    known = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    before = {number: signal.signal(number, stop) for number in known if signal.getsignal(number) != signal.SIG_IGN}
+    before = {number: signal.signal(number, stop) for number in known}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    """The process is leaving; a second signal must not break off the tidying up."""

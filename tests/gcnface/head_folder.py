@@ -12,8 +12,11 @@ SOURCES = (0, 0, 0, 2, 2, 2, 2, 3, 3)
 """Rows of the prepared faces the heads are made from; the last person is held out."""
 
 
-def write_heads(folder, sources=SOURCES, photographic=()):
-    """Write heads of `sources` to `folder`, which is returned; those in `photographic` count as turned photographs."""
+def write_heads(folder, sources=SOURCES, held_out=3, photographic=()):
+    """Write heads of `sources` to `folder`, which is returned; those in `photographic` count as turned photographs.
+
+    The person `held_out` is.
+    """
     folder.mkdir(exist_ok=True)
     layout_model = MorphableModel(load_face_model(), level=3)
     layout, count = layout_model.layout, len(sources)
@@ -37,7 +40,7 @@ def write_heads(folder, sources=SOURCES, photographic=()):
             person=np.array(sources),
             yaw=np.zeros(count, np.float32),
             photographic=np.isin(np.arange(count), photographic),
-            validation=np.array(sources) == max(sources),
+            validation=np.array(sources) == held_out,
         ),
         folder,
     )

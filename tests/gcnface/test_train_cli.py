@@ -1,3 +1,6 @@
+import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -6,6 +9,7 @@ import pytest
 from gcnface import cli
 from gcnface.training import cli as train_cli
 from gcnface.training.cli import PARTS, Part, parse_configuration
+from gcnface.training.configuration import keys
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -90,6 +94,72 @@ def test_wrong_usage_is_two(words, capsys):
 def test_help(capsys):
     assert cli.main(["train", "-h"]) == 0
     assert "configs/regressor.yaml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["rat=1"], "there is no key 'rat' (did you mean rate?)"),
+        (["epochs=1"], "there is no key 'epochs' (did you mean run.epochs?)"),
+        (["run.epoch=1"], "there is no key 'run.epoch' (did you mean run.epochs?)"),
+        (["zebra=1"], "there is no key 'zebra';"),
+        (["rate=fast"], "fast"),
+        (["--config", "FILE"], "there is no key 'run.epoch' (did you mean run.epochs?)"),
+    ],
+)
+def test_wrong_words_take_one_line(tmp_path, words, text, capsys):
+    file = write(tmp_path / "c.yaml", "run:\n  epoch: 3\n")
+    with pytest.raises(SystemExit):
+        parse_configuration(Training, "parser", [file if word == "FILE" else word for word in words])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("gcnface train parser: ")
+    assert text in said
+
+
+def test_a_misspelt_part_is_guessed(capsys):
+    assert cli.main(["train", "regresor"]) == 2
+    assert capsys.readouterr().err.endswith("'regresor' cannot be trained (did you mean regressor?)\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"rate: \xff\xfe", "not UTF-8"),
+        (b"rate: 1\nrun: [1, 2", "not YAML"),
+        (b"rate: !!python/object:os.system {}", "not YAML"),
+        (b"just words", "no keys"),
+    ],
+)
+def test_a_broken_file_is_named_in_one_line(tmp_path, monkeypatch, capsys, content, text):
+    monkeypatch.setitem(train_cli.PARTS, "probe", Part(__name__, "train_probe", "a probe"))
+    path = tmp_path / "c.yaml"
+    path.write_bytes(content)
+    assert cli.main(["train", "probe", "--config", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"gcnface: {path}: ")
+    assert text in said
+    assert said.count("\n") == 1
+    assert cli.main(["train", "probe", f"--config={path}", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_needs_no_torch():
+    code = "import sys, gcnface.training.cli as c; c.main(['-h']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_help_explains_every_key(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train", name, "-h"])
+    assert caught.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "How many CPU threads compute. (type: int, default: 2)" in said
+    assert "Learning rate" in said
+    for key in keys(train_cli.configuration_type(train_cli.resolve(name, [])[0])):
+        assert f"--{key} " in said
+    assert not re.search(r"--\S+ [A-Z_]+ \(type", said), "a key without a sentence"
 
 
 def train_probe(settings: Training) -> Path:

@@ -1,4 +1,4 @@
-"""Every shipped configuration, and the baselines: a run that is broken off and resumed ends with the same bytes."""
+"""Every shipped configuration: resumed runs end with the same bytes, checkpoints load alone, few faces will do."""
 
 import importlib.util
 import shutil
@@ -18,6 +18,7 @@ import gcnface.training.refiner as refiner_training  # noqa: E402
 from coarse.face_model import load_face_model  # noqa: E402
 from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS  # noqa: E402
 from coarse.spatial_transformer import localiser  # noqa: E402
+from gcnface.errors import DivergedError, FileError  # noqa: E402
 from gcnface.training import regressor as regressor_training  # noqa: E402
 from gcnface.training.baselines import baseline_training, brief  # noqa: E402
 from gcnface.training.cli import PARTS, resolve  # noqa: E402
@@ -62,7 +63,8 @@ def folders(tmp_path_factory):
     data = write_prepared_faces(root)
     keep_rows(data, ROWS)
     np.save(root / "teacher.npy", np.load(data / "labels.npy"))
-    return {"data": data, "heads": write_heads(root / "heads", (0, 0, 1, 1, 2, 2), photographic=(0, 2)), "root": root}
+    heads = write_heads(root / "heads", (0, 0, 1, 1, 2, 2), held_out=2, photographic=(0, 2))
+    return {"data": data, "heads": heads, "root": root}
 
 
 def keep_rows(data, rows):
@@ -182,3 +184,37 @@ def test_a_baseline_can_be_resumed(name, folders, tmp_path, monkeypatch):
     base = replace(base, run=run, critic=critic, faces_an_epoch=1, batch_size=1)
     base = replace(base, observations=folders["root"] / "observations_baselines")
     check_resumed(refiner_training.train_refiner, baseline_training(name, base), tmp_path, monkeypatch)
+
+
+def few(tmp_path, rows, held_out):
+    """Folders of some of the faces, with two heads of the first."""
+    data = write_prepared_faces(tmp_path)
+    keep_rows(data, rows)
+    np.save(tmp_path / "teacher.npy", np.load(data / "labels.npy"))
+    heads = write_heads(tmp_path / "heads", (0, 0), held_out, photographic=(0,))
+    return {"data": data, "heads": heads, "root": tmp_path}
+
+
+FIRST = [next(path for path in CONFIGS if part_of(path) == part) for part in PARTS]
+
+
+@pytest.mark.parametrize("config", FIRST, ids=lambda path: path.stem)
+def test_one_face_is_enough(config, tmp_path):
+    function, settings = shrunk(config, few(tmp_path, rows=(0,), held_out=None), tmp_path / "run")
+    settings = replace(settings, run=replace(settings.run, epochs=1))
+    assert function(settings).is_file()
+
+
+@pytest.mark.parametrize("config", FIRST, ids=lambda path: path.stem)
+def test_a_folder_with_nobody_to_learn_from_is_named(config, tmp_path):
+    function, settings = shrunk(config, few(tmp_path, rows=(3,), held_out=0), tmp_path / "run")
+    with pytest.raises(FileError, match=f"{settings.data}|{tmp_path / 'heads'}: holds nobody to learn from"):
+        function(settings)
+
+
+def test_a_refiner_that_diverges_writes_nothing(folders, tmp_path):
+    config = next(path for path in CONFIGS if path.stem == "refiner")
+    function, settings = shrunk(config, folders, tmp_path)
+    with pytest.raises(DivergedError, match="no longer finite in step"):
+        function(replace(settings, learning_rate=1e38))
+    assert not list(tmp_path.glob("*.safetensors"))
