@@ -19,7 +19,7 @@ from gcnface.progress import Reporter
 from gcnface.streams import reader_gone
 
 WORKER_BYTES = 1_800_000_000
-"""Memory that one process may take: measured 1.5 GB at most with any JPEG, 1.8 GB with a PNG of 169 megapixels."""
+"""Memory that one process may take: measured 1.5 GB with JPEGs of any size, 1.8 GB with a PNG of 169 megapixels."""
 FEWEST_PHOTOS = 2 if processes.FORKS else 12
 """Photos a worker from which a second one pays: a fork is done at once, a fresh process loads for seconds."""
 _CONTAINER_MEMORY = (
