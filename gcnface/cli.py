@@ -12,7 +12,7 @@ from types import ModuleType
 
 from gcnface.commands.parser import Parser
 from gcnface.own_packages import check_own_packages
-from gcnface.signals import leaving_on_signals
+from gcnface.signals import leaving_on_signals, status_of_signals
 from gcnface.streams import final_status, guarded_streams
 from gcnface.version import __version__
 
@@ -35,12 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     with guarded_streams(), leaving_on_signals():
         try:
-            return final_status(_obey(words))
+            status = _obey(words)
         except KeyboardInterrupt:
-            sys.stderr.write("gcnface: interrupted\n")
-            return 130
+            status = 130
         except SystemExit as leaving:
             raise SystemExit(final_status(leaving.code or 0)) from None
+        except Exception:
+            if not status_of_signals():
+                raise
+            status = 1
+        status = status_of_signals() or status
+        if status == 130:
+            sys.stderr.write("gcnface: interrupted\n")
+        return final_status(status)
 
 
 def _obey(words: Sequence[str]) -> int:

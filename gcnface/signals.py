@@ -10,7 +10,10 @@ from types import FrameType
 from typing import NoReturn
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Told to end, and terminal closed. Ctrl-C is an exception already."""
+"""Told to end, and terminal closed."""
+
+_came: list[int] = []
+"""Signals that have raised an exception: a library that is just being imported may make another of it."""
 
 
 def leave_on_signals() -> None:
@@ -22,12 +25,15 @@ def leave_on_signals() -> None:
 
 @contextmanager
 def leaving_on_signals() -> Iterator[None]:
-    """The same for a block; outside the main thread, where signals cannot be caught, nothing."""
+    """The same for a block, and Ctrl-C; outside the main thread, where signals cannot be caught, nothing."""
+    _came.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in (*ENDING, signal.SIGINT)}
     leave_on_signals()
+    if before[signal.SIGINT] is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
@@ -35,11 +41,22 @@ def leaving_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def status_of_signals() -> int:
+    """The exit status of a process that signals have ended, or 0 where none has come."""
+    return 128 + _came[-1] if _came else 0
+
+
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     for other in ENDING:
         signal.signal(other, _stay)
+    _came.append(number)
     raise SystemExit(128 + number)
 
 
 def _stay(number: int, frame: FrameType | None) -> None:
     """The process is leaving; a second signal must not break off the tidying up."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    _came.append(number)
+    raise KeyboardInterrupt

@@ -216,6 +216,23 @@ def test_interrupt(monkeypatch, capsys):
     assert capsys.readouterr().err == "gcnface: interrupted\n"
 
 
+def test_an_interrupt_that_a_library_makes_an_error_of_is_one(monkeypatch, capsys):
+    def half_imported(options):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("the library is broken") from None
+
+    monkeypatch.setattr(refine_command, "refine", half_imported)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(["refine", "a.jpg", "-o", "out"]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "gcnface: interrupted\n"
+
+
 def python(code, **options):
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
