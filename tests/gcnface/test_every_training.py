@@ -212,9 +212,13 @@ def test_a_folder_with_nobody_to_learn_from_is_named(config, tmp_path):
         function(settings)
 
 
-def test_a_refiner_that_diverges_writes_nothing(folders, tmp_path):
+@pytest.mark.parametrize("loss", ["total", "critic_loss"])
+def test_a_refiner_or_critic_that_diverges_writes_nothing(folders, tmp_path, monkeypatch, loss):
     config = next(path for path in CONFIGS if path.stem == "refiner")
     function, settings = shrunk(config, folders, tmp_path)
-    with pytest.raises(DivergedError, match="no longer finite in step"):
-        function(replace(settings, learning_rate=1e38))
+    finite = getattr(refiner_training, loss)
+    monkeypatch.setattr(refiner_training, loss, lambda *args: finite(*args) * float("nan"))
+    with pytest.raises(DivergedError, match="the loss is no longer finite in step 1,"):
+        function(settings)
     assert not list(tmp_path.glob("*.safetensors"))
+    assert not list(tmp_path.glob("*.ckpt"))
