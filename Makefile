@@ -1,6 +1,8 @@
 # make demo    refine examples/portrait.jpg and say where the result is
 # make test    ruff, mypy and the tests
 # make lint    ruff and mypy
+# make fuzz    1200 hostile inputs, each in a time limit (docs/fuzz.md); ARGS='--only pictures' for some
+# make chaos   30 runs killed at random moments and run again (docs/fuzz.md)
 # make clean   remove what the others made
 #
 # PYTHON=python3.12 make demo    with another interpreter (3.10 or newer)
@@ -13,7 +15,7 @@ STAMP := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= PASSIVE
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz chaos clean
 
 demo: $(STAMP)
 	$(BIN)/gcnface refine examples/portrait.jpg --output out/demo
@@ -27,6 +29,12 @@ test: lint
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.fuzz.chaos $(ARGS)
 
 # torch goes first, in the version of constraints.txt. A build that is there already is kept: to have the CPU builds, install
 # torch and torchvision into .venv before, as docs/install.md says; else the index decides, on Linux for CUDA and 5.3 GB.
