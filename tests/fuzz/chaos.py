@@ -72,13 +72,11 @@ def _jobs(folder: Path) -> dict[Job, int]:
 
 def random_kill(job: Job, rng: np.random.Generator) -> Kill:
     """A moment, a signal and whom it meets."""
-    trains = job.name.startswith("train")
-    moment = "time" if trains else str(rng.choice(["time", "file", "writing"]))
+    moment = str(rng.choice(["time", "file", "writing"]))
     targets = ["process", "group", *["worker"] * job.has_workers]
     target = str(rng.choice(targets))
     number = signal.SIGKILL if target == "worker" else SIGNALS[rng.integers(len(SIGNALS))]
-    low = 0.3 if trains else 0.05
-    return Kill(moment, float(rng.uniform(low, 0.95)), number, target)
+    return Kill(moment, float(rng.uniform(0.05, 0.95)), number, target)
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -46,8 +47,8 @@ class Kill:
     """When, how and whom.
 
     Attributes:
-        moment: "time", a share of the unbroken run; "file", when a share of its files is there; "writing", the next
-            file under way after that.
+        moment: "time", a share of the unbroken run; "file", when a share of its files is there, each version of a file
+            counting as one; "writing", the next file under way after that.
         share: of time or files, 0..1.
         number: the signal.
         target: "process", "group" or "worker".
@@ -61,7 +62,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Unbroken:
-    """A run without a kill: what it left, how many files, how long it took."""
+    """A run without a kill: what it left, how many versions of files it wrote, how long it took."""
 
     contents: dict[str, str]
     files: int
@@ -86,10 +87,15 @@ def unbroken(job: Job, folder: Path) -> Unbroken:
     """
     begin = time.monotonic()
     process, _ = _started(job, folder)
-    if process.wait(LONGEST_S):
+    versions: set[tuple[str, int]] = set()
+    while process.poll() is None and time.monotonic() - begin < LONGEST_S:
+        versions |= _versions(folder / "out")
+        time.sleep(_POLL_S)
+    if process.poll() != 0:
+        process.kill()
         raise RuntimeError(f"{job.name} fails without a kill: {(folder / 'log').read_text()[-800:]}")
     seconds = time.monotonic() - begin
-    return Unbroken(contents(folder / "out", job.compared), len(files(folder / "out")), seconds)
+    return Unbroken(contents(folder / "out", job.compared), len(versions), seconds)
 
 
 def killed(job: Job, kill: Kill, reference: Unbroken, folder: Path) -> Told:
@@ -125,6 +131,15 @@ def files(out: Path) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(_STAGE)]
         found += [str(Path(place, name).relative_to(out)) for name in names if not name.startswith(_STAGE)]
     return sorted(found)
+
+
+def _versions(out: Path) -> set[tuple[str, int]]:
+    """Finished files, each with the time of its writing."""
+    found = set()
+    for name in files(out):
+        with suppress(OSError):
+            found.add((name, (out / name).stat().st_mtime_ns))
+    return found
 
 
 def contents(out: Path, compared: Callable[[str], bool] = lambda name: True) -> dict[str, str]:
@@ -213,11 +228,13 @@ def _started(job: Job, folder: Path) -> tuple[subprocess.Popen, str]:
 def _wait_for(kill: Kill, reference: Unbroken, out: Path, process: subprocess.Popen) -> None:
     """Until the moment is there or the process is gone."""
     begin = time.monotonic()
+    versions: set[tuple[str, int]] = set()
 
     def come() -> bool:
         if kill.moment == "time":
             return time.monotonic() - begin >= kill.share * reference.seconds
-        if len(files(out)) < kill.share * reference.files:
+        versions.update(_versions(out))
+        if len(versions) < kill.share * reference.files:
             return False
         return kill.moment == "file" or any(out.rglob(f"{_STAGE}*"))
 

@@ -165,7 +165,7 @@ for _part in _TRAIN:
     CHECKPOINTS.add(f"{_part}_last_a_folder", REFUSE, partial(_checkpoint, _part, None))
     CHECKPOINTS.add(f"{_part}_last_of_another", REFUSE, partial(_checkpoint, _part, torch_zip({"weight": 1})))
 
-_LIGHTNINGS = "precision=19-bit accelerator=abacus devices=many strategy=luck monitor=nose threads=100000".split()
+_LIGHTNINGS = "precision=19-bit accelerator=abacus devices=many strategy=luck monitor=nose threads=64".split()
 for _word in _LIGHTNINGS:
     CHECKPOINTS.add(
         f"run.{_word}",
