@@ -1,5 +1,6 @@
 """One run that is killed at some moment, and what must be true of what it leaves."""
 
+import importlib
 import json
 import os
 import signal
@@ -52,12 +53,14 @@ class Kill:
         share: of time or files, 0..1.
         number: the signal.
         target: "process", "group" or "worker".
+        pause_s: between the moment and the signal.
     """
 
     moment: str
     share: float
     number: signal.Signals
     target: str
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def killed(job: Job, kill: Kill, reference: Unbroken, folder: Path) -> Told:
     process, mark = _started(job, folder)
     out = folder / "out"
     _wait_for(kill, reference, out, process)
+    time.sleep(kill.pause_s)
     told.hit = process.poll() is None
     _send(kill, process, mark)
     try:
@@ -158,7 +162,6 @@ def differences(found: dict[str, str], wanted: dict[str, str]) -> list[str]:
 def readable(path: Path) -> bool:
     """Whether a file is whole, as far as its kind can tell."""
     import torch
-    import yaml
     from PIL import Image
     from safetensors import safe_open
 
@@ -168,7 +171,7 @@ def readable(path: Path) -> bool:
         ".npy": lambda path: np.load(path),
         ".ckpt": lambda path: torch.load(path, weights_only=True),
         ".safetensors": lambda path: safe_open(path, "pt").keys(),
-        ".yaml": lambda path: yaml.safe_load(path.read_text()),
+        ".yaml": lambda path: importlib.import_module("yaml").safe_load(path.read_text()),
         ".png": lambda path: Image.open(path).load(),
         ".ply": lambda path: path.read_bytes()[:4] == b"ply\n" or 1 / 0,
         ".glb": lambda path: int.from_bytes(path.read_bytes()[8:12], "little") == path.stat().st_size or 1 / 0,

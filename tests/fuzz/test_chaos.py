@@ -14,10 +14,10 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 
 def test_refine_killed_and_run_again(tmp_path):
-    job = refine_job(write_photos(tmp_path / "photos", 2), 2)
-    kill = Kill("file", 0.1, signal.SIGKILL, "process")
+    job = refine_job(write_photos(tmp_path / "photos", 3), 2)
+    kill = Kill("file", 0.35, signal.SIGKILL, "process", pause_s=0.2)
     endings = (".glb", ".json", ".npz", ".ply", "_confidence.png", "_source.png")
-    names = [f"face{number:02}{ending}" for number in range(2) for ending in endings]
+    names = [f"face{number:02}{ending}" for number in range(3) for ending in endings]
     told = killed(job, kill, Unbroken({}, len(names), 10.0), tmp_path / "run")
     assert told.hit
     assert told.problems == [f"surplus in the end: {name}" for name in sorted(names)]
