@@ -126,14 +126,11 @@ class CoarseStage:
             window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None fits without dense points.
             tone: (1, 3) expected tone of the skin (`coarse.skin_tone`); None expects the mean person's.
         """
-        watch = watch or Stopwatch()
+        watch, picture = watch or Stopwatch(), _Picture(image, classes, tone)
         with watch.stage("regress"), torch.no_grad():
-            raw = self.regressor(image)
-            picture = _Picture(image, classes, tone)
             if self.fitter is None:
-                return self._coloured(self.morphable, self.model, raw, picture)
-            first = self._coloured(self.coarser, self.surface, raw, picture)
-            raw = self.coarser.layout.encode(first.coefficients)
+                return self._coloured(self.morphable, self.model, self.regressor(image), picture)
+            raw = self.coarser.layout.encode(self.regressed(image, classes, tone).coefficients)
         dense = None
         if self.dense is not None and window is not None:
             with watch.stage("dense"):
@@ -141,6 +138,11 @@ class CoarseStage:
         with watch.stage("fit"), torch.no_grad():
             raw = self.fitter(raw, image, face_mask(classes), dense=dense)
             return self._coloured(self.morphable, self.model, raw, picture)
+
+    @torch.no_grad()
+    def regressed(self, image: Tensor, classes: Tensor, tone: Tensor | None = None) -> CoarseFace:
+        """What the regressor alone says, at the level that is fitted; arguments as for a call."""
+        return self._coloured(self.coarser, self.surface, self.regressor(image), _Picture(image, classes, tone))
 
     def _coloured(self, posed: MorphableModel, surface: Surface, raw: Tensor, picture: _Picture) -> CoarseFace:
         """The face of raw coefficients, its albedo and light replaced by those that explain the crop's colours.

@@ -126,9 +126,10 @@ class PersonReconstructor:
             on_photo(photo.name)
         with watch.stage("detect"):
             found = self.pipeline.detector.detect(photo.pixels)
-        if not found:
-            raise no_face(photo.name, photo.pixels, "leave it out or take a larger picture")
-        return self.pipeline.look(photo.pixels, found[0], watch)
+        view = self.pipeline.look(photo.pixels, found[0], watch) if found else None
+        if view is None or not view.can_be_trusted:
+            raise no_face(photo.name, photo.pixels, "leave it out or take a larger picture with the whole face in it")
+        return view
 
     def confidences(self, views: Sequence[View]) -> Confidences:
         """Of each photo's coefficients: (P, Ni) and (P, Na)."""

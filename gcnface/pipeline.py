@@ -22,6 +22,7 @@ from coarse.skin_tone import load_skin_tone
 from gcnface.alignment import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
 from gcnface.appearance import shipped_model
 from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
+from gcnface.cut_faces import LEAST_SHOWN, CropPictures, find_again, shown_share, window_inside
 from gcnface.delight import photo_light
 from gcnface.detection import Detection, FaceDetector
 from gcnface.finishing import Shot, finish
@@ -61,6 +62,7 @@ class View:
         classes: (1, 10, 224, 224) of the parser, 0 outside the photo.
         embedding: (1, 512) FaceNet's, of the crop, unit length.
         coarse: the posed morphable face.
+        shown: share of its landmarks that lie in the photo; below 1 the photo's edge cuts the face.
     """
 
     photo: NDArray[np.float32]
@@ -70,6 +72,12 @@ class View:
     classes: Tensor
     embedding: Tensor
     coarse: CoarseFace
+    shown: float = 1.0
+
+    @property
+    def can_be_trusted(self) -> bool:
+        """Whether the photo shows enough of the face."""
+        return self.shown >= LEAST_SHOWN
 
     @property
     def camera(self) -> Camera:
@@ -161,7 +169,7 @@ class Reconstructor:
 
     @plain_torch()
     def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[Reconstruction]:
-        """Reconstruct the faces of one photo, largest first; an empty list when none is found.
+        """Reconstruct the faces of one photo, largest first; an empty list when none is found, or shown well enough.
 
         Args:
             photo: (H, W, 3) float32 sRGB in [0, 1].
@@ -171,17 +179,19 @@ class Reconstructor:
         with watch.stage("detect"):
             found = self.detector.detect(photo)
         chosen = found if self.all_faces else found[:1]
-        return [self._reconstruct(photo, face, watch.fork()) for face in chosen]
+        watches = [watch.fork() for _ in chosen]
+        views = [self.look(photo, face, own) for face, own in zip(chosen, watches, strict=True)]
+        pairs = zip(views, watches, strict=True)
+        return [self._reconstruct(view, own) for view, own in pairs if view.can_be_trusted]
 
-    def _reconstruct(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> Reconstruction:
-        view = self.look(photo, face, watch)
+    def _reconstruct(self, view: View, watch: Stopwatch) -> Reconstruction:
         with watch.stage("refine"), torch.no_grad():
             seen = self.observe(view)
             refined = None if self.adapt else self.refine(view, seen)
         if refined is None:
             with watch.stage("adapt"):
                 refined = self._adapted(view, seen)
-        sight = Sight(photo, view.screen, refined.light, refined.observation.confidence[0])
+        sight = Sight(view.photo, view.screen, refined.light, refined.observation.confidence[0])
         return self.assemble(view, refined, [sight], watch)
 
     def light(self, view: View, seen: VertexObservation) -> Tensor:
@@ -221,7 +231,20 @@ class Reconstructor:
             embedding = embed_crop224(self.facenet, image)
             tone = self.skin_tone(embedding)
         coarse = self.coarse(image, classes, watch, window=window, tone=tone)
-        return View(photo, crop, image, sharp, classes, embedding, coarse)
+        shown = self._shown(coarse, crop, photo)
+        if shown < 1:
+            pictures = CropPictures(image, window, classes)
+            inside = torch.from_numpy(window_inside(crop, photo.shape[:2])).to(self.device)
+            coarse, completed = find_again(self.coarse, pictures, coarse, inside, self._tone, watch)
+            embedding, shown = embed_crop224(self.facenet, completed), self._shown(coarse, crop, photo)
+        return View(photo, crop, image, sharp, classes, embedding, coarse, shown)
+
+    def _shown(self, coarse: CoarseFace, crop: FaceCrop, photo: NDArray[np.float32]) -> float:
+        return shown_share(coarse, self.coarse.morphable, crop, photo.shape[:2])
+
+    def _tone(self, image: Tensor) -> Tensor:
+        """(1, 3) expected tone of the skin in a crop (1, 3, 224, 224)."""
+        return self.skin_tone(embed_crop224(self.facenet, image))
 
     def observe(self, view: View) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""

@@ -22,9 +22,6 @@ scale reaches from 0.84 eye distances above it (top of a 468-point face mesh, 36
 hairline being some 15 px higher than the mesh: about 20 px of margin are left above and below.
 """
 
-TEMPLATE_FACE_PX: NDArray[np.float64] = np.array([[42.0, 36.0], [182.0, 36.0], [42.0, 205.0], [182.0, 205.0]])
-"""(4, 2) crop px: corners of the box of a 468-point face mesh on a frontal face."""
-
 
 def similarity_from_points(source: NDArray, target: NDArray) -> NDArray[np.float64]:
     """The similarity (rotation, one scale, translation; no mirror) with the least squared error from source to target.

@@ -53,7 +53,7 @@ class MethodSpec:
 
 @torch.no_grad()
 def look(reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwatch | None = None) -> Seen | None:
-    """The largest face of a photo after the coarse stage; None when there is no face.
+    """The largest face of a photo after the coarse stage; None when there is no face, or too little of one.
 
     Args:
         reconstructor: holds the networks.
@@ -63,9 +63,9 @@ def look(reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwa
     watch = watch or Stopwatch()
     with watch.stage("detect"):
         found = reconstructor.detector.detect(photo)
-    if not found:
+    view = reconstructor.look(photo, found[0], watch) if found else None
+    if view is None or not view.can_be_trusted:
         return None
-    view = reconstructor.look(photo, found[0], watch)
     with watch.stage("observe"):
         return Seen(view, reconstructor.observe(view), view.embedding)
 

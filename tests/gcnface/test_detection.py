@@ -118,3 +118,29 @@ def test_a_face_that_is_too_small_for_its_points_is_none_in_a_larger_picture_eit
     found = detector.detect(photo)
     assert len(found) == count
     assert all(min(face.box[2:] - face.box[:2]) >= SMALLEST_FACE_PX for face in found)
+
+
+@pytest.mark.parametrize(
+    "edges", [(0.2, 0, 0, 0), (0, 0.2, 0, 0), (0, 0, 0.2, 0), (0, 0, 0, 0.2), (0.1, 0.1, 0.1, 0.1)]
+)
+def test_a_face_that_is_cut_keeps_its_points(detector, portrait, face, edges):
+    """Without a border around the picture they are off by 6 to 50 % of the distance of the eyes."""
+    low, high = face.box[:2], face.box[2:]
+    inset = np.array(edges) * np.tile(high - low, 2)
+    limits = [0, 0, portrait.shape[1], portrait.shape[0]]
+    x0, y0, x1, y1 = np.where(inset, [*(low + inset[:2]), *(high - inset[2:])], limits).round().astype(int)
+    found = only(detector.detect(np.ascontiguousarray(portrait[y0:y1, x0:x1])))
+    error = np.linalg.norm(found.points5 + [x0, y0] - face.points5, axis=1)
+    assert error.max() < 0.1 * eye_distance(face.points5)
+
+
+def test_a_face_amid_its_picture_is_looked_at_once(detector, portrait, face, monkeypatch):
+    monkeypatch.setattr("gcnface.detection.BORDERED_PASS", None)
+    np.testing.assert_array_equal(only(detector.detect(portrait)).points5, face.points5)
+
+
+def test_a_cut_face_in_a_group_is_not_taken_for_its_neighbour(detector, portrait, glasses_portrait):
+    photo = np.concatenate([portrait[:, 130:], glasses_portrait], 1)
+    found = sorted(detector.detect(photo), key=lambda each: each.box[0])
+    assert len(found) == 2
+    assert found[0].points5[:, 0].max() < portrait.shape[1] - 130 < found[1].points5[:, 0].min()
