@@ -22,12 +22,14 @@ class ArrayLayout:
         low: smallest value; NaN and infinity are never allowed.
         high: largest value.
         dtype: the type that a record keeps.
+        spread: whether its rows must differ; points that are all one are no surface.
     """
 
     shape: str
     low: float
     high: float
     dtype: type[np.generic] = np.float32
+    spread: bool = False
 
     def checked(self, name: str, value: Any) -> NDArray[Any]:
         """The value, whose shape was looked at, as a contiguous array of this layout.
@@ -45,6 +47,8 @@ class ArrayLayout:
                 raise ValueError(f"{name} holds numbers that are not finite; {expected}")
             if low < self.low or high > self.high:
                 raise ValueError(f"{name} holds numbers from {low:g} to {high:g}; {expected}")
+            if self.spread and (array == array[:1]).all():
+                raise ValueError(f"{name} holds one point over and over; expected a surface")
         return np.ascontiguousarray(array, dtype=self.dtype)
 
 
@@ -52,7 +56,7 @@ _MM, _PX, _COEFFICIENT, _LINEAR = 1e5, 1e6, 1e4, 1e4
 """Bounds that no face comes near, and within which nothing that is computed from them overflows."""
 _INDEX = 2.0**31 - 1
 
-_POSITION = ArrayLayout("V 3", -_MM, _MM)
+_POSITION = ArrayLayout("V 3", -_MM, _MM, spread=True)
 _COLOUR = ArrayLayout("V 3", -0.01, 1.01)
 
 MESH_LAYOUT: Mapping[str, ArrayLayout] = {

@@ -135,7 +135,8 @@ class ResultNames:
 
     def claim(self, wanted: str) -> str:
         """``wanted``, or the first of wanted_2, wanted_3, ... that is free."""
-        wanted = "".join(letter if letter.isprintable() else "_" for letter in wanted) or "photo"
+        wanted = "".join(letter if letter.isprintable() else "_" for letter in wanted)
+        wanted = "photo" if wanted in ("", ".", "..") else wanted
         name, count = wanted, 1
         while not self._is_free(name):
             count += 1

@@ -16,8 +16,20 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
         "photos", nargs="+", metavar="PHOTO", help="image files, folders (without their subfolders) or glob patterns"
     )
     parser.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results; made if missing"
+        "-o",
+        "--output",
+        required=True,
+        type=output_folder,
+        metavar="OUT",
+        help="folder for the results; made if missing",
     )
+
+
+def output_folder(text: str) -> Path:
+    """A folder to write to; an empty word, such as an empty variable of a shell gives, would be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("nothing given; expected a folder")
+    return Path(text)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gcnface.commands.arguments import add_device, add_verbosity, count, positive, side_px, some_of
+from gcnface.commands.arguments import add_device, add_verbosity, count, output_folder, positive, side_px, some_of
 from render.devices import check_device
 
 # Held equal to the keys of gcnface.evaluation's tables by a test: importing them would cost the help seconds.
@@ -45,7 +45,9 @@ exit status: 0 all done; 1 some photo failed (the table is of the others); 2 wro
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gcnface evaluate``."""
     parser.add_argument("photos", nargs="+", metavar="PHOTOS", help="folders (annotated and prepared ones too), files")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="REPORT", help="folder of the report")
+    parser.add_argument(
+        "-o", "--output", required=True, type=output_folder, metavar="REPORT", help="folder of the report"
+    )
     parser.add_argument(
         "--methods",
         type=some_of(METHODS),

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from gcnface.commands.arguments import add_verbosity, positive
+from gcnface.commands.arguments import add_verbosity, output_folder, positive
 
 # Held equal to gcnface.preparing.layouts.LAYOUTS by a test: importing that would cost the help a second.
 LAYOUTS = ("auto", "photos", "annotated", "celeba", "300w-lp")
@@ -33,7 +33,9 @@ exit status: 0 done; 1 it could not be done, or no photo gave a face; 2 wrong us
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``gcnface prepare``."""
     parser.add_argument("photos", nargs="+", metavar="PHOTOS", help="folders, image files or glob patterns")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DATASET", help="folder of the data set")
+    parser.add_argument(
+        "-o", "--output", required=True, type=output_folder, metavar="DATASET", help="folder of the data set"
+    )
     parser.add_argument("--layout", choices=LAYOUTS, default="auto", help="how the photos lie (default: auto)")
     parser.add_argument(
         "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"

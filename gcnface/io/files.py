@@ -18,6 +18,10 @@ _KINDS = {
 }
 
 
+LARGEST_BYTES = 4_000_000_000
+"""No input comes near; a file that claims more, such as a sparse one of terabytes, would be read for hours."""
+
+
 def open_input(path: str | Path, error: type[FileError] = FileError, remedy: str = "give a file") -> BinaryIO:
     """Open a regular file for reading, at once or not at all.
 
@@ -30,11 +34,12 @@ def open_input(path: str | Path, error: type[FileError] = FileError, remedy: str
         remedy: what to do when it is something else than a file.
 
     Raises:
-        FileError: of the kind `error`: there is no such file, it is none, or it may not be read.
+        FileError: of the kind `error`: there is no such file, it is none, is larger than `LARGEST_BYTES`, or may not be
+            read.
     """
     path = Path(path)
     try:
-        _check_regular(path, os.stat(path).st_mode, error, remedy)
+        _check_regular(path, os.stat(path), error, remedy)
         file = open(path, "rb", opener=_without_waiting)
     except FileNotFoundError as cause:
         raise error(path, "no such file", f"check the path, or {remedy}") from cause
@@ -42,16 +47,18 @@ def open_input(path: str | Path, error: type[FileError] = FileError, remedy: str
         reason = getattr(cause, "strerror", None) or str(cause)
         raise error(path, f"cannot be opened ({reason})", "check the path and the permissions") from cause
     try:
-        _check_regular(path, os.fstat(file.fileno()).st_mode, error, remedy)
+        _check_regular(path, os.fstat(file.fileno()), error, remedy)
     except FileError:
         file.close()
         raise
     return file
 
 
-def _check_regular(path: Path, mode: int, error: type[FileError], remedy: str) -> None:
-    if not stat.S_ISREG(mode):
-        raise error(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file", remedy)
+def _check_regular(path: Path, found: os.stat_result, error: type[FileError], remedy: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise error(path, f"is {_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}, not a file", remedy)
+    if found.st_size > LARGEST_BYTES:
+        raise error(path, f"is too large ({found.st_size / 1e9:.0f} GB)", remedy)
 
 
 def _without_waiting(path: str, flags: int) -> int:

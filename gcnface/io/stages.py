@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -43,10 +43,10 @@ def stage(folder: Path) -> Iterator[Path]:
         yield path
     finally:
         try:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
         finally:  # once more: a second signal may have come between, and Windows removes no open file
             os.close(lock)
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
 
 
 def sweep(folder: Path) -> None:
@@ -60,12 +60,24 @@ def sweep(folder: Path) -> None:
             _remove_abandoned(path)
 
 
+def _remove(path: Path) -> None:
+    """Remove a stage, its lock last: whoever is killed in between leaves one that the next run can tell."""
+    for part in path.glob("*"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        elif part.name != _LOCK:
+            part.unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def _claimed(folder: Path) -> tuple[Path, int]:
     """A new stage and its lock, which this process holds."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
         try:
             lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        except FileNotFoundError:  # another process has taken the empty folder for left behind
+            continue
         except OSError:
             shutil.rmtree(path, ignore_errors=True)
             raise
@@ -84,12 +96,15 @@ def _remove_abandoned(path: Path) -> None:
     except OSError:
         if _is_old(path):
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):  # empty: its process died before it had the lock, or after it had let go of it
+                path.rmdir()
         return
     try:
         # Locks may not reach from one machine to another.
         free = _try_lock(lock) if os.read(lock, 300) == socket.gethostname().encode() else None
         if free or (free is None and _is_old(path)):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
     finally:
         os.close(lock)
 

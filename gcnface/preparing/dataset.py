@@ -15,7 +15,7 @@ from gcnface.preparing.faces import FAILED, Drop, FaceSettings
 from gcnface.preparing.landmarkers import STORED, find_landmarks
 from gcnface.preparing.layouts import find_sources, read_identities
 from gcnface.preparing.parallel import finished_parts
-from gcnface.preparing.shards import SHARD_FACES, assemble, shard_path
+from gcnface.preparing.shards import SHARD_FACES, assemble, remove_parts, shard_path
 from gcnface.preparing.sources import Source
 from gcnface.progress import Reporter
 from gcnface.training.faces import PreparedFaces, load_prepared, read_settings
@@ -136,6 +136,7 @@ def prepare(options: PrepareOptions) -> Report:
     if parts:
         _work(parts, paths, settings, options)
         dropped += assemble(options.output, paths, before)
+    remove_parts(options.output)
     return _report(options, settings, dropped, time.perf_counter() - begin)
 
 

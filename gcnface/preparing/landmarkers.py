@@ -92,8 +92,11 @@ def read_network(path: Path) -> bytes:
         if path.suffix != ".whl":
             network = path.read_bytes()
         else:
-            with zipfile.ZipFile(path) as wheel:
-                network = wheel.read(f"mediapipe/{_TFLITE}")
+            try:
+                with zipfile.ZipFile(path) as wheel:
+                    network = wheel.read(f"mediapipe/{_TFLITE}")
+            except (zipfile.BadZipFile, KeyError) as error:
+                raise WeightsError(path, "holds no landmark network: it is no wheel of mediapipe", _REMEDY) from error
         if network[4:8] != _IDENTIFIER:
             raise WeightsError(path, "holds no landmark network: it is no tflite", _REMEDY)
         return network

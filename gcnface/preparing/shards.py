@@ -101,7 +101,7 @@ def rows_of(faces: PreparedFaces) -> list[dict[str, str]]:
 
 
 def assemble(dataset: Path, paths: Sequence[Path], before: PreparedFaces | None) -> list[Drop]:
-    """Put the faces that were there and those of the parts, in this order, into flat arrays; then remove the parts.
+    """Put the faces that were there and those of the parts, in this order, into flat arrays.
 
     Args:
         dataset: the folder.
@@ -122,8 +122,12 @@ def assemble(dataset: Path, paths: Sequence[Path], before: PreparedFaces | None)
             drops += more_drops
     if rows:
         _write_arrays(dataset, paths, before, rows)
-    shutil.rmtree(dataset / FOLDER, ignore_errors=True)
     return drops
+
+
+def remove_parts(dataset: Path) -> None:
+    """Remove the parts of a data set that holds them all, also those of a run that was killed before it came to it."""
+    shutil.rmtree(dataset / FOLDER, ignore_errors=True)
 
 
 def _write_arrays(

@@ -146,3 +146,8 @@ def test_a_result_that_is_named_is_refused_in_one_line(refined, name):
     named, pattern = (str(error) for error in inputs.errors)
     assert named == f"{refined / name}: is a picture that gcnface drew, not a photo; name the photo it came from"
     assert "matches nothing but pictures that gcnface drew" in pattern
+
+
+@pytest.mark.parametrize("wanted", ["", ".", ".."])
+def test_names_that_are_folders_are_none_for_results(tmp_path, wanted):
+    assert ResultNames(tmp_path, ()).claim(wanted) == "photo"

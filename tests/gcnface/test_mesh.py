@@ -26,6 +26,11 @@ def test_wrong_shapes_are_named(name, shape):
         TexturedMesh(**fields(**{name: np.zeros(shape)}))
 
 
+def test_vertices_at_one_point_are_no_surface():
+    with pytest.raises(ValueError, match="vertices holds one point over and over"):
+        TexturedMesh(**fields(vertices=np.ones_like(make_mesh().vertices)))
+
+
 @pytest.mark.parametrize("name", ["faces", "uv_faces"])
 def test_indices_must_exist(name):
     wrong = getattr(make_mesh(), name).copy()

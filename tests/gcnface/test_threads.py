@@ -1,4 +1,4 @@
-"""A fork computes, whatever its parent has computed with."""
+"""A fork computes, whatever its parent has computed with; how many threads and processes there are changes no byte."""
 
 import os
 import subprocess
@@ -94,3 +94,17 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 """,
         OMP_NUM_THREADS="2",
     )
+
+
+def test_the_number_of_threads_and_of_workers_changes_no_byte(tmp_path):
+    photos = [str(Path(__file__).parents[1] / "data" / name) for name in ("face.jpg", "glasses.jpg")]
+    formats = ["--formats", "glb,obj,ply,overlay,maps", "--texture-size", "256"]
+    for threads, workers in (("1", "1"), ("2", "1"), ("4", "2")):
+        words = ["refine", *photos, "-o", str(tmp_path / threads), *formats, "--workers", workers]
+        command = [sys.executable, "-m", "gcnface", *words]
+        environment = os.environ | {"OMP_NUM_THREADS": threads}
+        subprocess.run(command, env=environment, capture_output=True, check=True, timeout=240)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "1").iterdir()}
+    assert len(files) == 16
+    for threads in ("2", "4"):
+        assert {path.name: path.read_bytes() for path in (tmp_path / threads).iterdir()} == files

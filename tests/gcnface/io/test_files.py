@@ -77,3 +77,11 @@ def test_a_file_that_becomes_a_pipe_after_the_look_is_refused_too(tmp_path, monk
     monkeypatch.setattr(os, "stat", lambda *_, **__: looked_at)
     with pytest.raises(FileError, match="is a pipe"):
         open_input(pipe)
+
+
+def test_a_file_that_claims_terabytes_is_not_read(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.write(b"\xff\xd8\xff\xe0")
+        file.truncate(10**12)
+    with pytest.raises(FileError, match=r"a\.jpg: is too large \(1000 GB\)"):
+        open_input(tmp_path / "a.jpg")

