@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn.modules.batchnorm import _BatchNorm  # noqa: E402
 
+from gcnface.errors import GcnfaceError  # noqa: E402
 from gcnface.training.checkpoints import diverged  # noqa: E402
 
 _log = logging.getLogger("lightning.pytorch")
@@ -77,6 +78,28 @@ class Finite(Callback):
             wild = trainer.strategy.reduce(torch.as_tensor(wild, device=pl_module.device), reduce_op="sum")
         if wild:
             raise diverged("the loss is", f"in step {trainer.fit_loop.epoch_loop.total_batch_idx + 1}")
+
+
+class Watched(Callback):
+    """Refuses a run whose watched figure is none of those logged, as soon as all of them are known.
+
+    Args:
+        monitor: name of the figure.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The first validation comes before anything asks for the figure.
+
+        Raises:
+            GcnfaceError: it is not logged.
+        """
+        figures = sorted(trainer.callback_metrics)
+        if self.monitor not in figures:
+            what = f"run.monitor is {self.monitor!r}, which is not logged; name one of {', '.join(figures)}"
+            raise GcnfaceError(what)
 
 
 class Patience(EarlyStopping):

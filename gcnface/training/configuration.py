@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import re
 import typing
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gcnface.errors import FileError, printable
+from gcnface.io.files import open_input
 
 if TYPE_CHECKING:
     import jsonargparse
 
 _CLOSE_ENOUGH = 0.6
 """How alike two names must be, 0..1, for one to be suggested in place of the other."""
+_LARGEST_FILE = 100_000
+"""Bytes of a configuration; those of the project have about 500."""
+_DEEPEST = 20
+"""How many lists and mappings a configuration may nest; more than any record, far less than Python's recursion."""
+_REMEDY = "mend it, or start from one of configs/*.yaml"
 
 
 def plain(settings: Any) -> Any:
@@ -58,7 +65,7 @@ def parse_configuration(kind: type, name: str, words: Sequence[str], summary: st
         summary: what is trained, for the help.
 
     Raises:
-        FileError: the YAML file is no YAML, or no mapping.
+        FileError: the YAML file is no plain file, is too large, no YAML, or no mapping, or uses aliases.
         SystemExit: an unknown key, a value of the wrong type or a missing file (status 2), or help.
     """
     parser = _parser(kind, name, summary)
@@ -66,10 +73,11 @@ def parse_configuration(kind: type, name: str, words: Sequence[str], summary: st
     for option, value in zip(options, [*options[1:], ""], strict=False):
         if option == "--config" or option.startswith("--config="):
             _check_yaml(Path(value if option == "--config" else option.partition("=")[2]))
-    namespace = parser.parse_args(options)
     try:
+        namespace = parser.parse_args(options)
+        parser.validate(namespace, skip_unset=False)  # a key of a file that is null counts as unset, and passes
         return _instance(kind, parser, namespace)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return parser.error(str(error))
 
 
@@ -155,16 +163,35 @@ def _check_yaml(path: Path) -> None:
     """Name the file and the line that is wrong; that it is missing the parser says."""
     import yaml
 
-    remedy = "mend it, or start from one of configs/*.yaml"
-    if not path.is_file():
+    if not os.path.exists(path):
         return
+    with open_input(path, remedy="give a YAML file") as file:
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise FileError(path, f"has more than {_LARGEST_FILE} bytes, too many for a configuration", _REMEDY)
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        text = content.decode("utf-8")
+        _check_expansion(path, text)
+        values = yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise FileError(path, f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        raise FileError(path, f"is not YAML: {getattr(error, 'problem', error)}{where}", remedy) from error
+        raise FileError(path, f"is not YAML: {getattr(error, 'problem', error)}{where}", _REMEDY) from error
     if values is not None and not isinstance(values, dict):
-        raise FileError(path, "holds no keys with values", remedy)
+        raise FileError(path, "holds no keys with values", _REMEDY)
+
+
+def _check_expansion(path: Path, text: str) -> None:
+    """Refuse what makes much of little text, before anything is made: aliases, and deep nesting."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text):
+        line = event.start_mark.line + 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise FileError(path, f"has the alias *{event.anchor} in line {line}", "write the value itself")
+        if depth > _DEEPEST:
+            raise FileError(path, f"nests more than {_DEEPEST} lists or mappings in line {line}", _REMEDY)

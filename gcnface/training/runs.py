@@ -18,7 +18,6 @@ ensure_torchvision()
 import lightning  # noqa: E402
 import torch  # noqa: E402
 import yaml  # noqa: E402
-from lightning.fabric.utilities.exceptions import MisconfigurationException  # noqa: E402
 from lightning.fabric.utilities.rank_zero import rank_zero_only  # noqa: E402
 from lightning.pytorch.callbacks import (  # noqa: E402
     Callback,
@@ -34,7 +33,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 from coarse.weights import half_state  # noqa: E402
 from gcnface.errors import GcnfaceError  # noqa: E402
 from gcnface.io.atomic import check_writable, staged  # noqa: E402
-from gcnface.training.callbacks import Cost, Finite, FreezeNorm, Patience, SeededRun  # noqa: E402
+from gcnface.training.callbacks import Cost, Finite, FreezeNorm, Patience, SeededRun, Watched  # noqa: E402
 from gcnface.training.checkpoints import LAST, WholeCheckpoints, check_finite, check_resumable  # noqa: E402
 from gcnface.training.configuration import check_least, plain, record  # noqa: E402
 from gcnface.training.pictures import Pictures  # noqa: E402
@@ -45,6 +44,8 @@ may be short, FaceNet and what else is frozen stays in evaluation mode, a run go
 matter between Lightning and torch."""
 _NEWS = ("Tip:", "GPU available: False", "TPU available: False")
 """What Lightning says that helps nobody here: advertisements, and what a machine has not."""
+_LIGHTNINGS = ("accelerator", "devices", "strategy", "precision")
+"""Settings of a run that are Lightning's names, which it judges itself."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,7 @@ def train(module: TrainingModule, learn: DataLoader, check: DataLoader | None) -
 
 def _trainer(module: TrainingModule, learn: DataLoader, check: DataLoader | None) -> lightning.Trainer:
     run: RunSettings = module.settings.run
+    loggers, callbacks = _loggers(run), _callbacks(module, check, run)
     try:
         return lightning.Trainer(
             accelerator=run.accelerator,
@@ -222,12 +224,21 @@ def _trainer(module: TrainingModule, learn: DataLoader, check: DataLoader | None
             check_val_every_n_epoch=run.check_every,
             num_sanity_val_steps=0,
             log_every_n_steps=10,
-            logger=_loggers(run),
-            callbacks=[SeededRun(run.seed, learn.sampler), Finite(), *_callbacks(module, check, run)],
+            logger=loggers,
+            callbacks=[SeededRun(run.seed, learn.sampler), Finite(), *callbacks],
             plugins=[WholeCheckpoints()],
         )
-    except (MisconfigurationException, ValueError) as error:
-        raise GcnfaceError(f"run is configured as Lightning cannot do it: {' '.join(str(error).split())}") from error
+    except Exception as error:  # Lightning, and what it asks about the devices, refuse in every kind of error
+        raise _refused(run, error) from error
+
+
+def _refused(run: RunSettings, error: Exception) -> GcnfaceError:
+    """Lightning's refusal in one line: the settings it speaks of, else those that are not the defaults."""
+    text = " ".join(str(error).split())
+    chosen = [name for name in _LIGHTNINGS if getattr(run, name) != getattr(RunSettings, name)]
+    blamed = [name for name in _LIGHTNINGS if name in text] or chosen or _LIGHTNINGS
+    settings = " ".join(f"run.{name}={getattr(run, name)}" for name in blamed)
+    return GcnfaceError(f"{settings} is what Lightning cannot do here; choose another or leave it out ({text})")
 
 
 def _check_share(learn: DataLoader, processes: int) -> None:
@@ -275,6 +286,7 @@ def _callbacks(module: TrainingModule, check: DataLoader | None, run: RunSetting
     bar = RichProgressBar() if sys.stdout.isatty() else TQDMProgressBar(refresh_rate=20)
     callbacks: list[Callback] = [bar, LearningRateMonitor(), Cost()]
     if run.monitor:
+        callbacks.append(Watched(run.monitor))
         callbacks.append(_kept(run, "best", monitor=run.monitor, mode=run.monitor_mode, save_on_train_epoch_end=None))
     if run.patience:
         callbacks.append(Patience(run.monitor, patience=run.patience, mode=run.monitor_mode))

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gcnface import cli
+from gcnface.errors import FileError
 from gcnface.training import cli as train_cli
 from gcnface.training.cli import PARTS, Part, parse_configuration
 from gcnface.training.configuration import keys
@@ -129,6 +131,10 @@ def test_a_misspelt_part_is_guessed(capsys):
         (b"rate: 1\nrun: [1, 2", "not YAML"),
         (b"rate: !!python/object:os.system {}", "not YAML"),
         (b"just words", "no keys"),
+        (b"run: " + b"[" * 3000, "nests more than 20 lists or mappings in line 1"),
+        (b"run: " + b"[" * 300 + b"]" * 300, "nests more than 20 lists or mappings in line 1"),
+        (b"faces: &a [x]\nwidths: [*a, *a]\n", "has the alias *a in line 2"),
+        (b"# " + b"x" * 100_000, "more than 100000 bytes"),
     ],
 )
 def test_a_broken_file_is_named_in_one_line(tmp_path, monkeypatch, capsys, content, text):
@@ -142,6 +148,21 @@ def test_a_broken_file_is_named_in_one_line(tmp_path, monkeypatch, capsys, conte
     assert said.count("\n") == 1
     assert cli.main(["train", "probe", f"--config={path}", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_pipe_is_no_configuration(tmp_path):
+    os.mkfifo(tmp_path / "c.yaml")
+    with pytest.raises(FileError, match=r"c\.yaml: is a pipe, not a file"):
+        parse_configuration(Training, "parser", ["--config", str(tmp_path / "c.yaml")])
+
+
+@pytest.mark.parametrize("text", ["run: {epochs: null}", "run:\n  epochs:\n", "rate: null", "widths: null"])
+def test_a_key_without_its_value_is_named(tmp_path, text, capsys):
+    with pytest.raises(SystemExit):
+        parse_configuration(Training, "parser", ["--config", write(tmp_path / "c.yaml", text)])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert re.search(r'"(run\.epochs|rate|widths)"', said)
 
 
 def test_help_needs_no_torch():

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.usefixtures("quiet_training")
 
 
 def settings(output, rate=0.1, **run):
-    known = {"epochs": 2, "threads": 1, "accelerator": "cpu", "tensorboard": False}
-    return Training(RunSettings(output, precision="32-true", **(known | run)), rate)
+    known = {"epochs": 2, "threads": 1, "accelerator": "cpu", "tensorboard": False, "precision": "32-true"}
+    return Training(RunSettings(output, **(known | run)), rate)
 
 
 @pytest.fixture
@@ -235,14 +235,30 @@ def test_senseless_numbers_are_refused(name, value):
         RunSettings(Path("x"), **{name: value})
 
 
-def test_what_lightning_cannot_do_is_one_error(tmp_path):
-    with pytest.raises(GcnfaceError, match="32-wrong"):
-        train_small(replace(settings(tmp_path), run=replace(settings(tmp_path).run, precision="32-wrong")))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("precision", "32-wrong"), ("devices", "many"), ("devices", "0,x"), ("accelerator", "abacus"),
+        ("accelerator", "tpu"), ("strategy", "luck"), ("strategy", "deepspeed"),
+    ],
+)  # fmt: skip
+def test_what_lightning_cannot_do_is_one_error_that_names_the_setting(tmp_path, name, value):
+    with pytest.raises(GcnfaceError, match=rf"^(run\.\S+ )*run\.{name}={value} .*choose another[^\n]*$"):
+        train_small(settings(tmp_path, **{name: value}))
 
 
 def test_a_figure_to_watch_needs_held_out_people(tmp_path):
     with pytest.raises(GcnfaceError, match="nobody is held out"):
         train_small(settings(tmp_path, monitor="valid/figure"))
+
+
+@pytest.mark.parametrize("run", [{}, {"patience": 1}, {"check_every": 2}])
+def test_a_figure_to_watch_is_one_that_is_logged(tmp_path, run):
+    batches = torch.utils.data.DataLoader(data(4), 4)
+    expected = r"^run\.monitor is 'nose', which is not logged; name one of lr-SGD, train/loss, valid/figure$"
+    with pytest.raises(GcnfaceError, match=expected):
+        train(Small(settings(tmp_path, monitor="nose", **run)), batches, batches)
+    train(Small(settings(tmp_path, monitor="train/loss", **run)), batches, batches)
 
 
 def test_one_cycle_takes_any_number_of_steps():
