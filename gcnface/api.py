@@ -212,7 +212,7 @@ def faces_of(
     name: Path,
     on_stage: Callable[[str], None] | None = None,
 ) -> list[Reconstruction]:
-    """Run the pipeline and note the photo's name in the provenance.
+    """Run the pipeline and note the photo's name.
 
     Args:
         reconstructor: the pipeline.
@@ -229,7 +229,7 @@ def faces_of(
 
         raise no_face(name, photo)
     known = {"photo": name.name, **photo_sizes(photo, name)}
-    return [replace(face, provenance={**known, **face.provenance}) for face in faces]
+    return [replace(face, photo_names=(name.name,), provenance={**known, **face.provenance}) for face in faces]
 
 
 def photo_sizes(photo: np.ndarray, name: Path) -> dict[str, list[int]]:

@@ -161,7 +161,7 @@ def model_of(face: Reconstruction) -> FaceModel:
         ExpressionError: it is not the one that this gcnface has.
     """
     model = shipped_model()
-    made_with = face.provenance.get("face_model", model.name)
+    made_with = face.face_model or model.name
     remedy = "run `gcnface refine` on the photo again to change its expression"
     if made_with != model.name or model.mean.shape != face.mesh.vertices.shape:
         raise ExpressionError(

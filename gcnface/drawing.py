@@ -198,12 +198,9 @@ def photo_hw(face: Reconstruction) -> tuple[int, int]:
     Raises:
         ValueError: the record does not tell.
     """
-    if face.photo is not None:
-        return face.photo.shape[0], face.photo.shape[1]
-    known = face.provenance.get("photo_hw")
-    if known is None:
+    if face.photo_hw is None:
         raise ValueError('the size of this face\'s photo is not known; draw it with view="portrait"')
-    return int(known[0]), int(known[1])
+    return face.photo_hw
 
 
 def _checked(size: int | tuple[int, int]) -> tuple[int, int]:

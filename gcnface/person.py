@@ -119,7 +119,8 @@ class PersonReconstructor:
         refined = self._refined(sightings, blend, embeddings, watch)
         sights = [_sight(sighting, blend, k) for k, sighting in enumerate(sightings)]
         result = self.pipeline.assemble(sightings[0].view, refined, sights, watch)
-        return replace(result, provenance={**_provenance(photos, cosine), **result.provenance})
+        names = tuple(photo.name.name for photo in photos)
+        return replace(result, photo_names=names, provenance={**_provenance(photos, cosine), **result.provenance})
 
     def _look(self, photo: NamedPhoto, watch: Stopwatch, on_photo: Callable[[Path], None] | None) -> View:
         if on_photo is not None:

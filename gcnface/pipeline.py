@@ -274,7 +274,7 @@ class Reconstructor:
             texture = bake_texture(model, refined.albedo, sights, self.texture_size)
             landmarks468 = self._landmarks_px(coarse, camera)
             mesh = self._mesh(coarse, refined, texture.rgb)
-        c = coarse.coefficients
+        coefficients: dict[str, Any] = {n: value[0].numpy() for n, value in coarse.coefficients.named().items()}
         return Reconstruction(
             mesh=mesh,
             vertices_cam=coarse.verts_cam[0].numpy(),
@@ -286,12 +286,13 @@ class Reconstructor:
             visible=refined.observation.visible[0].numpy(),
             landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
             landmarks468=landmarks468,
-            **{name: value[0].numpy() for name, value in c.named().items()},
+            **coefficients,
             crop_from_photo=view.crop.crop_from_photo,
             texel_source=texture.source,
             texel_photo=texture.photo,
             texel_confidence=np.rint(texture.confidence.clip(0, 1) * 255),
             expression_names=model.expression_names,
+            face_model=model.name,
             timings=dict(watch.seconds),
             figures=self._figures(view.crop, refined),
             provenance=self._provenance(view.crop),

@@ -23,7 +23,10 @@ TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
 on the other half of the face, filled by the network or the model."""
 
 _SMALLEST_DETERMINANT = 1e-12
+_LARGEST_SIDE = 10**6
+_MOST_PHOTOS = 255
 _FROM_PHOTOS = [TEXEL_SOURCES.index(name) for name in ("seen", "mirrored")]
+
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
@@ -51,21 +54,26 @@ class Reconstruction:
         crop_from_photo: (3, 3) takes homogeneous px to the pixels of the 224 px crop the networks saw.
         texel_source: (T, T) uint8, an index of `TEXEL_SOURCES` for every texel of ``mesh.texture``.
         texel_photo: (T, T) uint8, from which photo a texel was taken, there or mirrored: 1 for the first, 2 for the
-            second (``provenance["photos"]``), 0 where from none; None stands for a single photo.
+            second of ``photo_names``, 0 where from none; None stands for a single photo.
         texel_confidence: (T, T) uint8, how far a texel comes from the photos themselves: 255 wholly; None stands for
             255 where it was seen and 0 elsewhere.
         vertex_light: (V, 3) linear, what the photo's colours were divided by: the shading, with cast shadows and
             highlights in it; None where it is the shading alone.
         expression_names: names of the face units; empty when unknown.
+        photo_hw: height and width in px of the photo as read, which px refer to; that of ``photo`` where it is there,
+            None where neither is known.
+        photo_names: file names of the photos, in their order; empty when unknown.
+        face_model: name of the face model whose vertices and units these are; "" when unknown.
         timings: seconds by stage.
         figures: numbers by name, such as how well the drawn face fits the photo.
-        provenance: versions, options, names of photo and models; JSON values.
+        provenance: what files tell of how the face was made: versions, options, names of photo and models; JSON values.
+            gcnface itself reads nothing from it.
         photo: (H, W, 3) float32 sRGB in [0, 1], or None after `gcnface.load`; needed for the overlay only.
 
     Raises:
         ShapeError: an array has another shape than `gcnface.array_layout.RECORD_LAYOUT` says.
         ValueError: a number is not finite or out of range, the head is not before the camera, or face units and their
-            names do not go together.
+            names do not go together; or the photo's size or a name is none.
     """
 
     mesh: TexturedMesh
@@ -89,6 +97,9 @@ class Reconstruction:
     texel_confidence: np.ndarray | None = None
     vertex_light: np.ndarray | None = None
     expression_names: tuple[str, ...] = ()
+    photo_hw: tuple[int, int] | None = None
+    photo_names: tuple[str, ...] = ()
+    face_model: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +115,9 @@ class Reconstruction:
         arrays.setdefault("texel_confidence", seen * np.uint8(255))
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
+        if self.photo is not None:
+            object.__setattr__(self, "photo_hw", self.photo.shape[:2])
+        check_origin(self.photo_hw, self.photo_names, self.face_model)
         self._check_camera()
         self._check_units()
 
@@ -192,3 +206,15 @@ class Reconstruction:
         from gcnface.io.bundle import save_reconstruction
 
         return save_reconstruction(self, Path(folder), name, formats)
+
+
+def check_origin(photo_hw: object, photo_names: object, face_model: object) -> None:
+    """Raise ValueError unless these can be a photo's size (or None), names of photos and the name of a face model."""
+    sides = photo_hw if isinstance(photo_hw, tuple) else ()
+    if photo_hw is not None and not (len(sides) == 2 and all(type(s) is int and 0 < s <= _LARGEST_SIDE for s in sides)):
+        raise ValueError(f"photo_hw is {photo_hw!r}; expected height and width in px")
+    names = photo_names if isinstance(photo_names, tuple) else (None,)
+    if len(names) > _MOST_PHOTOS or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"photo_names holds no names, or too many; expected a tuple of {_MOST_PHOTOS} at most")
+    if not (isinstance(face_model, str) and face_model.isprintable()):
+        raise ValueError("face_model cannot be shown; expected a plain word")

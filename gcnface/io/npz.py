@@ -20,7 +20,7 @@ from gcnface.io import plain_json
 from gcnface.io.arrays import Archive, Header, opened
 from gcnface.io.files import open_input
 from gcnface.mesh import TexturedMesh
-from gcnface.reconstruction import Reconstruction
+from gcnface.reconstruction import Reconstruction, check_origin
 from render.shapes import check_shape
 
 FORMAT_VERSION = 1
@@ -49,6 +49,8 @@ _LARGEST = {"V": 2_000_000, "F": 4_000_000, "N": 4_000_000, "T": 8192, "Ni": 10_
 """Sizes beyond these are refused before anything is unpacked."""
 _LONGEST = {"expression_names": 100, "metadata": 1_000_000}
 """Characters of a text."""
+_ORIGIN = ("photo_hw", "photo_names", "face_model")
+"""Fields of the record that older files tell in their provenance alone."""
 _KINDS = {np.float32: "f", np.int32: "i", np.uint8: "u", np.bool_: "b", np.str_: "U"}
 _REMEDY = "pass the NAME.npz that `gcnface refine` wrote"
 
@@ -94,7 +96,8 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, NDArray[Any]]:
         name: {key: float(value) for key, value in getattr(reconstruction, name).items()}
         for name in ("timings", "figures")
     }
-    metadata = {"format": FORMAT_VERSION, **numbers, "provenance": dict(reconstruction.provenance)}
+    origin = {name: getattr(reconstruction, name) for name in _ORIGIN}
+    metadata = {"format": FORMAT_VERSION, **numbers, **origin, "provenance": dict(reconstruction.provenance)}
     return {
         **{key: value for key in RECORD_LAYOUT if (value := getattr(reconstruction, key)) is not None},
         **{key: getattr(mesh, name) for name, key in _MESH_KEYS.items()},
@@ -151,8 +154,7 @@ def _metadata(archive: Archive, path: Path) -> dict[str, Any]:
         raise ValueError("metadata does not hold format, timings, figures and provenance")
     if not (_numbers(parts["timings"], smallest=0) and _numbers(parts["figures"])):
         raise ValueError("metadata holds timings or figures that are no numbers")
-    _check_provenance(parts["provenance"])
-    return fields
+    return {**fields, **_origin(parts)}
 
 
 def _numbers(values: Mapping[str, Any], smallest: float | None = None) -> bool:
@@ -162,14 +164,20 @@ def _numbers(values: Mapping[str, Any], smallest: float | None = None) -> bool:
     return smallest is None or all(smallest <= float(value) < math.inf for value in values.values())
 
 
-def _check_provenance(provenance: Mapping[str, Any]) -> None:
-    """Raise ValueError unless what gcnface itself looks up in it is of the right kind."""
-    size, photos = provenance.get("photo_hw", [1, 1]), provenance.get("photos", [])
-    sides = isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 < side <= 10**6 for side in size)
-    names = isinstance(photos, list) and len(photos) <= 255 and all(isinstance(photo, str) for photo in photos)
-    model = provenance.get("face_model", "")
-    if not (sides and names and isinstance(model, str) and model.isprintable()):
-        raise ValueError("metadata names no photo_hw, photos or face_model that can be")
+def _origin(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields `_ORIGIN`; where one is missing or empty, what the provenance tells.
+
+    Raises:
+        ValueError: one of either is not of the right kind.
+    """
+    told = parts["provenance"]
+    photo = [told["photo"]] if isinstance(told.get("photo"), str) else []
+    older = {"photo_hw": told.get("photo_hw"), "photo_names": told.get("photos", photo)}
+    origin: dict[str, Any] = {**older, "face_model": told.get("face_model", "")}
+    for found in (origin, {**origin, **{name: parts[name] for name in _ORIGIN if parts.get(name)}}):
+        origin = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+        check_origin(**origin)
+    return origin
 
 
 def _record(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Reconstruction:

@@ -55,8 +55,8 @@ def texel_shares(texel_source: np.ndarray) -> dict[str, float]:
 
 def _photo_shares(reconstruction: Reconstruction) -> dict[str, dict[str, float]]:
     """Share of the surface's texels by the photo they come from, where there are several."""
-    photos = reconstruction.provenance.get("photos")
-    if not photos:
+    photos = reconstruction.photo_names
+    if len(photos) < 2:
         return {}
     assert reconstruction.texel_photo is not None
     on_surface = max(int((reconstruction.texel_source > 0).sum()), 1)

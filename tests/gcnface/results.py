@@ -94,6 +94,7 @@ def make_reconstruction(photo: bool = True) -> Reconstruction:
         texel_confidence=rng.integers(0, 256, (TEXTURE, TEXTURE)),
         vertex_light=np.ones((count, 3)),
         expression_names=("jawOpen", "smileLeft", "smileRight"),
+        face_model="ball",
         timings={"detect": 0.25, "fit": 1.5},
         figures={"psnr": 31.5, "broken": float("nan")},
         provenance={"face_model": "ball", "options": {"fit": True}},
@@ -144,6 +145,8 @@ def make_head(seed: int = 0, **changes) -> Reconstruction:
         "crop_from_photo": np.eye(3),
         "texel_source": np.full((TEXTURE, TEXTURE), 3),
         "expression_names": model.expression_names,
+        "photo_hw": (224, 224),
+        "face_model": model.name,
         "provenance": {"face_model": model.name, "photo_hw": [224, 224]},
         **{name: value[0].numpy() for name, value in face.coefficients.named().items()},
     }

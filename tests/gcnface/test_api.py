@@ -39,6 +39,7 @@ def test_all_faces_of_a_file(pipeline, tmp_path):
     Image.new("RGB", (7, 5), (255, 0, 0)).save(tmp_path / "me.png")
     faces = gcnface.reconstruct(tmp_path / "me.png", all_faces=True)
     assert [face.provenance["photo"] for face in faces] == ["me.png", "me.png"]
+    assert [face.photo_names for face in faces] == [("me.png",), ("me.png",)]
 
 
 def test_no_face_names_the_photo(pipeline):

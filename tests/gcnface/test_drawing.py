@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import gcnface
 from gcnface.drawing import photo_hw, portrait
 from gcnface.lights import LIGHTS
 from render.color import linear_from_srgb
@@ -99,3 +100,26 @@ def test_errors(ball):
             ball.draw(size)
     with pytest.raises(ValueError, match="photo is not known"):
         photo_hw(make_reconstruction(photo=False))
+
+
+def test_a_face_knows_its_photo_s_size_without_the_photo(tmp_path):
+    make_reconstruction().save(tmp_path, "ball", ["npz"])
+    assert gcnface.load(tmp_path / "ball.npz").draw(64, view="photo").rgb.shape == (48, 64, 3)
+    assert photo_hw(replace(make_reconstruction(), photo=None)) == PHOTO_HW
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {"photo_hw": (0, 9)},
+        {"photo_hw": [8, 9]},
+        {"photo_hw": (8.0, 9.0)},
+        {"photo_names": "a.jpg"},
+        {"photo_names": (1,)},
+        {"face_model": "a\n"},
+        {"face_model": None},
+    ],
+)
+def test_an_origin_that_cannot_be(origin):
+    with pytest.raises(ValueError, match=next(iter(origin))):
+        replace(make_reconstruction(photo=False), **origin)

@@ -131,6 +131,7 @@ def test_every_photo_gives_texels_and_more_are_seen(fused, single):
     assert (np.bincount(fused.texel_photo[seen], minlength=4)[1:] > 0.1 * seen.sum()).all()
     assert seen.sum() > 1.1 * (single.texel_source == 1).sum()
     assert fused.provenance["photos"] == ["yaw0.png", "yaw-40.png", "yaw40.png"]
+    assert fused.photo_names == ("yaw0.png", "yaw-40.png", "yaw40.png")
 
 
 def test_each_side_comes_from_the_photo_that_shows_it(fused):

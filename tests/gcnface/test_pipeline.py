@@ -135,3 +135,5 @@ def test_saved_and_loaded_face_is_the_same(face, tmp_path):
     np.testing.assert_array_equal(loaded.vertices_cam, face.vertices_cam)
     np.testing.assert_array_equal(loaded.mesh.texture, face.mesh.texture)
     assert replace(loaded, photo=None).expression_names == face.expression_names
+    assert (loaded.photo_hw, loaded.face_model) == (face.photo.shape[:2], face.provenance["face_model"])
+    np.testing.assert_array_equal(loaded.draw(64, view="photo").rgb, face.draw(64, view="photo").rgb)

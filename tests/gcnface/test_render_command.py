@@ -18,7 +18,7 @@ from tests.gcnface.results import make_head, make_reconstruction
 @pytest.fixture(scope="module")
 def npz(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faces")
-    make_reconstruction().save(folder, "ball", ["npz"])
+    make_reconstruction(photo=False).save(folder, "ball", ["npz"])
     return folder / "ball.npz"
 
 
@@ -62,7 +62,7 @@ def test_the_photo_s_view(npz, tmp_path):
     path = tmp_path / "x.npz"
     from dataclasses import replace
 
-    replace(face, provenance={"photo_hw": [240, 320]}).save(tmp_path, "x", ["npz"])
+    replace(face, photo_hw=(240, 320)).save(tmp_path, "x", ["npz"])
     assert run(path, "-o", tmp_path / "a.png", "--view", "photo", "--size", 160) == 0
     assert Image.open(tmp_path / "a.png").size == (160, 120)
     assert run(npz, "-o", tmp_path / "b.png", "--view", "photo") == 1

@@ -10,7 +10,7 @@ import gcnface
 from gcnface.errors import GcnfaceError
 from gcnface.io.npz import FILE_LAYOUT
 from gcnface.mesh import ARRAY_FIELDS
-from tests.gcnface.results import ARRAYS, make_reconstruction
+from tests.gcnface.results import ARRAYS, PHOTO_HW, make_reconstruction
 
 DOCUMENTED = {
     "vertices_cam": ("V", 3),
@@ -45,7 +45,8 @@ def test_everything_comes_back_equal(path):
         assert getattr(read, name).dtype == getattr(written, name).dtype
     for name in ARRAY_FIELDS:
         assert np.array_equal(getattr(read.mesh, name), getattr(written.mesh, name)), name
-    for name in ("expression_names", "timings", "provenance"):
+    assert read.photo_hw == PHOTO_HW
+    for name in ("expression_names", "photo_hw", "photo_names", "face_model", "timings", "provenance"):
         assert getattr(read, name) == getattr(written, name)
     assert read.figures["psnr"] == 31.5
     assert np.isnan(read.figures["broken"])
@@ -53,7 +54,8 @@ def test_everything_comes_back_equal(path):
 
 
 def test_no_field_is_forgotten():
-    known = {*ARRAYS, "mesh", "expression_names", "timings", "figures", "provenance", "photo"}
+    origin = {"photo_hw", "photo_names", "face_model"}
+    known = {*ARRAYS, *origin, "mesh", "expression_names", "timings", "figures", "provenance", "photo"}
     assert {field.name for field in fields(make_reconstruction())} == known
 
 
@@ -122,6 +124,33 @@ def test_a_file_from_before_several_photos_is_read(tmp_path, path):
     assert np.array_equal(read.texel_confidence, np.where(read.texel_source == 1, 255, 0))
     assert read.vertex_light is None
     assert np.allclose(read.shading, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("told", "names"),
+    [
+        ({"photo": "a.jpg"}, ("a.jpg",)),
+        ({"photo": "a.jpg", "photos": ["a.jpg", "b.jpg"]}, ("a.jpg", "b.jpg")),
+        ({"photo": 7}, ()),
+        ({}, ()),
+    ],
+)
+def test_a_file_that_tells_its_photo_in_the_provenance_alone_is_read(tmp_path, path, told, names):
+    arrays = dict(np.load(path))
+    known = json.loads(str(arrays["metadata"]))
+    for name in ("photo_hw", "photo_names", "face_model"):
+        del known[name]
+    known["provenance"] = {**told, "photo_hw": [30, 40], "face_model": "old"}
+    np.savez(tmp_path / "old.npz", **{**arrays, "metadata": np.array(json.dumps(known))})
+    read = gcnface.load(tmp_path / "old.npz")
+    assert (read.photo_hw, read.photo_names, read.face_model) == ((30, 40), names, "old")
+
+
+def test_nothing_is_read_from_the_provenance_of_a_newer_file(tmp_path):
+    told = {"photo_hw": [9, 9], "photos": ["x.jpg"], "face_model": "x"}
+    replace(make_reconstruction(), photo_names=("a.jpg",), provenance=told).save(tmp_path, "x", ["npz"])
+    read = gcnface.load(tmp_path / "x.npz")
+    assert (read.photo_hw, read.photo_names, read.face_model) == (PHOTO_HW, ("a.jpg",), "ball")
 
 
 def test_a_newer_format_says_so(tmp_path, path):
