@@ -2,8 +2,8 @@
 
     import gcnface
 
-    result = gcnface.reconstruct("photo.jpg")
-    result.mesh.save("face.glb")
+    face = gcnface.reconstruct("photo.jpg")
+    face.save("face.glb")
 
 Names are imported when they are first used, so that ``import gcnface`` is quick.
 """

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gcnface.array_layout import MESH_LAYOUT, checked_arrays
 from gcnface.isolation import plain_torch
+
+if TYPE_CHECKING:
+    from gcnface.morph_targets import MorphTarget
 
 ARRAY_FIELDS = tuple(MESH_LAYOUT)
 MESH_FORMATS = ("glb", "obj", "ply", "html")
@@ -31,6 +36,8 @@ class TexturedMesh:
         normals: (V, 3) unit.
         landmarks68: (68, 3) mm, model space, on the surface.
         landmarks468: (468, 3) mm likewise.
+        morph_targets: what GLB and HTML offer to move the face by; a `gcnface.reconstruction.Reconstruction` gives its
+            mesh the face units of its model. None where nothing is known of them, () for files without.
 
     Raises:
         ShapeError: an array has another shape.
@@ -46,6 +53,11 @@ class TexturedMesh:
     normals: np.ndarray
     landmarks68: np.ndarray
     landmarks468: np.ndarray
+    morph_targets: Sequence[MorphTarget] | None = None
+
+    def __repr__(self) -> str:
+        size = len(self.texture)
+        return f"<TexturedMesh: {len(self.vertices)} vertices, {len(self.faces)} faces, texture {size} x {size} px>"
 
     def __post_init__(self) -> None:
         arrays = checked_arrays({name: getattr(self, name) for name in ARRAY_FIELDS}, MESH_LAYOUT)
@@ -80,6 +92,7 @@ class TexturedMesh:
     def save(self, path: str | Path) -> Path:
         """Write the mesh in the format that the suffix names: .glb, .obj (with .mtl and .png), .ply or .html.
 
+        GLB and HTML hold the morph targets; `Reconstruction.save` adds the photo's light and the provenance.
         The file appears whole or not at all. GLB is in metres, OBJ and PLY are in millimetres.
 
         Returns:

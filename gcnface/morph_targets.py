@@ -7,18 +7,16 @@ as in `Reconstruction.with_expression`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.appearance import ExpressionError, model_of, shipped_model
-
 if TYPE_CHECKING:
     from coarse.face_model import FaceModel
-    from gcnface.reconstruction import Reconstruction
 
 SMALLEST_MOVE_MM = 0.1
 """What moves by less stays: a ninth of the file for what nobody sees."""
@@ -47,18 +45,49 @@ class MorphTarget:
     normal_change: NDArray[np.float32]
 
 
-def morph_targets(face: Reconstruction) -> tuple[MorphTarget, ...]:
-    """The units of a face's model in its order; empty for a face of another model, whose units are not known."""
-    try:
-        model = model_of(face)
-    except ExpressionError:
-        return ()
-    return _shipped_targets() if face.expression_names == model.expression_names else ()
+@dataclass(frozen=True)
+class UnitsOfModel(Sequence[MorphTarget]):
+    """The units of a face's model in its order, found when they are first asked for.
+
+    Empty for a face of another model than gcnface has, whose units are not known.
+
+    Attributes:
+        face_model: its name, "" for the one that gcnface has.
+        names: of the face's units.
+        vertices: number of the face's vertices.
+    """
+
+    face_model: str
+    names: tuple[str, ...]
+    vertices: int
+
+    @overload
+    def __getitem__(self, index: int) -> MorphTarget: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[MorphTarget]: ...
+
+    def __getitem__(self, index: int | slice) -> MorphTarget | Sequence[MorphTarget]:
+        return _targets_of_shipped(self)[index]
+
+    def __len__(self) -> int:
+        return len(_targets_of_shipped(self))
+
+
+@lru_cache(maxsize=4)
+def _targets_of_shipped(units: UnitsOfModel) -> tuple[MorphTarget, ...]:
+    """Those of the shipped model, if it is the face's; found once, whatever number of faces is written."""
+    from gcnface.appearance import shipped_model
+
+    model = shipped_model()
+    known = (model.name, model.expression_names, len(model.mean))
+    return _shipped_targets() if (units.face_model or model.name, units.names, units.vertices) == known else ()
 
 
 @lru_cache(maxsize=1)
 def _shipped_targets() -> tuple[MorphTarget, ...]:
-    """Those of the shipped model; found once, whatever number of faces is written."""
+    from gcnface.appearance import shipped_model
+
     return targets_of(shipped_model())
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gcnface.array_layout import NOT_ALWAYS, RECORD_LAYOUT, checked_arrays
+from gcnface.errors import printable
 from gcnface.isolation import plain_torch
 from gcnface.mesh import TexturedMesh
+from gcnface.morph_targets import UnitsOfModel
 
 if TYPE_CHECKING:
     from gcnface.drawing import Drawing
@@ -36,7 +38,8 @@ class Reconstruction:
     pixel, x goes right, y down. Camera space is x right, y down, z forward.
 
     Attributes:
-        mesh: the textured mesh in model space, without light.
+        mesh: the textured mesh in model space, without light; where nothing is known of its morph targets, it gets the
+            units of ``face_model``.
         vertices_cam: (V, 3) mm, camera space; the same numbering as ``mesh.vertices``.
         px_from_cam: (3, 3); ``px_from_cam @ vertex`` is homogeneous px.
         vertex_rgb: (V, 3) refined and lit, sRGB in [0, 1].
@@ -120,6 +123,14 @@ class Reconstruction:
         check_origin(self.photo_hw, self.photo_names, self.face_model)
         self._check_camera()
         self._check_units()
+        if self.mesh.morph_targets is None:
+            units = UnitsOfModel(self.face_model, self.expression_names, len(self.mesh.vertices))
+            object.__setattr__(self, "mesh", replace(self.mesh, morph_targets=units))
+
+    def __repr__(self) -> str:
+        what = f"{len(self.mesh.vertices)} vertices, {len(self.expression_names)} blendshapes"
+        size, of = len(self.mesh.texture), f" of {printable(self.photo_names[0])}" if self.photo_names else ""
+        return f"<Reconstruction{of}: {what}, texture {size} x {size} px>"
 
     def _check_camera(self) -> None:
         """Raise ValueError unless the head stands before a camera that sees it."""
@@ -147,6 +158,11 @@ class Reconstruction:
     def albedo_texture(self) -> np.ndarray:
         """(T, T, 3) the texture: albedo without light, sRGB in [0, 1]; that of the mesh."""
         return self.mesh.texture
+
+    @property
+    def blendshapes(self) -> dict[str, float]:
+        """The face units by name, 0 at rest and 1 the full unit; empty when their names are unknown."""
+        return {name: float(self.expression[k]) for k, name in enumerate(self.expression_names)}
 
     @property
     def shading(self) -> np.ndarray:
@@ -181,6 +197,10 @@ class Reconstruction:
 
         return with_expression(self, expression, neutral=neutral)
 
+    def neutral(self) -> Reconstruction:
+        """The face at rest, all its blendshapes 0."""
+        return self.with_expression({}, neutral=True)
+
     def draw(self, size: int | tuple[int, int] = 1024, view: str = "portrait") -> Drawing:
         """A picture of the textured head; see `gcnface.drawing.draw`."""
         from gcnface.drawing import draw
@@ -188,24 +208,34 @@ class Reconstruction:
         return draw(self, size, view)
 
     @plain_torch()
-    def save(self, folder: str | Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
-        """Write the chosen formats into a folder; all of them appear, or none does.
+    def save(
+        self, path: str | Path, name: str | None = None, formats: str | Sequence[str] | None = None
+    ) -> list[Path]:
+        """Write one file, or the chosen formats into a folder; all of them appear, or none does.
+
+        ``face.save("actor.glb")`` writes one file in the format that the suffix names, with all that is known of the
+        face and that the format has a place for: blendshapes, provenance, the photo's light. Suffixes are .glb, .obj
+        (with .mtl and .png), .ply, .html, .npz and .json.
+
+        ``face.save("out")`` writes a set into a folder.
 
         Args:
-            folder: created when missing.
-            name: what the files are called: NAME.glb, NAME_overlay.png, ...
-            formats: any of `FORMATS`; "obj" brings its .mtl and .png, "maps" is two pictures.
+            path: a file with one of these suffixes, or a folder; created when missing.
+            name: what the files in the folder are called: NAME.glb, NAME_overlay.png, ...; by default as the photo is,
+                or "face" where that is unknown.
+            formats: one or several of `FORMATS`, by default all that can be written; "obj" brings its .mtl and .png,
+                "maps" is two pictures.
 
         Returns:
             The paths written, in the order of ``formats``.
 
         Raises:
-            ValueError: an unknown format, or "overlay" without a photo.
+            ValueError: an unknown suffix or format, or "overlay" without a photo.
             OutputError: the folder cannot be written to.
         """
-        from gcnface.io.bundle import save_reconstruction
+        from gcnface.io.bundle import save_as
 
-        return save_reconstruction(self, Path(folder), name, formats)
+        return save_as(self, Path(path), name, formats)
 
 
 def check_origin(photo_hw: object, photo_names: object, face_model: object) -> None:

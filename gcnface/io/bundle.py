@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from gcnface.io.obj import companion_stem
 from gcnface.io.overlay import write_overlay
 from gcnface.io.summary import write_summary
 from gcnface.mesh import MESH_FORMATS
-from gcnface.morph_targets import morph_targets
 from gcnface.reconstruction import FORMATS, Reconstruction
 
 _FILES = {
@@ -23,6 +22,9 @@ _FILES = {
     "overlay": ("{}_overlay.png",),
     "maps": ("{}_source.png", "{}_confidence.png"),
 }
+
+_ONE_FILE = (*MESH_FORMATS, "npz", "json")
+"""Formats that a file's suffix can name."""
 
 
 def file_names(name: str, formats: Sequence[str] = FORMATS) -> list[str]:
@@ -44,17 +46,60 @@ def check_formats(formats: Sequence[str]) -> None:
         raise ValueError(f"unknown format {', '.join(unknown)}; expected some of {', '.join(FORMATS)}")
 
 
+def save_as(
+    reconstruction: Reconstruction, path: Path, name: str | None, formats: str | Sequence[str] | None
+) -> list[Path]:
+    """Write one file or a set into a folder; see `Reconstruction.save`."""
+    kinds = (formats,) if isinstance(formats, str) else formats
+    if name is None and path.suffix and not path.is_dir():
+        return _save_file(reconstruction, path, kinds)
+    if kinds is None:
+        kinds = [kind for kind in FORMATS if kind != "overlay" or reconstruction.photo is not None]
+    return save_reconstruction(reconstruction, path, default_name(reconstruction) if name is None else name, kinds)
+
+
+def default_name(reconstruction: Reconstruction) -> str:
+    """What files of a face are called when nothing else is asked for: as its first photo is, or "face"."""
+    photo = Path(reconstruction.photo_names[0] if reconstruction.photo_names else "")
+    return photo.stem if photo.suffix else "face"
+
+
 def save_reconstruction(reconstruction: Reconstruction, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
-    """Write the formats; see `Reconstruction.save`."""
+    """Write the formats into a folder, the files called NAME.glb and so on."""
     check_formats(formats)
     check_name(name)
-    names = file_names(name, formats)
+    files = {kind: file_names(name, [kind]) for kind in formats}
+    return _save(reconstruction, folder, name, files, last=f"{name}.json")
+
+
+def _save_file(reconstruction: Reconstruction, path: Path, kinds: Sequence[str] | None) -> list[Path]:
+    """Write the format that the suffix names; the path itself comes first."""
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in _ONE_FILE:
+        known = ", ".join(f".{name}" for name in _ONE_FILE)
+        raise ValueError(f"{path}: a face cannot be saved as {path.suffix}; use {known}, or give a folder and a name")
+    if kinds is not None and list(kinds) != [kind]:
+        remedy = "leave it out, or give a folder and a name"
+        raise ValueError(f"{path}: formats is {', '.join(kinds)} for one file; {remedy}")
+    return _save(reconstruction, path.parent, path.stem, {kind: [path.name, *file_names(path.stem, [kind])[1:]]})
+
+
+def _save(
+    reconstruction: Reconstruction,
+    folder: Path,
+    name: str,
+    files: Mapping[str, Sequence[str]],
+    *,
+    last: str | None = None,
+) -> list[Path]:
+    """Write the files of each format, all of them or none; `last` as in `staged`."""
+    names = [file for kind in files for file in files[kind]]
     begin = time.perf_counter()
-    with staged(folder, last=f"{name}.json") as stage:
-        if "obj" in formats:
+    with staged(folder, last) as stage:
+        if "obj" in files:
             refuse_foreign_texture(folder, name)
-        for kind in sorted(formats, key="json".__eq__):  # the summary last: it tells how long the others took
-            paths = [stage / file for file in file_names(name, [kind])]
+        for kind in sorted(files, key="json".__eq__):  # the summary last: it tells how long the others took
+            paths = [stage / file for file in files[kind]]
             with writing(paths[0]):
                 if kind == "json":
                     timings = {**reconstruction.timings, "write": time.perf_counter() - begin}
@@ -77,7 +122,7 @@ def _write(reconstruction: Reconstruction, paths: Sequence[Path], kind: str, nam
 
 
 def _write_mesh(reconstruction: Reconstruction, path: Path, kind: str, name: str) -> None:
-    """One mesh format, with the photo's light and the record's provenance; GLB and page with the face units as well."""
+    """One mesh format, with the photo's light and the record's provenance."""
     write_mesh(
         reconstruction.mesh,
         path,
@@ -85,5 +130,4 @@ def _write_mesh(reconstruction: Reconstruction, path: Path, kind: str, name: str
         name=name,
         lighting=reconstruction.lighting,
         provenance=reconstruction.provenance,
-        targets=morph_targets(reconstruction) if kind in ("glb", "html") else (),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from gcnface.io.html import write_html
 from gcnface.io.obj import companion_stem, write_obj
 from gcnface.io.ply import write_ply
 from gcnface.mesh import MESH_FORMATS, TexturedMesh
-
-if TYPE_CHECKING:
-    from gcnface.morph_targets import MorphTarget
+from gcnface.morph_targets import MorphTarget
 
 
 def save_mesh(mesh: TexturedMesh, path: Path) -> Path:
@@ -41,9 +39,9 @@ def write_mesh(
     name: str,
     lighting: np.ndarray | None = None,
     provenance: Mapping[str, Any] | None = None,
-    targets: Sequence[MorphTarget] = (),
 ) -> None:
     """Write one of `MESH_FORMATS`; light, provenance and morph targets go where the format has a place for them."""
+    targets = _fitting_targets(mesh) if kind in ("glb", "html") else ()
     if kind == "glb":
         write_glb(mesh, path, name=name, provenance=provenance, targets=targets)
     elif kind == "obj":
@@ -52,6 +50,20 @@ def write_mesh(
         write_ply(mesh, path)
     else:
         write_html(mesh, path, name=name, lighting=lighting, provenance=provenance, targets=targets)
+
+
+def _fitting_targets(mesh: TexturedMesh) -> tuple[MorphTarget, ...]:
+    """The mesh's morph targets.
+
+    Raises:
+        ValueError: they move vertices that it does not have.
+    """
+    targets, count = tuple(mesh.morph_targets or ()), len(mesh.vertices)
+    beyond = [t.name for t in targets if max(t.moved.max(initial=0), t.bent.max(initial=0)) >= count]
+    if beyond:
+        what = f"morph_targets ({beyond[0]}) move vertices beyond the {count} of the mesh"
+        raise ValueError(f"{what}; give those that belong to it, or () for none")
+    return targets
 
 
 def refuse_foreign_texture(folder: Path, name: str) -> None:

@@ -183,7 +183,7 @@ def _origin(parts: Mapping[str, Any]) -> dict[str, Any]:
 def _record(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Reconstruction:
     """The inverse of `_arrays`."""
     texture = arrays.pop("texture").astype(np.float32) / 255
-    parts = {name: arrays[key] for name, key in _MESH_KEYS.items() if name != "texture"}
+    parts: dict[str, Any] = {name: arrays[key] for name, key in _MESH_KEYS.items() if name != "texture"}
     fields: dict[str, Any] = {key: arrays[key] for key in RECORD_LAYOUT if key in arrays}
     names = tuple(arrays["expression_names"].tolist())
     return Reconstruction(

@@ -191,3 +191,9 @@ def test_cast_light_goes_when_the_face_is_relit(photographed, head):
     assert np.array_equal(drawn_shading(relit), relit.shading)
     assert np.abs(photographed.draw(64).rgb - head.draw(64).rgb).max() > 0.05
     assert np.array_equal(relit.draw(64).rgb, head.relit("top").draw(64).rgb)
+
+
+def test_a_neutral_face(head):
+    face = head.neutral()
+    assert set(face.blendshapes.values()) == {0.0}
+    assert np.array_equal(face.mesh.vertices, head.with_expression({}, neutral=True).mesh.vertices)

@@ -1,10 +1,12 @@
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gcnface.morph_targets import SMALLEST_BEND, SMALLEST_MOVE_MM, morph_targets
+import gcnface
+from gcnface.morph_targets import SMALLEST_BEND, SMALLEST_MOVE_MM, _shipped_targets
 from tests.gcnface.io.test_gltf import dense, read
 from tests.gcnface.results import make_head, make_mesh, make_reconstruction
 
@@ -16,7 +18,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def targets(head):
-    return morph_targets(head)
+    return tuple(head.mesh.morph_targets)
 
 
 def applied(mesh, targets, weights):
@@ -69,13 +71,57 @@ def test_the_glb_holds_them(head, targets, tmp_path):
         position += weight * dense(glb, document, primitive["targets"][place]["POSITION"])
     expected = head.with_expression({"jawOpen": 0.7, "mouthPucker": 0.2}).mesh
     assert np.abs(position * 1000 - expected.vertices[expected.split.vertex]).max() < SMALLEST_MOVE_MM
-    head.mesh.save(tmp_path / "plain.glb")
+    replace(head.mesh, morph_targets=()).save(tmp_path / "plain.glb")
+    assert b"targetNames" not in (tmp_path / "plain.glb").read_bytes()
     assert len(glb) - (tmp_path / "plain.glb").stat().st_size < 12e6
 
 
 def test_a_face_of_another_model_has_none(tmp_path):
     face = make_reconstruction()
-    assert morph_targets(face) == ()
+    assert len(face.mesh.morph_targets) == 0
     face.save(tmp_path, "ball", ["glb"])
     make_mesh().save(tmp_path / "plain.glb")
     assert b"targetNames" not in (tmp_path / "ball.glb").read_bytes()
+
+
+def shape_of(path):
+    glb = path.read_bytes()
+    document = json.loads(glb[20 : 20 + struct.unpack_from("<I", glb, 12)[0]])
+    return document["meshes"][0], glb[20 + struct.unpack_from("<I", glb, 12)[0] :]
+
+
+def test_every_way_to_write_a_glb_writes_the_same_blendshapes(head, tmp_path):
+    head.save(tmp_path, "head", "glb")
+    head.save(tmp_path / "one" / "head.glb")
+    head.save(tmp_path, "head", "npz")
+    head.mesh.save(tmp_path / "mesh" / "head.glb")
+    gcnface.load(tmp_path / "head.npz").mesh.save(tmp_path / "loaded" / "head.glb")
+    assert (tmp_path / "one" / "head.glb").read_bytes() == (tmp_path / "head.glb").read_bytes()
+    shape, content = shape_of(tmp_path / "head.glb")
+    assert len(shape["extras"]["targetNames"]) == 52
+    for folder in ("mesh", "loaded"):
+        assert shape_of(tmp_path / folder / "head.glb") == (shape, content)
+
+
+def test_blendshapes_stay_with_a_changed_face(head):
+    changed = head.with_expression({"jawOpen": 0.5}).relit("studio").turned(20)
+    assert [target.name for target in changed.mesh.morph_targets] == list(head.expression_names)
+
+
+def test_no_targets_are_made_before_they_are_asked_for(monkeypatch, head):
+    monkeypatch.setattr("gcnface.morph_targets.targets_of", lambda model: pytest.fail("too early"))
+    _shipped_targets.cache_clear()
+    replace(head, mesh=replace(head.mesh, morph_targets=None)).relit("studio")
+
+
+def test_targets_of_another_mesh_are_refused(head, tmp_path):
+    with pytest.raises(ValueError, match=r"morph_targets \(browDownLeft\) move vertices beyond the 336 of the mesh"):
+        replace(make_mesh(), morph_targets=head.mesh.morph_targets).save(tmp_path / "a.glb")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_of_the_mesh_has_the_sliders(head, tmp_path):
+    head.mesh.save(tmp_path / "mesh.html")
+    replace(head.mesh, morph_targets=()).save(tmp_path / "plain.html")
+    assert '"jawOpen"' in (tmp_path / "mesh.html").read_text(encoding="utf-8")
+    assert '"jawOpen"' not in (tmp_path / "plain.html").read_text(encoding="utf-8")

@@ -38,6 +38,70 @@ def test_one_format(tmp_path, kind):
     assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
+@pytest.mark.parametrize("kind", ["glb", "obj", "ply", "html", "npz", "json"])
+def test_one_file_holds_what_the_set_holds(tmp_path, kind):
+    face = make_reconstruction()
+    paths = face.save(str(tmp_path / "one" / f"ball.{kind}"))
+    together = face.save(tmp_path / "set", "ball", kind)
+    assert [path.name for path in paths] == [path.name for path in together]
+    assert sorted((tmp_path / "one").iterdir()) == sorted(paths)
+    if kind != "json":  # that tells how long writing took
+        assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in together]
+
+
+def test_one_file_leaves_its_neighbours(tmp_path):
+    face = make_reconstruction()
+    before = {path: path.read_bytes() for path in face.save(tmp_path, "ball", ["json", "npz", "ply"])}
+    assert face.save(tmp_path / "ball.GLB", formats="glb") == [tmp_path / "ball.GLB"]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".GLB"} == before
+
+
+@pytest.mark.parametrize(
+    ("names", "stem"), [((), "face"), (("me.v2.jpg", "b.jpg"), "me.v2"), (("the photo given as an array",), "face")]
+)
+def test_a_set_is_called_as_the_photo(tmp_path, names, stem):
+    face = replace(make_reconstruction(photo=False), photo_names=names)
+    paths = face.save(tmp_path / "a", formats=["npz", "ply"])
+    assert [path.name for path in paths] == [f"{stem}.npz", f"{stem}.ply"]
+    every = [name.replace("ball", stem) for name in NAMES if "overlay" not in name]
+    assert [path.name for path in face.save(tmp_path / "b")] == every
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "says"),
+    [
+        ("face.stl", {}, r"face.stl: a face cannot be saved as .stl; use .glb, .obj, .ply, .html, .npz, .json"),
+        ("face.png", {}, "cannot be saved as .png"),
+        ("face.glb", {"formats": ["glb", "npz"]}, r"formats is glb, npz for one file"),
+        ("face.glb", {"formats": "npz"}, r"formats is npz for one file"),
+        ("out", {"formats": "stl"}, r"unknown format stl; expected"),
+    ],
+)
+def test_what_cannot_be_saved_writes_nothing(tmp_path, path, options, says):
+    with pytest.raises(ValueError, match=says):
+        make_reconstruction().save(tmp_path / path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_may_have_a_suffix(tmp_path):
+    (tmp_path / "run.v2").mkdir()
+    assert make_reconstruction().save(tmp_path / "run.v2", formats="ply") == [tmp_path / "run.v2" / "face.ply"]
+    assert make_reconstruction().save(tmp_path / "b.glb", "x", "ply") == [tmp_path / "b.glb" / "x.ply"]
+
+
+def test_what_the_repl_shows_is_one_short_line():
+    face = replace(make_reconstruction(), photo_names=("a\n.jpg",))
+    assert repr(face) == "<Reconstruction of a\\n.jpg: 336 vertices, 3 blendshapes, texture 64 x 64 px>"
+    assert repr(face.mesh) == f"<TexturedMesh: 336 vertices, {len(face.faces)} faces, texture 64 x 64 px>"
+
+
+def test_blendshapes_by_name():
+    found = make_reconstruction().blendshapes
+    assert found == pytest.approx({"jawOpen": 0.1, "smileLeft": 0.2, "smileRight": 0.3})
+    assert all(type(value) is float for value in found.values())
+    assert replace(make_reconstruction(), expression_names=()).blendshapes == {}
+
+
 def test_unknown_format(tmp_path):
     with pytest.raises(ValueError, match="unknown format stl; expected some of glb"):
         make_reconstruction().save(tmp_path, "ball", ["glb", "stl"])
