@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         DifferentPersonWarning,
         DivergedError,
         GcnfaceError,
+        MissingPackageError,
         NoFaceError,
         OutputError,
         PhotoError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gcnface.mesh import TexturedMesh
     from gcnface.pipeline import Reconstructor
     from gcnface.reconstruction import Reconstruction
+    from gcnface.turning import turntable
 
 _HOME = {
     "AlignedFace": "gcnface.aligned_face",
@@ -48,6 +50,7 @@ _HOME = {
     "FlattenedFace": "gcnface.flattening",
     "Flattener": "gcnface.flattening",
     "GcnfaceError": "gcnface.errors",
+    "MissingPackageError": "gcnface.errors",
     "NoFaceError": "gcnface.errors",
     "OutputError": "gcnface.errors",
     "PhotoError": "gcnface.errors",
@@ -63,6 +66,7 @@ _HOME = {
     "read_photo": "gcnface.io.images",
     "reconstruct": "gcnface.api",
     "reconstruct_person": "gcnface.api",
+    "turntable": "gcnface.turning",
 }
 
 __all__ = [
@@ -74,6 +78,7 @@ __all__ = [
     "FlattenedFace",
     "Flattener",
     "GcnfaceError",
+    "MissingPackageError",
     "NoFaceError",
     "OutputError",
     "PhotoError",
@@ -90,6 +95,7 @@ __all__ = [
     "read_photo",
     "reconstruct",
     "reconstruct_person",
+    "turntable",
 ]
 
 

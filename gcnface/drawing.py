@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from coarse.morphable import cam_from_model
 from gcnface.appearance import drawn_shading
+from gcnface.io.atomic import staged
+from gcnface.io.images import save_picture
 from gcnface.isolation import plain_torch
 from gcnface.mesh import TexturedMesh
 from render.camera import Camera, perspective_camera
@@ -34,6 +38,13 @@ PORTRAIT_DISTANCE_MM = 1300.0
 """From the camera to the middle of the head: as for a portrait; nearer ones make noses large."""
 
 LARGEST_PX = 4096
+
+BACKGROUND = (0.93, 0.925, 0.915)
+"""Behind heads in pictures that cannot be transparent, sRGB."""
+
+_OPAQUE = (".jpg", ".jpeg")
+_SUFFIXES = (".png", ".webp", *_OPAQUE)
+_QUALITY = 95
 
 _SUPERSAMPLE = 2
 _MARGIN = 0.03
@@ -66,6 +77,34 @@ class Drawing:
     def rgba(self) -> NDArray[np.float32]:
         """(H, W, 4) sRGB and alpha, not premultiplied."""
         return np.concatenate([self.rgb * (self.alpha[..., None] > 0), self.alpha[..., None]], -1)
+
+    def save(
+        self, path: str | Path, background: NDArray[np.float32] | tuple[float, float, float] | None = None
+    ) -> Path:
+        """Write the picture; the suffix names the format, .png, .webp or .jpg.
+
+        Args:
+            path: of the picture, which appears whole or not at all.
+            background: a colour, or a picture (H, W, 3), sRGB in [0, 1]; None is transparent, in a JPEG `BACKGROUND`.
+
+        Returns:
+            The path written.
+
+        Raises:
+            ValueError: another suffix.
+            OutputError: the folder cannot be written to.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in _SUFFIXES:
+            what = f"a picture cannot be saved as {path.suffix or 'a file without suffix'}"
+            raise ValueError(f"{path}: {what}; use {', '.join(_SUFFIXES)}")
+        if background is None and path.suffix.lower() in _OPAQUE:
+            background = BACKGROUND
+        pixels = self.rgba if background is None else self.over(background)
+        picture = Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
+        with staged(path.parent) as stage:
+            save_picture(picture, stage / path.name, quality=_QUALITY)
+        return path
 
 
 class Painter:

@@ -15,6 +15,8 @@ from gcnface.array_layout import MESH_LAYOUT, checked_arrays
 from gcnface.isolation import plain_torch
 
 if TYPE_CHECKING:
+    import trimesh
+
     from gcnface.morph_targets import MorphTarget
 
 ARRAY_FIELDS = tuple(MESH_LAYOUT)
@@ -87,6 +89,16 @@ class TexturedMesh:
     def split(self) -> SplitMesh:
         """The same surface with vertices doubled along UV seams, one index a corner, as graphics cards want it."""
         return split_at_seams(self.faces, self.uv_faces)
+
+    def to_trimesh(self) -> trimesh.Trimesh:
+        """The mesh as a `trimesh.Trimesh`, with UV and texture, mm, vertices doubled along UV seams (see ``split``).
+
+        Raises:
+            MissingPackageError: the package trimesh is not installed; also an ImportError.
+        """
+        from gcnface.io.bridge import trimesh_of
+
+        return trimesh_of(self)
 
     @plain_torch()
     def save(self, path: str | Path) -> Path:

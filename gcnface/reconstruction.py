@@ -16,6 +16,8 @@ from gcnface.mesh import TexturedMesh
 from gcnface.morph_targets import UnitsOfModel
 
 if TYPE_CHECKING:
+    import trimesh
+
     from gcnface.drawing import Drawing
     from gcnface.lights import LightLike
 
@@ -206,6 +208,10 @@ class Reconstruction:
         from gcnface.drawing import draw
 
         return draw(self, size, view)
+
+    def to_trimesh(self) -> trimesh.Trimesh:
+        """The mesh as a `trimesh.Trimesh`; see `TexturedMesh.to_trimesh`."""
+        return self.mesh.to_trimesh()
 
     @plain_torch()
     def save(

@@ -13,23 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from gcnface.api import load
+from gcnface.drawing import BACKGROUND
 from gcnface.errors import GcnfaceError, printable
-from gcnface.io.atomic import staged
-from gcnface.io.images import read_photo, save_picture
-from gcnface.io.overlay import BACKGROUND
+from gcnface.io.images import read_photo
 from gcnface.io.video import write_video
 from gcnface.photo_loop import reason
 from gcnface.progress import Reporter
 from gcnface.reconstruction import Reconstruction
-from gcnface.turntable import turntable
+from gcnface.turning import turntable
 
 FPS = 30
 STILL_PX, VIDEO_PX = 1024, 512
 """Sizes when none is asked for."""
 
 _TRANSPARENT = "transparent"
-_OPAQUE = (".jpg", ".jpeg")
-_QUALITY = 95
 """Of JPEG and WebP; PNG has none."""
 
 
@@ -121,14 +118,8 @@ def _as_asked(face: Reconstruction, options: RenderOptions) -> Reconstruction:
 def _write_still(face: Reconstruction, options: RenderOptions, path: Path) -> tuple[int, int]:
     """Draw and write the picture; its height and width."""
     drawing = face.draw(options.size or STILL_PX, options.view)
-    background = options.background or ("" if path.suffix.lower() in _OPAQUE else _TRANSPARENT)
-    if background.lower() == _TRANSPARENT:
-        pixels = drawing.rgba
-    else:
-        pixels = drawing.over(_background(background, drawing.alpha.shape))
-    picture = Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
-    with staged(path.parent) as stage:
-        save_picture(picture, stage / path.name, quality=_QUALITY)
+    transparent = (options.background or _TRANSPARENT).lower() == _TRANSPARENT
+    drawing.save(path, None if transparent else _background(options.background or "", drawing.alpha.shape))
     return drawing.alpha.shape[0], drawing.alpha.shape[1]
 
 

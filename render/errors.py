@@ -56,6 +56,10 @@ class DeviceError(GcnfaceError, ValueError):
     """A device that this machine does not have, or that torch here cannot use."""
 
 
+class MissingPackageError(GcnfaceError, ImportError):
+    """A package that gcnface works without, and that is asked for by name, is not installed."""
+
+
 class DivergedError(GcnfaceError):
     """A training's loss or weights are no longer finite."""
 

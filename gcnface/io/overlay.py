@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from gcnface.appearance import drawn_shading
-from gcnface.drawing import Painter
+from gcnface.drawing import BACKGROUND, Painter
 from gcnface.io.images import save_picture
 from gcnface.reconstruction import Reconstruction
 from render.camera import Camera
@@ -23,8 +23,6 @@ from render.rotation import rotation_from_axis_angle
 TURN_RAD = math.radians(30)
 PANEL_HEIGHT_PX = (256, 400)
 """Smallest and largest height of a panel: small photos are enlarged, large ones reduced."""
-BACKGROUND = (0.93, 0.925, 0.915)
-"""sRGB behind the turned heads, and beside the photo."""
 
 _MARGIN = 0.12
 _GAP_PX = 4

@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import gcnface
-from gcnface.drawing import photo_hw, portrait
+from gcnface.drawing import BACKGROUND, photo_hw, portrait
 from gcnface.lights import LIGHTS
 from render.color import linear_from_srgb
 from tests.gcnface.results import PHOTO_HW, make_head, make_mesh, make_reconstruction
@@ -100,6 +101,33 @@ def test_errors(ball):
             ball.draw(size)
     with pytest.raises(ValueError, match="photo is not known"):
         photo_hw(make_reconstruction(photo=False))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.WEBP"])
+def test_a_saved_drawing_is_transparent(ball, tmp_path, name):
+    drawing = ball.draw(64)
+    assert drawing.save(tmp_path / "new" / name) == tmp_path / "new" / name
+    with Image.open(tmp_path / "new" / name) as picture:
+        assert picture.mode == "RGBA"
+        saved = np.asarray(picture, np.float32) / 255
+    assert np.allclose(saved[..., 3], drawing.alpha, atol=0.01)
+    assert np.allclose(middle(saved)[:3], middle(drawing.rgb), atol=0.03)
+
+
+def test_a_saved_drawing_before_a_background(ball, tmp_path):
+    drawing = ball.draw(64)
+    cases = (("a.jpg", None, BACKGROUND), ("b.jpg", (0, 0, 1), (0, 0, 1)), ("c.png", (1, 0, 0), (1, 0, 0)))
+    for name, behind, expected in cases:
+        with Image.open(drawing.save(str(tmp_path / name), behind)) as picture:
+            assert picture.mode == "RGB"
+            assert np.allclose(np.asarray(picture)[0, 0] / 255, expected, atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a"])
+def test_a_drawing_of_another_format(ball, tmp_path, name):
+    with pytest.raises(ValueError, match=r"a picture cannot be saved as .*; use .png, .webp, .jpg, .jpeg"):
+        ball.draw(64).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_face_knows_its_photo_s_size_without_the_photo(tmp_path):

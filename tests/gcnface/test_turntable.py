@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gcnface.turntable import turntable, turntable_angles
+import gcnface
+from gcnface.turning import turntable, turntable_angles
 from tests.gcnface.results import make_reconstruction
 
 
@@ -11,6 +12,12 @@ def test_a_turn_ends_where_it_began():
     assert np.allclose(np.diff(angles), 30)
     with pytest.raises(ValueError, match="count is 1"):
         turntable_angles(1)
+
+
+def test_the_public_name_is_the_function():
+    """Whatever was imported before: no module has its name."""
+    assert gcnface.turntable is turntable
+    assert next(iter(gcnface.turntable(make_reconstruction(), 2, 64))).rgb.shape == (64, 64, 3)
 
 
 def test_frames():
