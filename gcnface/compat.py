@@ -20,13 +20,6 @@ _IMPORTERS = ("torchvision", "facenet_pytorch", "torchmetrics", "lightning", "py
 """Packages that import torchvision, and itself."""
 
 
-def ensure_torchvision() -> None:
-    """Make torchvision importable and import it; see `refine.torchvision_compat.ensure_torchvision`."""
-    from refine.torchvision_compat import ensure_torchvision as ensure
-
-    ensure()
-
-
 def watch_torchvision() -> None:
     """Apply the cure when torchvision is imported for the first time, or again after a failure."""
     if "torchvision" in sys.modules or any(isinstance(finder, _Watch) for finder in sys.meta_path):

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.compat import ensure_torchvision
 from gcnface.errors import NoFaceError
 from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
 from render.devices import check_device
@@ -175,6 +174,8 @@ class FaceDetector:
 
     @cached_property
     def _mtcnn(self) -> Any:  # noqa: ANN401
+        from refine.torchvision_compat import ensure_torchvision
+
         ensure_torchvision()
         from facenet_pytorch import MTCNN
 

@@ -24,7 +24,6 @@ from torch.nn import functional
 
 from coarse.weights import fill, read_state
 from gcnface.alignment import warp_image
-from gcnface.compat import ensure_torchvision
 from gcnface.io.atomic import staged
 from gcnface.io.images import read_photo
 from gcnface.parsing import PARSING_CLASSES
@@ -47,7 +46,6 @@ def load_teacher(weights: Path) -> nn.Module:
         ModuleNotFoundError: facexlib is not installed.
         WeightsError: the file is missing, damaged or of another network.
     """
-    ensure_torchvision()
     from facexlib.parsing.bisenet import BiSeNet
 
     teacher = BiSeNet(num_class=len(CLASS_OF_TEACHER_CLASS))

@@ -10,19 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
-ensure_torchvision()
-
-import lightning  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from lightning.pytorch.callbacks import Callback, EarlyStopping  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.nn.modules.batchnorm import _BatchNorm  # noqa: E402
-
-from gcnface.errors import GcnfaceError  # noqa: E402
-from gcnface.training.checkpoints import diverged  # noqa: E402
+from gcnface.errors import GcnfaceError
+from gcnface.training.checkpoints import diverged
 
 _log = logging.getLogger("lightning.pytorch")
 

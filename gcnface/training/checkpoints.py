@@ -9,15 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
 
-ensure_torchvision()
-
-import torch  # noqa: E402
-from lightning.pytorch.plugins.io import TorchCheckpointIO  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from gcnface.errors import DivergedError, GcnfaceError, OutputError, WeightsError  # noqa: E402
+from gcnface.errors import DivergedError, GcnfaceError, OutputError, WeightsError
 
 LAST = "last.ckpt"
 """Name of the checkpoint of the last epoch's end, in the folder of the run."""

@@ -6,25 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
-ensure_torchvision()
-
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.utils.data import Dataset  # noqa: E402
-
-from coarse.confidence import ConfidenceNetwork  # noqa: E402
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import MorphableModel  # noqa: E402
-from coarse.regressor import LIGHT, CoefficientRegressor, load_regressor  # noqa: E402
-from gcnface.training.configuration import check_least, check_positive  # noqa: E402
-from gcnface.training.faces import load_prepared  # noqa: E402
-from gcnface.training.heads import load_heads  # noqa: E402
-from gcnface.training.identity import apply_heads  # noqa: E402
-from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
-from gcnface.training.person_views import PersonViews, prepare_views  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
+from coarse.confidence import ConfidenceNetwork
+from coarse.face_model import load_face_model
+from coarse.morphable import MorphableModel
+from coarse.regressor import LIGHT, CoefficientRegressor, load_regressor
+from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.faces import load_prepared
+from gcnface.training.heads import load_heads
+from gcnface.training.identity import apply_heads
+from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.person_views import PersonViews, prepare_views
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 
 @dataclass(frozen=True)

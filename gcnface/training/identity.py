@@ -6,25 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
 
-ensure_torchvision()
-
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.utils.data import Dataset, TensorDataset  # noqa: E402
-
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss  # noqa: E402
-from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
-from coarse.regressor import CoefficientRegressor, load_regressor  # noqa: E402
-from gcnface.training.configuration import check_least, check_positive  # noqa: E402
-from gcnface.training.faces import load_prepared  # noqa: E402
-from gcnface.training.heads import load_heads  # noqa: E402
-from gcnface.training.levelling import level  # noqa: E402
-from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
-from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
+from coarse.face_model import load_face_model
+from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss
+from coarse.morphable import MorphableModel, crop_camera
+from coarse.regressor import CoefficientRegressor, load_regressor
+from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.faces import load_prepared
+from gcnface.training.heads import load_heads
+from gcnface.training.levelling import level
+from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 LOSSES = ("asymmetric", "euclidean")
 

@@ -7,24 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import numpy as np
+import torch
+from torch import Tensor
 
-ensure_torchvision()
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from gcnface.errors import GcnfaceError  # noqa: E402
-from gcnface.parsing import PARSING_CLASSES, FaceParser, read_parser  # noqa: E402
-from gcnface.training.configuration import check_least, check_positive  # noqa: E402
-from gcnface.training.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings  # noqa: E402
-from gcnface.training.label_maps import load_label_maps  # noqa: E402
-from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
-from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views  # noqa: E402
-from gcnface.training.parser_data import Batch, CanvasDataset, labelled_rows, photo_weights  # noqa: E402
-from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
+from gcnface.errors import GcnfaceError
+from gcnface.parsing import PARSING_CLASSES, FaceParser, read_parser
+from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings
+from gcnface.training.label_maps import load_label_maps
+from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views
+from gcnface.training.parser_data import Batch, CanvasDataset, labelled_rows, photo_weights
+from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 2.0, 1.2, 2.0, 2.5, 1.8, 1.0)
 """Weight of each of PARSING_CLASSES in the cross entropy: what covers few pixels counts more."""

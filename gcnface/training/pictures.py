@@ -6,20 +6,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
 
-ensure_torchvision()
-
-import lightning  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from lightning.pytorch.callbacks import Callback  # noqa: E402
-from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
-
-from gcnface.io.images import write_image  # noqa: E402
-from render.shapes import check_shape  # noqa: E402
+from gcnface.io.images import write_image
+from render.shapes import check_shape
 
 FACES = 8
 """How many faces are shown."""

@@ -8,28 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset
 
-ensure_torchvision()
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.utils.data import ConcatDataset  # noqa: E402
-
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import MorphableModel  # noqa: E402
-from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss, window_points  # noqa: E402
-from coarse.position_network import NETWORKS, make_position_map_network  # noqa: E402
-from gcnface.training.configuration import check_least, check_positive  # noqa: E402
-from gcnface.training.faces import load_prepared  # noqa: E402
-from gcnface.training.heads import load_heads  # noqa: E402
-from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
-from gcnface.training.pictures import dotted  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
-from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads  # noqa: E402
-from render.camera import Camera  # noqa: E402
-from render.rotation import rotation_from_axis_angle  # noqa: E402
+from coarse.face_model import load_face_model
+from coarse.morphable import MorphableModel
+from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss, window_points
+from coarse.position_network import NETWORKS, make_position_map_network
+from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.faces import load_prepared
+from gcnface.training.heads import load_heads
+from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.pictures import dotted
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
+from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads
+from render.camera import Camera
+from render.rotation import rotation_from_axis_angle
 
 YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 

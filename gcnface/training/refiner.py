@@ -9,41 +9,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from gcnface.compat import ensure_torchvision
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-ensure_torchvision()
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from coarse.face_model import FaceModel, load_face_model  # noqa: E402
-from coarse.morphable import MorphableModel, crop_camera  # noqa: E402
-from coarse.records import CoarseFace  # noqa: E402
-from gcnface.errors import FileError, GcnfaceError  # noqa: E402
-from gcnface.training.configuration import check_positive  # noqa: E402
-from gcnface.training.faces import PreparedFaces, load_prepared  # noqa: E402
-from gcnface.training.heads import HeadRenders, load_heads  # noqa: E402
-from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
-from gcnface.training.observations import (  # noqa: E402
-    Observer,
-    load_observer,
-    observe,
-    photographs,
-    turned_copies,
-)
-from gcnface.training.refiner_data import RefinerDataset, RefinerSample, TurnedCopies  # noqa: E402
-from gcnface.training.refiner_objective import Objective, encoded, total  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, train, write_weights  # noqa: E402
-from refine.adversarial import PENALTY_FACTOR, critic_loss, generator_loss, gradient_penalty, paste  # noqa: E402
-from refine.discriminator import Critic, DiscriminatorConfig  # noqa: E402
-from refine.facenet import embed_crop224, load_facenet  # noqa: E402
-from refine.losses import identity_loss, pixel_loss  # noqa: E402
-from refine.network import TextureRefiner, TextureRefinerConfig  # noqa: E402
-from refine.stored import load_refiner, save_refiner  # noqa: E402
-from render.interpolate import interpolate  # noqa: E402
-from render.rasterize import rasterize  # noqa: E402
+from coarse.face_model import FaceModel, load_face_model
+from coarse.morphable import MorphableModel, crop_camera
+from coarse.records import CoarseFace
+from gcnface.errors import FileError, GcnfaceError
+from gcnface.training.configuration import check_positive
+from gcnface.training.faces import PreparedFaces, load_prepared
+from gcnface.training.heads import HeadRenders, load_heads
+from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.observations import Observer, load_observer, observe, photographs, turned_copies
+from gcnface.training.refiner_data import RefinerDataset, RefinerSample, TurnedCopies
+from gcnface.training.refiner_objective import Objective, encoded, total
+from gcnface.training.runs import RunSettings, TrainingModule, begin, train, write_weights
+from refine.adversarial import PENALTY_FACTOR, critic_loss, generator_loss, gradient_penalty, paste
+from refine.discriminator import Critic, DiscriminatorConfig
+from refine.facenet import embed_crop224, load_facenet
+from refine.losses import identity_loss, pixel_loss
+from refine.network import TextureRefiner, TextureRefinerConfig
+from refine.stored import load_refiner, save_refiner
+from render.interpolate import interpolate
+from render.rasterize import rasterize
 
 
 @dataclass(frozen=True)

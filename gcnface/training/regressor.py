@@ -6,29 +6,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import torch
+from torch import Tensor
 
-ensure_torchvision()
-
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from coarse import losses  # noqa: E402
-from coarse.coefficients import Coefficients  # noqa: E402
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.fitting import render_crop  # noqa: E402
-from coarse.losses import CoarseLossWeights  # noqa: E402
-from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera  # noqa: E402
-from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor  # noqa: E402
-from gcnface.training.configuration import check_least, check_positive  # noqa: E402
-from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
-from gcnface.training.faces import load_prepared  # noqa: E402
-from gcnface.training.heads import load_heads  # noqa: E402
-from gcnface.training.levelling import level  # noqa: E402
-from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
-from gcnface.training.pictures import dotted  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
-from refine.facenet import embed_crop224, load_facenet  # noqa: E402
+from coarse import losses
+from coarse.coefficients import Coefficients
+from coarse.face_model import load_face_model
+from coarse.fitting import render_crop
+from coarse.losses import CoarseLossWeights
+from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera
+from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor
+from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.crops import CropBatch, CropDataset
+from gcnface.training.faces import load_prepared
+from gcnface.training.heads import load_heads
+from gcnface.training.levelling import level
+from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.pictures import dotted
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
+from refine.facenet import embed_crop224, load_facenet
 
 
 @dataclass(frozen=True)

@@ -11,32 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gcnface.compat import ensure_torchvision
+import lightning
+import torch
+import yaml
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader
 
-ensure_torchvision()
-
-import lightning  # noqa: E402
-import torch  # noqa: E402
-import yaml  # noqa: E402
-from lightning.fabric.utilities.rank_zero import rank_zero_only  # noqa: E402
-from lightning.pytorch.callbacks import (  # noqa: E402
-    Callback,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-    TQDMProgressBar,
-)
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
-
-from coarse.weights import half_state  # noqa: E402
-from gcnface.errors import GcnfaceError  # noqa: E402
-from gcnface.io.atomic import check_writable, staged  # noqa: E402
-from gcnface.training.callbacks import Cost, Finite, FreezeNorm, Patience, SeededRun, Watched  # noqa: E402
-from gcnface.training.checkpoints import LAST, WholeCheckpoints, check_finite, check_resumable  # noqa: E402
-from gcnface.training.configuration import check_least, plain, record  # noqa: E402
-from gcnface.training.pictures import Pictures  # noqa: E402
+from coarse.weights import half_state
+from gcnface.errors import GcnfaceError
+from gcnface.io.atomic import check_writable, staged
+from gcnface.training.callbacks import Cost, Finite, FreezeNorm, Patience, SeededRun, Watched
+from gcnface.training.checkpoints import LAST, WholeCheckpoints, check_finite, check_resumable
+from gcnface.training.configuration import check_least, plain, record
+from gcnface.training.pictures import Pictures
 
 _NOISE = ("does not have many workers", "smaller than the logging interval", "in eval mode", "is not empty", "LeafSpec")
 """What Lightning warns of although it is meant to be so here: samples are made by the training process itself, runs

@@ -6,32 +6,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gcnface.compat import ensure_torchvision
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
 
-ensure_torchvision()
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.utils.data import Dataset  # noqa: E402
-
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.losses import landmark_distance_loss  # noqa: E402
-from coarse.spatial_transformer import losses  # noqa: E402
-from coarse.spatial_transformer.localiser import BACKBONES, Localiser  # noqa: E402
-from coarse.spatial_transformer.losses import TransformerLossWeights  # noqa: E402
-from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelection  # noqa: E402
-from coarse.spatial_transformer.theta import Theta, theta_layout_of  # noqa: E402
-from coarse.spatial_transformer.transformer import VISIBILITIES, FlattenedTexture, SpatialTransformer  # noqa: E402
-from gcnface.alignment import CROP_SIDE_PX  # noqa: E402
-from gcnface.training.configuration import check_least, check_positive  # noqa: E402
-from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468  # noqa: E402
-from gcnface.training.faces import load_prepared  # noqa: E402
-from gcnface.training.heads import load_heads  # noqa: E402
-from gcnface.training.levelling import level  # noqa: E402
-from gcnface.training.loading import checking_loader, training_loader  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train  # noqa: E402
+from coarse.face_model import load_face_model
+from coarse.losses import landmark_distance_loss
+from coarse.spatial_transformer import losses
+from coarse.spatial_transformer.localiser import BACKBONES, Localiser
+from coarse.spatial_transformer.losses import TransformerLossWeights
+from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelection
+from coarse.spatial_transformer.theta import Theta, theta_layout_of
+from coarse.spatial_transformer.transformer import VISIBILITIES, FlattenedTexture, SpatialTransformer
+from gcnface.alignment import CROP_SIDE_PX
+from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468
+from gcnface.training.faces import load_prepared
+from gcnface.training.heads import load_heads
+from gcnface.training.levelling import level
+from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 PAIRS = ("flip", "person")
 

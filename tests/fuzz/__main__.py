@@ -7,11 +7,9 @@ import time
 from collections import Counter
 from fnmatch import fnmatch
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from tests.fuzz.corpus import KINDS, corpus  # noqa: E402
-from tests.fuzz.runner import tried_by  # noqa: E402
-from tests.fuzz.trial import Outcome  # noqa: E402
+from tests.fuzz.corpus import KINDS, corpus
+from tests.fuzz.runner import tried_by
+from tests.fuzz.trial import Outcome
 
 
 def main() -> int:
@@ -26,6 +24,7 @@ def main() -> int:
     cases = [case for case in corpus() if any(fnmatch(case.key, pattern) for pattern in patterns)]
     if not cases:
         parser.error(f"nothing is called {options.only}; kinds are {', '.join(KINDS)}")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that try the inputs
     begin = time.monotonic()
     tried, failed = Counter[str](), Counter[str]()
     slowest: list[tuple[float, str]] = []

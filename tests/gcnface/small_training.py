@@ -4,16 +4,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gcnface.compat import ensure_torchvision
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-ensure_torchvision()
-
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
-
-from gcnface.training.loading import training_loader  # noqa: E402
-from gcnface.training.runs import RunSettings, TrainingModule, begin, save_weights, train  # noqa: E402
+from gcnface.training.loading import training_loader
+from gcnface.training.runs import RunSettings, TrainingModule, begin, save_weights, train
 
 COUNT = 8
 

@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from gcnface.compat import ensure_torchvision
-from refine.torchvision_compat import greedy_nms, has_nms_operator
+from refine.torchvision_compat import ensure_torchvision, greedy_nms, has_nms_operator
 
 
 def boxes_and_scores(count, seed=0):
@@ -65,9 +64,11 @@ def test_torchvision_imports_and_suppresses():
         assert set(kept[classes[kept] == index].tolist()) == set(expected.tolist())
 
 
-def test_the_compiler_is_left_alone_and_there_when_asked_for():
+@pytest.mark.parametrize("first", ["gcnface", "refine"])
+def test_the_compiler_is_left_alone_and_there_when_asked_for(first):
+    """With and without the finder of gcnface."""
     code = (
-        "import sys\nfrom gcnface.compat import ensure_torchvision\nensure_torchvision()\n"
+        f"import sys, {first}\nfrom refine.torchvision_compat import ensure_torchvision\nensure_torchvision()\n"
         "from torchvision.ops import roi_align\n"
         "assert not [name for name in sys.modules if name.startswith('torch._dynamo')]\n"
         "from torchvision.ops.roi_align import is_compile_supported\nimport torch._dynamo.utils as real\n"
@@ -112,7 +113,7 @@ def test_an_import_that_failed_before_gcnface_can_be_repeated(package):
 
 def test_what_is_imported_already_is_left_alone():
     python(
-        "import gcnface.compat as compat\ncompat.ensure_torchvision()\nimport sys, torchvision\n"
+        "import gcnface.compat as compat\nimport sys, torchvision\n"
         "compat.watch_torchvision()\nassert not [f for f in sys.meta_path if type(f).__module__ == compat.__name__]\n"
         "import torchvision as again\nassert again is torchvision\n"
     )
@@ -127,8 +128,8 @@ def test_import_of_gcnface_is_quick():
 
 def test_other_threads_may_want_the_compiler_meanwhile():
     python(
-        "import threading, torch\nstop = threading.Event()\nthread = threading.Thread(target=stop.wait)\n"
-        "thread.start()\nfrom gcnface.compat import ensure_torchvision\nensure_torchvision()\nstop.set()\n"
+        "import gcnface, threading, torch\nstop = threading.Event()\nthread = threading.Thread(target=stop.wait)\n"
+        "thread.start()\nfrom refine.torchvision_compat import ensure_torchvision\nensure_torchvision()\nstop.set()\n"
         "import sys\nimport torchvision.ops.roi_align\n"
         "module = sys.modules.get('torch._dynamo')\nassert module is None or module.__file__\n"
         "import torch._dynamo.eval_frame\n"

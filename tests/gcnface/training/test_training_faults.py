@@ -1,6 +1,5 @@
 """What goes wrong in a run is said in one line, and leaves the last checkpoint as it was."""
 
-import importlib.util
 import os
 import pickle
 import signal
@@ -10,20 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import TensorDataset
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
-
-from torch.utils.data import TensorDataset  # noqa: E402
-
-from gcnface.errors import DivergedError, FileError, GcnfaceError, OutputError, WeightsError  # noqa: E402
-from gcnface.training import cli  # noqa: E402
-from gcnface.training.checkpoints import WholeCheckpoints, check_plain, check_resumable, read_checkpoint  # noqa: E402
-from gcnface.training.cli import Part  # noqa: E402
-from gcnface.training.configuration import plain, record  # noqa: E402
-from gcnface.training.loading import SeededOrder, SeededSamples, training_loader  # noqa: E402
-from gcnface.training.runs import RunSettings, one_cycle, save_weights, train  # noqa: E402
-from tests.gcnface.small_training import Small, Training, train_small  # noqa: E402
+from gcnface.errors import DivergedError, FileError, GcnfaceError, OutputError, WeightsError
+from gcnface.training import cli
+from gcnface.training.checkpoints import WholeCheckpoints, check_plain, check_resumable, read_checkpoint
+from gcnface.training.cli import Part
+from gcnface.training.configuration import plain, record
+from gcnface.training.loading import SeededOrder, SeededSamples, training_loader
+from gcnface.training.runs import RunSettings, one_cycle, save_weights, train
+from tests.gcnface.small_training import Small, Training, train_small
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
 

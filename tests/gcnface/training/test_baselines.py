@@ -1,18 +1,14 @@
 """Each baseline differs from the brief training of ours in what its name says, and in nothing else."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
-
-from coarse.face_model import load_face_model  # noqa: E402
-from gcnface.training.baselines import CHANGES, baseline_training, brief  # noqa: E402
-from refine.network import TextureRefiner  # noqa: E402
-from refine.stored import BASELINES  # noqa: E402
+from coarse.face_model import load_face_model
+from gcnface.training.baselines import CHANGES, baseline_training, brief
+from refine.network import TextureRefiner
+from refine.stored import BASELINES
 
 BASE = brief(Path("faces"), Path("heads"), Path("work"))
 

@@ -1,36 +1,22 @@
 """Training of identity and confidence on a tiny made-up data set: labels, sets of views, learning by heart, files."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
-
-from coarse.confidence import load_confidence  # noqa: E402
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import MorphableModel  # noqa: E402
-from coarse.regressor import load_regressor  # noqa: E402
-from gcnface.training.confidence import (  # noqa: E402
-    ConfidenceModule,
-    ConfidenceTraining,
-    ViewSets,
-    train_confidence,
-)
-from gcnface.training.faces import CANVAS_MARGIN_PX, load_prepared  # noqa: E402
-from gcnface.training.heads import load_heads  # noqa: E402
-from gcnface.training.identity import (  # noqa: E402
-    IdentityModule,
-    IdentityTraining,
-    apply_heads,
-    train_identity,
-)
-from gcnface.training.person_views import Labels, PersonViews, ViewPictures  # noqa: E402
-from gcnface.training.runs import RunSettings  # noqa: E402
-from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
-from tests.gcnface.head_folder import write_heads  # noqa: E402
+from coarse.confidence import load_confidence
+from coarse.face_model import load_face_model
+from coarse.morphable import MorphableModel
+from coarse.regressor import load_regressor
+from gcnface.training.confidence import ConfidenceModule, ConfidenceTraining, ViewSets, train_confidence
+from gcnface.training.faces import CANVAS_MARGIN_PX, load_prepared
+from gcnface.training.heads import load_heads
+from gcnface.training.identity import IdentityModule, IdentityTraining, apply_heads, train_identity
+from gcnface.training.person_views import Labels, PersonViews, ViewPictures
+from gcnface.training.runs import RunSettings
+from tests.gcnface.annotated_folder import write_prepared_faces
+from tests.gcnface.head_folder import write_heads
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
 

@@ -1,7 +1,6 @@
 """What all runs share: several processes, early stop, logs, pictures, checkpoints that know their configuration."""
 
 import csv
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,20 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
+from gcnface.io.images import read_photo
+from gcnface.training.callbacks import batch_size, peak_memory_mib
+from gcnface.training.pictures import tiled
+from gcnface.training.runs import RunSettings
+from tests.gcnface import small_training
+from tests.gcnface.small_training import Small, fit, loaders
 
-from safetensors.torch import load_file  # noqa: E402
-
-from gcnface.io.images import read_photo  # noqa: E402
-from gcnface.training.callbacks import batch_size, peak_memory_mib  # noqa: E402
-from gcnface.training.pictures import tiled  # noqa: E402
-from gcnface.training.runs import RunSettings  # noqa: E402
-from tests.gcnface import small_training  # noqa: E402
-from tests.gcnface.small_training import Small, fit, loaders  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 pytestmark = pytest.mark.usefixtures("quiet_training")

@@ -1,6 +1,5 @@
 """Every shipped configuration: resumed runs end with the same bytes, checkpoints load alone, few faces will do."""
 
-import importlib.util
 import shutil
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,28 +9,25 @@ import pytest
 import torch
 from torch import nn
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
-
-import gcnface  # noqa: E402
-import gcnface.training.refiner as refiner_training  # noqa: E402
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS  # noqa: E402
-from coarse.spatial_transformer import localiser  # noqa: E402
-from gcnface.errors import DivergedError, FileError  # noqa: E402
-from gcnface.training import regressor as regressor_training  # noqa: E402
-from gcnface.training.baselines import baseline_training, brief  # noqa: E402
-from gcnface.training.cli import PARTS, resolve  # noqa: E402
-from gcnface.training.configuration import plain  # noqa: E402
-from gcnface.training.runs import TrainingModule  # noqa: E402
-from refine.facenet import load_facenet  # noqa: E402
-from refine.stored import REFINER_WEIGHTS  # noqa: E402
-from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
-from tests.gcnface.head_folder import write_heads  # noqa: E402
+import gcnface
+import gcnface.training.refiner as refiner_training
+from coarse.face_model import load_face_model
+from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS
+from coarse.spatial_transformer import localiser
+from gcnface.errors import DivergedError, FileError
+from gcnface.training import regressor as regressor_training
+from gcnface.training.baselines import baseline_training, brief
+from gcnface.training.cli import PARTS, resolve
+from gcnface.training.configuration import plain
+from gcnface.training.runs import TrainingModule
+from refine.facenet import load_facenet
+from refine.stored import REFINER_WEIGHTS
+from tests.gcnface.annotated_folder import write_prepared_faces
+from tests.gcnface.head_folder import write_heads
 
 pytestmark = pytest.mark.usefixtures("quiet_training", "_quick")
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 PARSER_WEIGHTS = Path(gcnface.__file__).parent / "assets" / "parser.safetensors"
 STARTS = {"parser": PARSER_WEIGHTS, "regressor": REGRESSOR_WEIGHTS, "identity": REGRESSOR_WEIGHTS}
 STARTS |= {"refiner": REFINER_WEIGHTS}

@@ -1,7 +1,6 @@
 """Training of the spatial transformer on a tiny made-up data set."""
 
 import csv
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,23 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
-
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.spatial_transformer.localiser import load_localiser  # noqa: E402
-from coarse.spatial_transformer.losses import TransformerLossWeights  # noqa: E402
-from coarse.spatial_transformer.theta import theta_layout_of  # noqa: E402
-from gcnface.training.crops import CropBatch, CropDataset, mirror468  # noqa: E402
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, COLUMNS, load_prepared  # noqa: E402
-from gcnface.training.runs import RunSettings  # noqa: E402
-from gcnface.training.stn import (  # noqa: E402
-    PersonPairs,
-    StnModule,
-    StnTraining,
-    train_stn,
-    with_mirror_images,
-)
+from coarse.face_model import load_face_model
+from coarse.spatial_transformer.localiser import load_localiser
+from coarse.spatial_transformer.losses import TransformerLossWeights
+from coarse.spatial_transformer.theta import theta_layout_of
+from gcnface.training.crops import CropBatch, CropDataset, mirror468
+from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, COLUMNS, load_prepared
+from gcnface.training.runs import RunSettings
+from gcnface.training.stn import PersonPairs, StnModule, StnTraining, train_stn, with_mirror_images
 
 PEOPLE = ("anna", "anna", "bert", "anna", "carl", "carl")
 SMALL = {"identity": 5, "expression": 4, "side": 16, "batch_size": 4, "paired": 2}

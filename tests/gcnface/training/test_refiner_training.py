@@ -1,6 +1,5 @@
 """One face is enough to see the refiner's losses work: finite, falling, and blind to what nobody saw."""
 
-import importlib.util
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,20 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
-
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import crop_camera, layout_of  # noqa: E402
-from coarse.regressor import load_regressor  # noqa: E402
-from gcnface.alignment import align_face  # noqa: E402
-from gcnface.coarse_stage import CoarseStage  # noqa: E402
-from gcnface.detection import FaceDetector  # noqa: E402
-from gcnface.errors import GcnfaceError  # noqa: E402
-from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices  # noqa: E402
-from gcnface.parsing import load_parser  # noqa: E402
-from gcnface.training.loading import SeededOrder  # noqa: E402
-from gcnface.training.refiner import (  # noqa: E402
+from coarse.face_model import load_face_model
+from coarse.morphable import crop_camera, layout_of
+from coarse.regressor import load_regressor
+from gcnface.alignment import align_face
+from gcnface.coarse_stage import CoarseStage
+from gcnface.detection import FaceDetector
+from gcnface.errors import GcnfaceError
+from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices
+from gcnface.parsing import load_parser
+from gcnface.training.loading import SeededOrder
+from gcnface.training.refiner import (
     CriticTraining,
     RefinerModule,
     RefinerTraining,
@@ -29,15 +25,15 @@ from gcnface.training.refiner import (  # noqa: E402
     _started,
     train_refiner,
 )
-from gcnface.training.refiner_data import RefinerSample  # noqa: E402
-from gcnface.training.refiner_objective import KINDS, Objective, encoded, total  # noqa: E402
-from gcnface.training.runs import RunSettings  # noqa: E402
-from refine.discriminator import DiscriminatorConfig  # noqa: E402
-from refine.facenet import embed_crop224, load_facenet  # noqa: E402
-from refine.losses import LossSchedule  # noqa: E402
-from refine.network import TextureRefiner, TextureRefinerConfig  # noqa: E402
-from refine.stored import load_refiner, save_refiner  # noqa: E402
-from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
+from gcnface.training.refiner_data import RefinerSample
+from gcnface.training.refiner_objective import KINDS, Objective, encoded, total
+from gcnface.training.runs import RunSettings
+from refine.discriminator import DiscriminatorConfig
+from refine.facenet import embed_crop224, load_facenet
+from refine.losses import LossSchedule
+from refine.network import TextureRefiner, TextureRefinerConfig
+from refine.stored import load_refiner, save_refiner
+from tests.gcnface.annotated_folder import write_prepared_faces
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
 

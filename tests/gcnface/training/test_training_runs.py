@@ -1,6 +1,5 @@
 """Trainings on a tiny made-up folder: steps are taken, runs resume, a batch can be learned by heart, files come out."""
 
-import importlib.util
 import json
 from dataclasses import replace
 
@@ -9,23 +8,20 @@ import pytest
 import torch
 import yaml
 
-if importlib.util.find_spec("lightning") is None:
-    pytest.skip('training needs pip install "gcnface[train]"', allow_module_level=True)
-
-from coarse.face_model import load_face_model  # noqa: E402
-from coarse.morphable import crop_camera, layout_of  # noqa: E402
-from coarse.regressor import load_regressor  # noqa: E402
-from gcnface.io.images import read_photo  # noqa: E402
-from gcnface.parsing import PARSING_CLASSES, load_parser  # noqa: E402
-from gcnface.training.configuration import plain  # noqa: E402
-from gcnface.training.crops import CropBatch, CropDataset  # noqa: E402
-from gcnface.training.faces import UNKNOWN, load_prepared  # noqa: E402
-from gcnface.training.loading import SeededOrder  # noqa: E402
-from gcnface.training.parser import ParserTraining, parsing_loss, train_parser  # noqa: E402
-from gcnface.training.parser_data import gather, labelled_rows, photo_weights  # noqa: E402
-from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor  # noqa: E402
-from gcnface.training.runs import RunSettings  # noqa: E402
-from tests.gcnface.annotated_folder import write_prepared_faces  # noqa: E402
+from coarse.face_model import load_face_model
+from coarse.morphable import crop_camera, layout_of
+from coarse.regressor import load_regressor
+from gcnface.io.images import read_photo
+from gcnface.parsing import PARSING_CLASSES, load_parser
+from gcnface.training.configuration import plain
+from gcnface.training.crops import CropBatch, CropDataset
+from gcnface.training.faces import UNKNOWN, load_prepared
+from gcnface.training.loading import SeededOrder
+from gcnface.training.parser import ParserTraining, parsing_loss, train_parser
+from gcnface.training.parser_data import gather, labelled_rows, photo_weights
+from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor
+from gcnface.training.runs import RunSettings
+from tests.gcnface.annotated_folder import write_prepared_faces
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
 
