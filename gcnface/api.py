@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Literal, Protocol, overload
 import numpy as np
 
 from gcnface.errors import DifferentPersonWarning
+from gcnface.photo_input import photo_and_name
 from render.devices import check_device
 
 if TYPE_CHECKING:
     from gcnface.person import PersonReconstructor
+    from gcnface.photo_input import PhotoLike
     from gcnface.pipeline import Reconstructor
     from gcnface.reconstruction import Reconstruction
 
@@ -79,7 +81,7 @@ class Options:
 
 @overload
 def reconstruct(
-    photo: str | Path | np.ndarray,
+    photo: PhotoLike,
     *,
     all_faces: Literal[False] = False,
     device: str = "cpu",
@@ -91,7 +93,7 @@ def reconstruct(
 
 @overload
 def reconstruct(
-    photo: str | Path | np.ndarray,
+    photo: PhotoLike,
     *,
     all_faces: Literal[True],
     device: str = "cpu",
@@ -102,7 +104,7 @@ def reconstruct(
 
 
 def reconstruct(
-    photo: str | Path | np.ndarray,
+    photo: PhotoLike,
     *,
     all_faces: bool = False,
     device: str = "cpu",
@@ -115,7 +117,8 @@ def reconstruct(
     The networks are loaded on the first call and kept for further calls with the same options.
 
     Args:
-        photo: path of an image file, or (H, W, 3) sRGB: floats in [0, 1] or uint8.
+        photo: path of an image file, its content as bytes or a file object, a PIL image, an array (H, W, 3) or
+            (H, W), or a torch tensor, channels first or last; see `gcnface.photo_input.photo_and_name`.
         all_faces: return a list of all faces, the largest first.
         device: "cpu", "cuda", "mps": where the networks run.
         fit: adjust the coefficients to the photo by rendering, after the regression.
@@ -127,6 +130,7 @@ def reconstruct(
         NoFaceError: no face is found in it.
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
+        TypeError: the photo is something else.
     """
     options = Options(all_faces, device, fit, adapt, texture_size)
     pixels, name = photo_and_name(photo)
@@ -135,7 +139,7 @@ def reconstruct(
 
 
 def reconstruct_person(
-    photos: Sequence[str | Path | np.ndarray],
+    photos: Sequence[PhotoLike],
     *,
     device: str = "cpu",
     fit: bool = True,
@@ -147,7 +151,7 @@ def reconstruct_person(
     not matter. Of each photo the largest face is taken.
 
     Args:
-        photos: paths or arrays, as for `reconstruct`; 255 at most.
+        photos: each as for `reconstruct`; 255 at most.
         device: "cpu", "cuda", "mps": where the networks run.
         fit: adjust the coefficients to each photo by rendering, after the regression.
         texture_size: side of the texture in px.
@@ -157,15 +161,17 @@ def reconstruct_person(
         NoFaceError: no face is found in a photo; it is named.
         DeviceError: there is no such device; the message says which there are.
         ValueError: there is no photo, an array has another shape or type, or an option is out of its range.
+        TypeError: a photo is something else, or a single one was given instead of a list.
 
     Warns:
         DifferentPersonWarning: a photo seems to show someone else.
     """
     options = Options(device=device, fit=fit, texture_size=texture_size)
+    if not isinstance(photos, Sequence | np.ndarray) or isinstance(photos, str | bytes):
+        raise TypeError(f"photos is given as {type(photos).__name__}; expected a list of photos")
     if not len(photos):
         raise ValueError("no photo given; expected one or more of the same person")
-    named = [NamedPhoto(*photo_and_name(photo)) for photo in photos]
-    named = [replace(p, name=Path(f"{p.name} {k}")) if p.name == Path("array") else p for k, p in enumerate(named, 1)]
+    named = [NamedPhoto(*photo_and_name(photo, number)) for number, photo in enumerate(photos, 1)]
 
     def warn(doubt: str) -> None:
         warnings.warn(doubt, DifferentPersonWarning, stacklevel=4)
@@ -238,30 +244,3 @@ def photo_sizes(photo: np.ndarray, name: Path) -> dict[str, list[int]]:
 
     stored = file_hw(name, photo)
     return {"photo_hw": list(photo.shape[:2]), **({"file_hw": list(stored)} if stored else {})}
-
-
-def photo_and_name(photo: str | Path | np.ndarray) -> tuple[np.ndarray, Path]:
-    """(H, W, 3) float32 sRGB in [0, 1] of what a user gave as a photo, and its name for messages and provenance.
-
-    Raises:
-        PhotoError: the file cannot be read as an image.
-        ValueError: the array has another shape or type.
-    """
-    if isinstance(photo, np.ndarray):
-        return _as_float(photo), Path("array")
-    from gcnface.io.images import read_photo
-
-    return read_photo(photo), Path(photo)
-
-
-def _as_float(photo: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 in [0, 1] of an array that a user gave."""
-    if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-        raise ValueError(f"photo has shape {photo.shape}; expected (H, W, 3) RGB")
-    if photo.dtype == np.uint8:
-        return photo.astype(np.float32) / 255
-    if not np.issubdtype(photo.dtype, np.floating):
-        raise ValueError(f"photo has type {photo.dtype}; expected uint8, or floats in [0, 1]")
-    if not (np.isfinite(photo).all() and photo.min() >= 0 and photo.max() <= 1):
-        raise ValueError("photo has values outside [0, 1]; expected sRGB in [0, 1], or uint8")
-    return photo.astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import torch
@@ -18,14 +18,17 @@ from coarse.morphable import VIEW_FROM_CAM, cam_from_model
 from coarse.position_network import load_position_map_network
 from gcnface.aligned_face import AlignedFace, HeadPose
 from gcnface.alignment import WINDOW_FROM_CROP, cut_window
-from gcnface.api import photo_and_name
 from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.dense_texture import chart_texture, inside
 from gcnface.detection import Detection, FaceDetector, no_face
 from gcnface.isolation import plain_torch
+from gcnface.photo_input import photo_and_name
 from gcnface.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
 from render.devices import check_device, resolve_device
 from render.rotation import euler_from_rotation
+
+if TYPE_CHECKING:
+    from gcnface.photo_input import PhotoLike
 
 STAGES = ("detect", "align", "map", "measure", "texture")
 """Names of the stages, in order."""
@@ -175,18 +178,18 @@ def aligned_faces(
 
 @overload
 def align(
-    photo: str | Path | np.ndarray, *, all_faces: Literal[False] = False, device: str = "cpu", texture_size: int = 256
+    photo: PhotoLike, *, all_faces: Literal[False] = False, device: str = "cpu", texture_size: int = 256
 ) -> AlignedFace: ...
 
 
 @overload
 def align(
-    photo: str | Path | np.ndarray, *, all_faces: Literal[True], device: str = "cpu", texture_size: int = 256
+    photo: PhotoLike, *, all_faces: Literal[True], device: str = "cpu", texture_size: int = 256
 ) -> list[AlignedFace]: ...
 
 
 def align(
-    photo: str | Path | np.ndarray,
+    photo: PhotoLike,
     *,
     all_faces: bool = False,
     device: str = "cpu",
@@ -197,7 +200,7 @@ def align(
     The networks are loaded on the first call and kept for further calls with the same options.
 
     Args:
-        photo: path of an image file, or (H, W, 3) sRGB: floats in [0, 1] or uint8.
+        photo: path, bytes, file object, PIL image, array or tensor; see `gcnface.photo_input.photo_and_name`.
         all_faces: return a list of all faces, the largest first.
         device: "cpu", "cuda", "mps": where the networks run.
         texture_size: side of the texture in px.
@@ -207,6 +210,7 @@ def align(
         NoFaceError: no face is found in it.
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
+        TypeError: the photo is something else.
     """
     check_device(device)
     pixels, name = photo_and_name(photo)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,14 +24,17 @@ from coarse.spatial_transformer.sampling import DepthVisibility
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
 from coarse.spatial_transformer.transformer import PoseLayers
 from gcnface.alignment import FaceCrop, align_face
-from gcnface.api import photo_and_name
 from gcnface.coarse_stage import OnStage, Stopwatch
 from gcnface.detection import FaceDetector, no_face
 from gcnface.isolation import plain_torch
+from gcnface.photo_input import photo_and_name
 from gcnface.similarity import warp_points
 from render.devices import check_device, resolve_device
 from render.normals import vertex_normals
 from render.sampling import sample_image
+
+if TYPE_CHECKING:
+    from gcnface.photo_input import PhotoLike
 
 STAGES = ("detect", "align", "localise", "flatten")
 """Names of the stages, in order."""
@@ -229,11 +233,11 @@ def mean_face(faces: Sequence[FlattenedFace]) -> MeanFace:
     return MeanFace(texture.astype(np.float32), (count / len(faces)).astype(np.float32))
 
 
-def flatten(photo: str | Path | np.ndarray, *, device: str = "cpu", size: int = DEFAULT_SIZE) -> FlattenedFace:
+def flatten(photo: PhotoLike, *, device: str = "cpu", size: int = DEFAULT_SIZE) -> FlattenedFace:
     """Flatten the largest face of one photo; for several, keep a `Flattener`.
 
     Args:
-        photo: path of an image file, or (H, W, 3) sRGB: floats in [0, 1] or uint8.
+        photo: path, bytes, file object, PIL image, array or tensor; see `gcnface.photo_input.photo_and_name`.
         device: "cpu", "cuda", "mps": where the localiser runs.
         size: texels a side, even.
 
@@ -242,6 +246,7 @@ def flatten(photo: str | Path | np.ndarray, *, device: str = "cpu", size: int = 
         NoFaceError: no face is found in it.
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or the size is out of its range.
+        TypeError: the photo is something else.
     """
     check_device(device)
     pixels, name = photo_and_name(photo)

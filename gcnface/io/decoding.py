@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 from collections.abc import Iterator
@@ -78,7 +79,12 @@ def tiff_by_opencv(file: BinaryIO) -> NDArray[np.float32]:
     width, height = int(header[256]), int(header[257])
     if width * height > DECODED_PIXELS:
         raise ValueError(f"{width} x {height} px are too many for colours of this depth")
-    with quiet_opencv(), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    whole: memoryview | mmap.mmap
+    if isinstance(file, io.BytesIO):
+        whole = file.getbuffer()
+    else:
+        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with quiet_opencv(), whole as content:
         read = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if read is None or read.dtype.kind not in "uf":
         raise ValueError("its kind of TIFF is not known")

@@ -56,13 +56,41 @@ def read_photo(path: str | Path) -> NDArray[np.float32]:
     """
     path = Path(path)
     with _failures_of(path), open_input(path, PhotoError, _REMEDY) as file:
+        return photo_of_file(file, path)
+
+
+def photo_of_file(file: BinaryIO, name: Path) -> NDArray[np.float32]:
+    """As `read_photo`, of an open file or an `io.BytesIO`.
+
+    Args:
+        file: is read from its beginning.
+        name: for messages.
+    """
+    with _failures_of(name):
         try:
-            with _identified(file, path) as image:
+            with _identified(file, name) as image:
                 return decoding.upright_rgb(image)
         except UnidentifiedImageError:
             if not decoding.is_tiff(file):
                 raise
             return decoding.tiff_by_opencv(file)
+
+
+def photo_of_image(image: Image.Image, name: Path) -> NDArray[np.float32]:
+    """As `read_photo`, of a PIL image, which stays as it is but that it is loaded.
+
+    Args:
+        image: of any mode.
+        name: for messages.
+    """
+    with _failures_of(name):
+        if not 0 < image.width * image.height <= LARGEST_PIXELS:
+            raise PhotoError(name, f"has {image.width} x {image.height} px", f"expected 1 to {LARGEST_PIXELS} pixels")
+        image.load()
+        copy = image.copy()
+        # A copy does not have what was set in the original's EXIF data, nor that of formats which are turned by Pillow.
+        copy.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return decoding.upright_rgb(copy)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def test_all_faces_of_a_file(pipeline, tmp_path):
 
 
 def test_no_face_names_the_photo(pipeline):
-    with pytest.raises(gcnface.NoFaceError, match="array: shows no face"):
+    with pytest.raises(gcnface.NoFaceError, match="^the photo given as an array: shows no face"):
         gcnface.reconstruct(np.zeros((8, 8, 3), np.float32))
 
 
@@ -56,7 +56,8 @@ def test_a_missing_file(pipeline, tmp_path):
 @pytest.mark.parametrize(
     ("photo", "message"),
     [
-        (np.zeros((8, 8)), r"shape \(8, 8\)"),
+        (np.zeros(8), r"^the photo given as an array has shape \(8,\); expected"),
+        (np.zeros((2, 8, 8, 3)), r"shape \(2, 8, 8, 3\)"),
         (np.zeros((8, 8, 4)), "expected .H, W, 3."),
         (np.zeros((0, 8, 3)), "shape"),
         (np.zeros((8, 8, 3), np.int64), "type int64"),

@@ -126,7 +126,7 @@ def test_from_python(photos, monkeypatch):
     result = gcnface.reconstruct_person([photos("a.png"), np.zeros((8, 9, 3), np.uint8)], texture_size=256)
     assert isinstance(result, gcnface.Reconstruction)
     assert made[0].how == Options(texture_size=256)
-    assert [name.name for name in made[0].names] == ["a.png", "array 2"]
+    assert [name.name for name in made[0].names] == ["a.png", "photo 2, given as an array"]
     with pytest.warns(gcnface.DifferentPersonWarning, match="other.png"):
         gcnface.reconstruct_person([photos("other.png", 200)])
     with pytest.raises(ValueError, match="no photo given"):
