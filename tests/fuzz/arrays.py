@@ -64,8 +64,8 @@ _PHOTOS: dict[str, tuple[Expect, Callable[[], Any]]] = {
     "half_masked": (EITHER, lambda: np.ma.masked_array(_floats(), mask=_floats() > 0.5)),
     "longdouble": (EITHER, lambda: _floats().astype(np.longdouble)),
     "channels_first": (REFUSE, lambda: _bytes().transpose(2, 0, 1)),
-    "grey": (REFUSE, lambda: _bytes()[..., 0]),
-    "one_channel": (REFUSE, lambda: _bytes()[..., :1]),
+    "grey": (SUCCEED, lambda: _bytes()[..., 0]),
+    "one_channel": (SUCCEED, lambda: _bytes()[..., :1]),
     "rgba": (REFUSE, lambda: np.concatenate([_bytes(), _bytes()[..., :1]], 2)),
     "batch": (REFUSE, lambda: _bytes()[None]),
     "empty": (REFUSE, lambda: np.zeros((0, 0, 3), np.uint8)),
@@ -81,7 +81,7 @@ _PHOTOS: dict[str, tuple[Expect, Callable[[], Any]]] = {
     "above_1": (REFUSE, lambda: _with(1.01)),
     "below_0": (REFUSE, lambda: _with(-0.01)),
     "floats_to_255": (REFUSE, lambda: _floats() * 255),
-    "sixteen_bits": (REFUSE, lambda: _bytes().astype(np.uint16) * 257),
+    "sixteen_bits": (SUCCEED, lambda: _bytes().astype(np.uint16) * 257),
     "integers": (REFUSE, lambda: _bytes().astype(np.int64)),
     "booleans": (REFUSE, lambda: _bytes() > 127),
     "complex": (REFUSE, lambda: _floats().astype(complex)),
@@ -90,7 +90,7 @@ _PHOTOS: dict[str, tuple[Expect, Callable[[], Any]]] = {
     "list": (REFUSE, lambda: [[[0, 0, 0]]]),
     "none": (REFUSE, lambda: None),
     "number": (REFUSE, lambda: 7),
-    "picture": (EITHER, lambda: face()),
+    "picture": (SUCCEED, lambda: face()),
     "bytes_of_a_path": (EITHER, lambda: str(PHOTOS[0]).encode()),
     "text_path": (SUCCEED, lambda: str(PHOTOS[0])),
     "path": (SUCCEED, lambda: PHOTOS[0]),
@@ -105,7 +105,7 @@ def _tensor(folder: Path, rng: Random) -> Input:
     return Input(Call(torch.from_numpy(_floats())))
 
 
-ARRAYS.add("tensor", EITHER, _tensor)
+ARRAYS.add("tensor", SUCCEED, _tensor)
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "size_0": {"texture_size": 0},
