@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _obey(words: Sequence[str]) -> int:
     """Run a command; the exit status."""
-    if _hidden():
+    if _hidden() or _nowhere():
         return 1
     if words[:1] == ["train"]:
         return _train(words[1:])
@@ -62,6 +62,16 @@ def _obey(words: Sequence[str]) -> int:
         parser.print_help()
         return 2
     return _run(options)
+
+
+def _nowhere() -> bool:
+    """Whether the current folder has been removed, which stderr is told: libraries end the process then."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        sys.stderr.write("gcnface: the current folder is no longer there; change to another (cd)\n")
+        return True
+    return False
 
 
 def _hidden() -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import math
 import mmap
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from gcnface.io.video import quiet_opencv
@@ -25,8 +26,21 @@ LINEAR_SHARE = 1e-3
 WHITE_PERCENTILE = 99.0
 """Of linear light, what becomes white."""
 
+_SAMPLE_FORMAT = 339
+"""Tag of a TIFF: 1 for numbers without a sign."""
+_UNKNOWN_TIFF = "its kind of TIFF is not known: save it with 8 or 16 bits a colour, or as PNG"
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _WIDE = (*_SIXTEEN_BITS, "I", "F")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets a picture upright, by its orientation in EXIF."""
 _BAND_PIXELS = 1_000_000
 _SAMPLE_SIDE = 1000
 _RESAMPLING = Image.Resampling.LANCZOS
@@ -42,8 +56,25 @@ def reduced_size(width: int, height: int) -> tuple[int, int]:
     return max(1, int(width * scale)), max(1, int(height * scale))
 
 
-def upright_rgb(image: Image.Image) -> NDArray[np.float32]:
+def orientation(image: Image.Image) -> int:
+    """1 to 8 as EXIF says, 1 where it says nothing that can be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF data raise anything, and are no part of the picture
+        return 1
+
+
+def is_unsigned(image: Image.Image) -> bool:
+    """Whether an opened picture has 32 bits without a sign, which Pillow would take for the sign."""
+    return image.mode == "I" and image.format == "TIFF" and _tag(image, _SAMPLE_FORMAT, 1) == 1
+
+
+def upright_rgb(image: Image.Image, turned: int | None = None) -> NDArray[np.float32]:
     """(H, W, 3) float32 sRGB in [0, 1] of an opened picture, its orientation applied.
+
+    Args:
+        image: the picture; it is closed when its pixels are no longer needed.
+        turned: its orientation, where its own EXIF data do not tell.
 
     Raises:
         ValueError: some pixels are not finite.
@@ -51,13 +82,12 @@ def upright_rgb(image: Image.Image) -> NDArray[np.float32]:
     image.draft(None, reduced_size(*image.size))  # type: ignore[arg-type]
     image.load()
     # Asked after loading, since Pillow turns TIFFs, and pillow-heif all, by itself.
-    orientation, mode, size = image.getexif().get(ExifTags.Base.Orientation, 1), image.mode, reduced_size(*image.size)
+    turn = _TURNS.get(orientation(image) if turned is None else turned)
+    mode, bits, size = image.mode, min(_tag(image, ExifTags.Base.BitsPerSample, 16), 16), reduced_size(*image.size)
     plain = _plain(image) if image.size == size else _reduced(image, size)
     if plain is not image:
         image.close()  # its pixels are not needed while the floats are filled in
-    plain.getexif()[ExifTags.Base.Orientation] = orientation
-    ImageOps.exif_transpose(plain, in_place=True)
-    return _floats(plain, mode)
+    return _floats(plain if turn is None else plain.transpose(turn), mode, bits)
 
 
 def is_tiff(file: BinaryIO) -> bool:
@@ -72,11 +102,7 @@ def tiff_by_opencv(file: BinaryIO) -> NDArray[np.float32]:
     Raises:
         ValueError: OpenCV does not read it either, it has more than `DECODED_PIXELS`, or some pixels are not finite.
     """
-    file.seek(0)
-    header = ImageFileDirectory_v2(file.read(8))
-    file.seek(header.next)
-    header.load(file)
-    width, height = int(header[256]), int(header[257])
+    width, height = _tiff_size(file)
     if width * height > DECODED_PIXELS:
         raise ValueError(f"{width} x {height} px are too many for colours of this depth")
     whole: memoryview | mmap.mmap
@@ -87,11 +113,36 @@ def tiff_by_opencv(file: BinaryIO) -> NDArray[np.float32]:
     with quiet_opencv(), whole as content:
         read = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if read is None or read.dtype.kind not in "uf":
-        raise ValueError("its kind of TIFF is not known")
+        raise ValueError(_UNKNOWN_TIFF)
     values = _opaque(np.atleast_3d(read))
     if read.dtype.kind == "u":
         return values / np.float32(_white(read.dtype))
     return _levelled(values)
+
+
+def _tiff_size(file: BinaryIO) -> tuple[int, int]:
+    """Width and height that a TIFF says it has.
+
+    Raises:
+        ValueError: it does not say.
+    """
+    file.seek(0)
+    start = file.read(16)
+    if start[:4] == b"MM\0+":  # Pillow's reader of directories takes it for an ordinary TIFF
+        raise ValueError(_UNKNOWN_TIFF)
+    try:
+        header = ImageFileDirectory_v2(start if start[2] == 43 else start[:8])
+        file.seek(header.next)
+        header.load(file)
+        return int(header[ExifTags.Base.ImageWidth]), int(header[ExifTags.Base.ImageLength])
+    except (KeyError, TypeError, struct.error) as error:
+        raise ValueError("its directory is cut off or damaged") from error
+
+
+def _tag(image: Image.Image, number: int, default: int) -> int:
+    """The first value of a TIFF's tag; the default where it has none, or is no TIFF."""
+    value = getattr(image, "tag_v2", {}).get(number, default)
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -119,14 +170,14 @@ def _reduced(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return out
 
 
-def _floats(image: Image.Image, mode: str) -> NDArray[np.float32]:
-    """(H, W, 3) sRGB in [0, 1] of a picture in RGB or F that was in `mode`."""
+def _floats(image: Image.Image, mode: str, bits: int) -> NDArray[np.float32]:
+    """(H, W, 3) sRGB in [0, 1] of a picture in RGB or F that was in `mode`; `bits` of up to 16 in one of the wide."""
     rgb = np.zeros((image.height, image.width, 3), np.float32)
     for first, last in _bands(image.width, image.height):
         band = np.asarray(image.crop((0, first, image.width, last)))
         rgb[first:last] = band[..., None] if band.ndim == 2 else band / np.float32(255)
     if mode in _SIXTEEN_BITS:
-        rgb /= 65535
+        rgb /= (1 << bits) - 1
     return _levelled(rgb) if mode in _WIDE else rgb
 
 

@@ -69,11 +69,12 @@ def photo_of_file(file: BinaryIO, name: Path) -> NDArray[np.float32]:
     with _failures_of(name):
         try:
             with _identified(file, name) as image:
-                return decoding.upright_rgb(image)
+                if not decoding.is_unsigned(image):
+                    return decoding.upright_rgb(image)
         except UnidentifiedImageError:
             if not decoding.is_tiff(file):
                 raise
-            return decoding.tiff_by_opencv(file)
+        return decoding.tiff_by_opencv(file)
 
 
 def photo_of_image(image: Image.Image, name: Path) -> NDArray[np.float32]:
@@ -87,10 +88,8 @@ def photo_of_image(image: Image.Image, name: Path) -> NDArray[np.float32]:
         if not 0 < image.width * image.height <= LARGEST_PIXELS:
             raise PhotoError(name, f"has {image.width} x {image.height} px", f"expected 1 to {LARGEST_PIXELS} pixels")
         image.load()
-        copy = image.copy()
         # A copy does not have what was set in the original's EXIF data, nor that of formats which are turned by Pillow.
-        copy.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return decoding.upright_rgb(copy)
+        return decoding.upright_rgb(image.copy(), decoding.orientation(image))
 
 
 @contextmanager

@@ -292,3 +292,11 @@ def test_ctrl_c_before_the_command_has_begun_is_silent(entry):
     )
     result = python(code)
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
+    code = f"import os; os.mkdir({str(tmp_path / 'x')!r}); os.chdir({str(tmp_path / 'x')!r}); os.rmdir('../x')"
+    code += "; from gcnface.cli import main; raise SystemExit(main(['refine', 'a.jpg', '-o', '/tmp/never']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr == "gcnface: the current folder is no longer there; change to another (cd)\n"
