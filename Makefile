@@ -24,7 +24,7 @@ demo: $(STAMP)
 	@echo "out/demo/portrait_overlay.png as a picture, out/demo/portrait.glb in a 3D program."
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check
