@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmarks.single_photo import chosen_samples
 from gcnface.io.images import read_photo
@@ -130,13 +129,11 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, default=Path("../shared/faces"))
     parser.add_argument("--photos", type=int, default=16, help="how many, all of different held-out people")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="processes of the folder runs")
-    parser.add_argument("--threads", type=int, default=2, help="of the photos by stage")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     samples = chosen_samples(arguments.faces, 0)
     photos = [sample.file for sample in samples[:: max(1, len(samples) // arguments.photos)]][: arguments.photos]
     found = stages(photos)
-    print(f"{len(photos)} photos, {arguments.threads} threads, warm\n| stage | median s | 90 % |\n|---|---|---|")
+    print(f"{len(photos)} photos, warm\n| stage | median s | 90 % |\n|---|---|---|")
     for name, seconds in found.items():
         print(f"| {name} | {np.median(seconds):.3f} | {np.percentile(seconds, 90):.3f} |", flush=True)
     cold = run_command(photos[:1], 1)

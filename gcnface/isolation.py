@@ -15,11 +15,9 @@ def plain_torch() -> Iterator[None]:
     """Torch and NumPy as they are at the start of a process; to be used as a decorator, ``@plain_torch()``.
 
     Within it the default type is float32 and the default device the CPU, there is no autocast and no inference mode,
-    gradients are tracked, and NumPy treats overflows as it does by itself. Torch has one thread: several share out
-    sums, so that last digits follow their number, and gain nothing with networks of this size (0.87 s a photo with one,
-    0.93 s with two). So a call gives the same bytes wherever it is made, and networks that are loaded and kept are fit
-    for any later call. Afterwards everything is as the caller had it. The default type is one for all threads of a
-    process: while a call lasts it is float32 for the others too.
+    gradients are tracked, and NumPy treats overflows as it does by itself. So a call gives the same result wherever it
+    is made, and networks that are loaded and kept are fit for any later call. Afterwards everything is as the caller
+    had it. The default type is one for all threads of a process: while a call lasts it is float32 for the others too.
     """
     if "torch" not in sys.modules:  # nothing can have been set, and what needs no torch shall not wait for its import
         yield
@@ -29,8 +27,6 @@ def plain_torch() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(_FLOAT32)
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
-        torch.set_num_threads(1)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in _AUTOCAST_KINDS:

@@ -96,6 +96,22 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     )
 
 
+def test_threads_of_torch_show_in_the_last_digits_alone():
+    python(
+        f"""
+portrait = {str(Path(__file__).parents[1] / "data" / "face.jpg")!r}
+two = gcnface.reconstruct(portrait, texture_size=64)
+torch.set_num_threads(1)
+one = gcnface.reconstruct(portrait, texture_size=64)
+again = gcnface.reconstruct(portrait, texture_size=64)
+assert abs(one.mesh.vertices - two.mesh.vertices).max() < 0.01
+assert abs(one.landmarks468 - two.landmarks468).max() < 0.01
+assert abs(one.mesh.texture - two.mesh.texture).max() < 1.5 / 255
+assert (one.mesh.texture == again.mesh.texture).all()
+"""
+    )
+
+
 def test_the_number_of_threads_and_of_workers_changes_no_byte(tmp_path):
     photos = [str(Path(__file__).parents[1] / "data" / name) for name in ("face.jpg", "glasses.jpg")]
     formats = ["--formats", "glb,obj,ply,overlay,maps", "--texture-size", "256"]
