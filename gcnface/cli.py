@@ -120,8 +120,8 @@ def _run(options: argparse.Namespace) -> int:
 
     # Read by OpenMP when torch is imported. Threads that spin while they wait make a busy machine ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # One thread, so that the last digits do not follow their number; several that do not spin are no quicker. Where torch
-    # has been imported, whoever did so has chosen.
+    # One thread, so that the last digits do not follow their number; several that do not spin are no quicker. Where
+    # torch has been imported, whoever did so has chosen.
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = "1"
     _print_any_name()
