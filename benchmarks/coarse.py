@@ -25,9 +25,9 @@ from benchmarks.coarse_identity import identity_figures
 from benchmarks.coarse_methods import METHODS, Answer, Methods, dense_percent
 from benchmarks.hard_photos import KINDS, hard_photos
 from benchmarks.measures import landmark_percent
-from gcnface.parsing import PARSING_CLASSES
-from gcnface.training.faces import CANVAS_PX, PreparedFaces, load_prepared
-from gcnface.training.heads import HeadRenders, load_heads
+from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
+from gcnface.data.heads import HeadRenders, load_heads
+from gcnface.photo.parsing import PARSING_CLASSES
 from render.camera import Camera
 
 SECTIONS = ("photos", "heads", "hard", "tone", "identity", "networks")

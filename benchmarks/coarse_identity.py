@@ -15,8 +15,8 @@ from benchmarks.coarse_methods import Methods
 from coarse.confidence import load_confidence
 from coarse.regressor import CoefficientRegressor, load_regressor
 from coarse.similarity import similarity_between
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces
-from gcnface.training.heads import HeadRenders
+from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces
+from gcnface.data.heads import HeadRenders
 
 _CROP = slice(CANVAS_MARGIN_PX, CANVAS_PX - CANVAS_MARGIN_PX)
 

@@ -19,13 +19,13 @@ from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
-from coarse.spatial_transformer.localiser import load_localiser
+from coarse.spatial_transformer.localizer import load_localiser
 from coarse.spatial_transformer.theta import theta_layout_of
 from coarse.spatial_transformer.transformer import SpatialTransformer
-from gcnface.coarse_stage import CoarseStage
-from gcnface.observation import face_mask
-from gcnface.parsing import load_parser
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX
+from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX
+from gcnface.photo.parsing import load_parser
+from gcnface.stages.coarse import CoarseStage
+from gcnface.stages.observation import face_mask
 
 METHODS = ("regressor", "position map", "fit without dense points", "fit with dense points", "spatial transformer")
 FITS = METHODS[2:4]

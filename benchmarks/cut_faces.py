@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcnface.coarse_stage import Stopwatch
 from gcnface.io.images import read_photo
 from gcnface.pipeline import Reconstructor
+from gcnface.stages.coarse import Stopwatch
 
 SIDES = {"left": (1, 0, 0, 0), "top": (0, 1, 0, 0), "right": (0, 0, 1, 0), "bottom": (0, 0, 0, 1), "all": (1, 1, 1, 1)}
 PERCENT = (-30, -15, -5, 0, 5, 15, 30)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.parsing import PARSING_CLASSES
-from gcnface.training.faces import CANVAS_MARGIN_PX, PreparedFaces
+from gcnface.data.faces import CANVAS_MARGIN_PX, PreparedFaces
+from gcnface.photo.parsing import PARSING_CLASSES
 
 KINDS = ("glasses", "beard", "light from one side", "hand", "face of 40 px")
 SMALL_FACE_PX = 40

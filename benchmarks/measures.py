@@ -15,7 +15,7 @@ from coarse.morphable import cam_from_model
 from gcnface.evaluation.drawing import turned as turned_points
 from gcnface.evaluation.figures import psnr_db
 from gcnface.evaluation.identity import FaceNetIdentity, Portrait, SFaceIdentity, find_sface
-from gcnface.reconstruction import Reconstruction
+from gcnface.result.reconstruction import Reconstruction
 from refine.facenet import load_facenet
 from render.camera import Camera
 from render.interpolate import interpolate

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gcnface.parsing import PARSING_CLASSES, FaceParser, load_parser
+from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, load_parser
 from gcnface.training.parser import ParserTraining, training_samples
 from gcnface.training.parser_augment import centre_views
 from gcnface.training.parser_data import gather

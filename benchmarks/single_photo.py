@@ -26,7 +26,7 @@ from gcnface.io.images import open_picture, read_photo
 from gcnface.pipeline import Reconstructor
 from gcnface.preparing.layouts import find_sources
 from gcnface.preparing.sources import Source
-from gcnface.reconstruction import Reconstruction
+from gcnface.result.reconstruction import Reconstruction
 
 YAW_DEG = 30.0
 

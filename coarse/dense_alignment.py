@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
+from coarse.hole_filling import close_openings
 from coarse.morphable import VIEW_FROM_CAM, cam_from_model
-from coarse.openings import close_openings
 from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.similarity import similarity_between
 from render.baking import TexelMap, bake, texel_map

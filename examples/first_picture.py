@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gcnface
-from gcnface.reconstruction import Reconstruction
+from gcnface.result.reconstruction import Reconstruction
 
 SIDE_PX = 240
 SURPRISE = {"jawOpen": 0.35, "browInnerUp": 0.8, "eyeWideLeft": 0.5, "eyeWideRight": 0.5}

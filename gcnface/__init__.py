@@ -13,15 +13,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gcnface.compat import watch_torchvision
-from gcnface.own_packages import check_own_packages, errors_module
-from gcnface.threads import survive_forks
+from gcnface.system.compat import watch_torchvision
+from gcnface.system.own_packages import check_own_packages, errors_module
+from gcnface.system.threads import survive_forks
 from gcnface.version import __version__
 
 if TYPE_CHECKING:
-    from gcnface.aligned_face import AlignedFace
     from gcnface.api import load, reconstruct, reconstruct_person
-    from gcnface.dense import DenseAligner, align
+    from gcnface.dense.aligned_face import AlignedFace
+    from gcnface.dense.aligner import DenseAligner, align
+    from gcnface.dense.flattener import FlattenedFace, Flattener, flatten, mean_face
     from gcnface.errors import (
         DeviceError,
         DifferentPersonWarning,
@@ -34,39 +35,38 @@ if TYPE_CHECKING:
         ResultError,
         WeightsError,
     )
-    from gcnface.flattening import FlattenedFace, Flattener, flatten, mean_face
     from gcnface.io.images import read_photo
-    from gcnface.mesh import TexturedMesh
     from gcnface.pipeline import Reconstructor
-    from gcnface.reconstruction import Reconstruction
-    from gcnface.turning import turntable
+    from gcnface.result.mesh import TexturedMesh
+    from gcnface.result.reconstruction import Reconstruction
+    from gcnface.result.turntable import turntable
 
 _HOME = {
-    "AlignedFace": "gcnface.aligned_face",
-    "DenseAligner": "gcnface.dense",
+    "AlignedFace": "gcnface.dense.aligned_face",
+    "DenseAligner": "gcnface.dense.aligner",
     "DeviceError": "gcnface.errors",
     "DifferentPersonWarning": "gcnface.errors",
     "DivergedError": "gcnface.errors",
-    "FlattenedFace": "gcnface.flattening",
-    "Flattener": "gcnface.flattening",
+    "FlattenedFace": "gcnface.dense.flattener",
+    "Flattener": "gcnface.dense.flattener",
     "GcnfaceError": "gcnface.errors",
     "MissingPackageError": "gcnface.errors",
     "NoFaceError": "gcnface.errors",
     "OutputError": "gcnface.errors",
     "PhotoError": "gcnface.errors",
-    "Reconstruction": "gcnface.reconstruction",
+    "Reconstruction": "gcnface.result.reconstruction",
     "Reconstructor": "gcnface.pipeline",
     "ResultError": "gcnface.errors",
-    "TexturedMesh": "gcnface.mesh",
+    "TexturedMesh": "gcnface.result.mesh",
     "WeightsError": "gcnface.errors",
-    "align": "gcnface.dense",
-    "flatten": "gcnface.flattening",
+    "align": "gcnface.dense.aligner",
+    "flatten": "gcnface.dense.flattener",
     "load": "gcnface.api",
-    "mean_face": "gcnface.flattening",
+    "mean_face": "gcnface.dense.flattener",
     "read_photo": "gcnface.io.images",
     "reconstruct": "gcnface.api",
     "reconstruct_person": "gcnface.api",
-    "turntable": "gcnface.turning",
+    "turntable": "gcnface.result.turntable",
 }
 
 __all__ = [

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, overload
 import numpy as np
 
 from gcnface.errors import DifferentPersonWarning
-from gcnface.photo_input import photo_and_name
+from gcnface.photo.input import photo_and_name
 from render.devices import check_device
 
 if TYPE_CHECKING:
-    from gcnface.person import PersonReconstructor
-    from gcnface.photo_input import PhotoLike
+    from gcnface.multi_photo import PersonReconstructor
+    from gcnface.photo.input import PhotoLike
     from gcnface.pipeline import Reconstructor
-    from gcnface.reconstruction import Reconstruction
+    from gcnface.result.reconstruction import Reconstruction
 
 
 class ReconstructsPhotos(Protocol):
@@ -39,7 +39,7 @@ class NamedPhoto:
 
 
 class FusesPhotos(Protocol):
-    """What this module and the command line need of `gcnface.person.PersonReconstructor`."""
+    """What this module and the command line need of `gcnface.multi_photo.PersonReconstructor`."""
 
     def __call__(
         self,
@@ -118,7 +118,7 @@ def reconstruct(
 
     Args:
         photo: path of an image file, its content as bytes or a file object, a PIL image, an array (H, W, 3) or
-            (H, W), or a torch tensor, channels first or last; see `gcnface.photo_input.photo_and_name`.
+            (H, W), or a torch tensor, channels first or last; see `gcnface.photo.input.photo_and_name`.
         all_faces: return a list of all faces, the largest first.
         device: "cpu", "cuda", "mps": where the networks run.
         fit: adjust the coefficients to the photo by rendering, after the regression.
@@ -185,7 +185,7 @@ def load(path: str | Path) -> Reconstruction:
     Raises:
         GcnfaceError: the file is missing or is not one that `Reconstruction.save` wrote.
     """
-    from gcnface.io.npz import read_npz
+    from gcnface.result.files.npz import read_npz
 
     return read_npz(Path(path))
 
@@ -207,7 +207,7 @@ def load_reconstructor(options: Options) -> Reconstructor:
 @lru_cache(maxsize=2)
 def load_person_reconstructor(options: Options) -> PersonReconstructor:
     """The pipeline for several photos; it shares its networks with that for one."""
-    from gcnface.person import PersonReconstructor
+    from gcnface.multi_photo import PersonReconstructor
 
     return PersonReconstructor(load_reconstructor(options))
 
@@ -231,7 +231,7 @@ def faces_of(
     """
     faces = reconstructor(photo, on_stage=on_stage)
     if not faces:
-        from gcnface.detection import no_face
+        from gcnface.photo.detection import no_face
 
         raise no_face(name, photo)
     known = {"photo": name.name, **photo_sizes(photo, name)}

@@ -19,21 +19,21 @@ from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
 from coarse.skin_tone import load_skin_tone
-from gcnface.alignment import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
-from gcnface.appearance import shipped_model
-from gcnface.coarse_stage import CoarseStage, OnStage, Stopwatch
-from gcnface.cut_faces import LEAST_SHOWN, CropPictures, find_again, shown_share, window_inside
-from gcnface.delight import photo_light
-from gcnface.detection import Detection, FaceDetector
-from gcnface.finishing import Shot, finish
-from gcnface.isolation import plain_torch
-from gcnface.mesh import TexturedMesh
-from gcnface.mouth import darkened_mouth, mouth_fade
-from gcnface.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
-from gcnface.parsing import load_parser
-from gcnface.reconstruction import Reconstruction
-from gcnface.texture import Sight, bake_texture
-from gcnface.tones import match_tones
+from gcnface.photo.crop import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
+from gcnface.photo.cut_faces import LEAST_SHOWN, CropPictures, find_again, shown_share, window_inside
+from gcnface.photo.detection import Detection, FaceDetector
+from gcnface.photo.parsing import load_parser
+from gcnface.result.editing import shipped_model
+from gcnface.result.mesh import TexturedMesh
+from gcnface.result.reconstruction import Reconstruction
+from gcnface.stages.coarse import CoarseStage, OnStage, Stopwatch
+from gcnface.stages.delight import photo_light
+from gcnface.stages.mouth import darkened_mouth, mouth_fade
+from gcnface.stages.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
+from gcnface.stages.texture import Sight, bake_texture
+from gcnface.stages.tone_matching import match_tones
+from gcnface.stages.vertex_solve import Shot, finish
+from gcnface.system.isolation import plain_torch
 from gcnface.version import __version__
 from refine.adaptation import AdaptationConfig, AdaptationTarget, adapt
 from refine.facenet import embed_crop224, load_facenet

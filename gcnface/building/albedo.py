@@ -21,8 +21,8 @@ from coarse.coefficients import Coefficients
 from coarse.decomposition import DecompositionSettings, decompose
 from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera
-from gcnface.observation import observe_vertices
-from gcnface.training.faces import PreparedFaces
+from gcnface.data.faces import PreparedFaces
+from gcnface.stages.observation import observe_vertices
 
 _log = logging.getLogger(__name__)
 

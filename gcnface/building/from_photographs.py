@@ -18,7 +18,7 @@ from coarse.fitting import fit_landmarks
 from coarse.morphable import MorphableModel
 from gcnface.building.albedo import AlbedoLearning, learn_albedo
 from gcnface.building.landmark_correction import correct_landmarks
-from gcnface.training.faces import PreparedFaces, load_prepared
+from gcnface.data.faces import PreparedFaces, load_prepared
 
 FACES_FOR_LANDMARKS = 1000
 

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from coarse.weights import fill, read_state
-from gcnface.alignment import warp_image
+from gcnface.data.faces import CANVAS_PX, UNKNOWN, PreparedFaces, load_prepared
 from gcnface.io.atomic import staged
 from gcnface.io.images import read_photo
-from gcnface.parsing import PARSING_CLASSES
+from gcnface.photo.crop import warp_image
+from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
-from gcnface.training.faces import CANVAS_PX, UNKNOWN, PreparedFaces, load_prepared
 from gcnface.training.label_maps import note_faces
 
 log = logging.getLogger(__name__)

@@ -31,12 +31,12 @@ from coarse.decomposition import decompose
 from coarse.face_model import LANDMARKS5_FROM_468, FaceModel, load_face_model
 from coarse.fitting import fit_landmarks
 from coarse.morphable import MorphableModel, crop_camera
-from gcnface.alignment import TEMPLATE_POINTS5_PX, similarity_from_points
 from gcnface.building.turned_photo import turned_photo
-from gcnface.observation import MINIMUM_SHADING, observe_vertices
-from gcnface.parsing import FaceParser, load_parser
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_prepared
-from gcnface.training.heads import HeadRenders, forget_heads, save_heads, source_of
+from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_prepared
+from gcnface.data.heads import HeadRenders, forget_heads, save_heads, source_of
+from gcnface.photo.crop import TEMPLATE_POINTS5_PX, similarity_from_points
+from gcnface.photo.parsing import FaceParser, load_parser
+from gcnface.stages.observation import MINIMUM_SHADING, observe_vertices
 from refine.facenet import embed_crop224, load_facenet
 from refine.network import TextureRefiner
 from refine.stored import load_refiner

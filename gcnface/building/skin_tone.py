@@ -24,11 +24,11 @@ from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
 from coarse.skin_tone import SkinToneRegressor, fit_skin_tone
 from coarse.weights import half_state
-from gcnface.coarse_stage import CoarseStage
+from gcnface.data.faces import PreparedFaces, load_prepared
 from gcnface.io.atomic import staged
-from gcnface.observation import MINIMUM_SHADING, observe_vertices
-from gcnface.parsing import FaceParser, load_parser
-from gcnface.training.faces import PreparedFaces, load_prepared
+from gcnface.photo.parsing import FaceParser, load_parser
+from gcnface.stages.coarse import CoarseStage
+from gcnface.stages.observation import MINIMUM_SHADING, observe_vertices
 from refine.facenet import FaceNet, embed_crop224, load_facenet
 
 _log = logging.getLogger(__name__)

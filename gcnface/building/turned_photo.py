@@ -13,7 +13,7 @@ from torch import Tensor
 
 from coarse.coefficients import Coefficients
 from coarse.morphable import VIEW_FROM_CAM, MorphableModel, crop_camera
-from gcnface.training.faces import CANVAS_MARGIN_PX
+from gcnface.data.faces import CANVAS_MARGIN_PX
 from render.camera import Camera
 from render.interpolate import interpolate
 from render.rasterize import rasterize

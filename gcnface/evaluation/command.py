@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcnface.coarse_stage import Stopwatch
-from gcnface.detection import no_face
+from gcnface.batch.loop import reason
+from gcnface.batch.progress import Reporter
 from gcnface.errors import GcnfaceError, printable
 from gcnface.evaluation.album import Album
 from gcnface.evaluation.extras import EXTRAS
@@ -30,10 +30,10 @@ from gcnface.evaluation.records import Figure
 from gcnface.evaluation.table import Report, Summary, number_of, write_tables
 from gcnface.io.atomic import staged, writable
 from gcnface.io.images import read_photo
-from gcnface.photo_loop import reason
+from gcnface.photo.detection import no_face
 from gcnface.pipeline import Reconstructor
-from gcnface.progress import Reporter
-from gcnface.streams import reader_gone
+from gcnface.stages.coarse import Stopwatch
+from gcnface.system.streams import reader_gone
 from gcnface.version import __version__
 
 

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.evaluation.colours import Difference, colour_difference, mean_difference
+from gcnface.evaluation.colors import Difference, colour_difference, mean_difference
 from gcnface.evaluation.drawing import turned
 from gcnface.evaluation.methods import METHODS, Method, look
 from gcnface.evaluation.records import Painted, Seen
 from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo
-from gcnface.observation import grazing_weight, view_cosine
 from gcnface.pipeline import Reconstructor
+from gcnface.stages.observation import grazing_weight, view_cosine
 from render.camera import Camera
 from render.normals import vertex_normals
 from render.visibility import vertex_visibility

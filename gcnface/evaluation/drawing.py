@@ -14,8 +14,8 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
-from gcnface.alignment import CROP_SIDE_PX, warp_image
 from gcnface.evaluation.records import Drawing, Painted, Seen
+from gcnface.photo.crop import CROP_SIDE_PX, warp_image
 from render.color import linear_from_srgb, srgb_from_linear
 from render.rasterize import rasterize
 from render.sampling import sample_image

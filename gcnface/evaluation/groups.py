@@ -19,7 +19,7 @@ from coarse.face_model import FaceModel
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.records import Seen
 from gcnface.io.files import open_input
-from gcnface.parsing import PARSING_CLASSES
+from gcnface.photo.parsing import PARSING_CLASSES
 from render.color import srgb_from_linear
 from render.shapes import check_shape
 

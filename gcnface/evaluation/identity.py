@@ -22,9 +22,9 @@ from coarse.face_model import LANDMARKS5_FROM_468, FaceModel
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
 from coarse.weights import weights_file
-from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
 from gcnface.errors import GcnfaceError, WeightsError
 from gcnface.evaluation.drawing import turned
+from gcnface.photo.crop import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
 from refine.facenet import embed_crop224
 
 IDENTITY_NETWORKS = ("facenet", "sface", "dlib")

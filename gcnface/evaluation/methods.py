@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.face_model import FaceModel
-from gcnface.coarse_stage import Stopwatch
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.records import Painted, Seen
 from gcnface.pipeline import Reconstructor
-from gcnface.texture import Sight, bake_texture
+from gcnface.stages.coarse import Stopwatch
+from gcnface.stages.texture import Sight, bake_texture
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
 from refine.stored import BASELINES, baseline_weights, load_refiner

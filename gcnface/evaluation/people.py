@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gcnface.data.faces import read_table
 from gcnface.errors import GcnfaceError
 from gcnface.preparing.layouts import detect_layout, find_sources, read_identities
 from gcnface.preparing.sources import Source
-from gcnface.training.faces import read_table
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcnface.alignment import CROP_SIDE_PX, warp_points
-from gcnface.coarse_stage import Stopwatch
-from gcnface.evaluation.colours import colour_difference
+from gcnface.evaluation.colors import colour_difference
 from gcnface.evaluation.drawing import Frame, Studio
 from gcnface.evaluation.figures import Lpips, compare
 from gcnface.evaluation.groups import cheeks_and_forehead, glasses_share, skin_angles_deg
@@ -22,8 +20,10 @@ from gcnface.evaluation.identity import IdentityNetwork, Portrait, points5_of
 from gcnface.evaluation.methods import Method, look
 from gcnface.evaluation.records import Drawing, Painted, Seen
 from gcnface.evaluation.scenes import vertex_albedo
-from gcnface.observation import face_mask
+from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.pipeline import Reconstructor
+from gcnface.stages.coarse import Stopwatch
+from gcnface.stages.observation import face_mask
 from render.rotation import euler_from_rotation, rotation_from_axis_angle
 
 PHOTO_ITSELF = ""

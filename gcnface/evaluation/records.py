@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcnface.observation import VertexObservation
 from gcnface.pipeline import View
+from gcnface.stages.observation import VertexObservation
 
 
 @dataclass(frozen=True)

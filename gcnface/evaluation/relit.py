@@ -21,7 +21,7 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.evaluation.colours import Difference, colour_difference, mean_difference
+from gcnface.evaluation.colors import Difference, colour_difference, mean_difference
 from gcnface.evaluation.methods import METHODS, Method, look
 from gcnface.evaluation.records import Painted, Seen
 from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo

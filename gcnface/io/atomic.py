@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gcnface.errors import OutputError
-from gcnface.io.stages import PREFIX, stage
+from gcnface.io.staging import PREFIX, stage
 
 _REMEDIES = {
     errno.ENAMETOOLONG: "give it a shorter name",

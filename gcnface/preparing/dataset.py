@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gcnface.batch.progress import Reporter
+from gcnface.data.faces import PreparedFaces, load_prepared, read_settings
 from gcnface.errors import GcnfaceError, WeightsError, printable
 from gcnface.io.atomic import staged, writable
 from gcnface.preparing.faces import FAILED, Drop, FaceSettings
@@ -17,8 +19,6 @@ from gcnface.preparing.layouts import find_sources, read_identities
 from gcnface.preparing.parallel import finished_parts
 from gcnface.preparing.shards import SHARD_FACES, assemble, remove_parts, shard_path
 from gcnface.preparing.sources import Source
-from gcnface.progress import Reporter
-from gcnface.training.faces import PreparedFaces, load_prepared, read_settings
 from gcnface.version import __version__
 
 OPTION_OF = {

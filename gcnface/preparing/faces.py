@@ -11,7 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS5_FROM_468
-from gcnface.alignment import (
+from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, UNKNOWN
+from gcnface.errors import GcnfaceError
+from gcnface.io.images import open_picture, read_photo
+from gcnface.photo.crop import (
     TEMPLATE_POINTS5_PX,
     similarity_from_points,
     similarity_scale,
@@ -20,14 +23,11 @@ from gcnface.alignment import (
     warp_labels,
     warp_points,
 )
-from gcnface.detection import FaceDetector
-from gcnface.errors import GcnfaceError
-from gcnface.io.images import open_picture, read_photo
-from gcnface.parsing import FaceParser, load_parser
+from gcnface.photo.detection import FaceDetector
+from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
 from gcnface.preparing.landmarkers import Landmarker, LandmarkSource
 from gcnface.preparing.sources import Annotation, Source, annotation_of
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, UNKNOWN
 from refine.facenet import CROP224_WINDOW_PX, FaceNet, embed_crop224, load_facenet
 
 BATCH = 8
@@ -78,7 +78,7 @@ class FaceSettings:
 
 @dataclass(frozen=True)
 class PreparedFace:
-    """One face; attributes as those of `gcnface.training.faces.PreparedFaces`, one row."""
+    """One face; attributes as those of `gcnface.data.faces.PreparedFaces`, one row."""
 
     source: Source
     canvas: NDArray[np.uint8]

@@ -19,8 +19,8 @@ from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import load_regressor
 from coarse.weights import weights_file
-from gcnface.alignment import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image, warp_points
 from gcnface.errors import WeightsError
+from gcnface.photo.crop import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image, warp_points
 
 NETWORK_PX = 192
 """Side of the square that MediaPipe's landmark network sees."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gcnface.batch.inputs import PHOTO_SUFFIXES, check_named, collect_photos, photos_among
+from gcnface.data.faces import is_validation
 from gcnface.errors import GcnfaceError, PhotoError
-from gcnface.inputs import PHOTO_SUFFIXES, check_named, collect_photos, photos_among
 from gcnface.io.files import open_input
 from gcnface.preparing.sources import Annotation, Source
-from gcnface.training.faces import is_validation
 
 CELEBA_FOLDERS = {
     "img_align_celeba": "list_landmarks_align_celeba.txt",

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gcnface import processes
+from gcnface.batch import processes
+from gcnface.batch.processes import Do, Fate, Kind, Line, share
 from gcnface.errors import GcnfaceError
 from gcnface.preparing.faces import FacePreparer, FaceSettings
 from gcnface.preparing.shards import write_shard
 from gcnface.preparing.sources import Source
-from gcnface.processes import Do, Fate, Kind, Line, share
-from gcnface.threads import single_threaded
+from gcnface.system.threads import single_threaded
 
 Part = tuple[list[Source], Path]
 """Photos and the file that their faces go to."""

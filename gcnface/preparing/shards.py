@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gcnface.data.faces import COLUMNS, PreparedFaces, check_rows
 from gcnface.errors import FileError
 from gcnface.io import plain_json
 from gcnface.io.arrays import Archive, opened
@@ -24,7 +25,6 @@ from gcnface.io.atomic import staged
 from gcnface.io.files import open_input
 from gcnface.preparing.faces import Drop, PreparedFace
 from gcnface.preparing.sources import Source
-from gcnface.training.faces import COLUMNS, PreparedFaces, check_rows
 
 SHARD_FACES = 32
 """Photos a part: what an interruption costs at most, for every worker."""

@@ -1,5 +1,5 @@
 """Lightning modules and data for training."""
 
-from gcnface.own_packages import check_own_packages
+from gcnface.system.own_packages import check_own_packages
 
 check_own_packages()

@@ -14,9 +14,9 @@ from coarse.confidence import ConfidenceNetwork
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from coarse.regressor import LIGHT, CoefficientRegressor, load_regressor
+from gcnface.data.faces import load_prepared
+from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.faces import load_prepared
-from gcnface.training.heads import load_heads
 from gcnface.training.identity import apply_heads
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.person_views import PersonViews, prepare_views

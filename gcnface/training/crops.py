@@ -14,8 +14,10 @@ from torch.utils.data import Dataset
 
 from coarse.face_model import identity_mirror_sign, load_face_model
 from coarse.morphable import MorphableModel
-from gcnface.alignment import CROP_SIDE_PX, warp_points
-from gcnface.parsing import PARSING_CLASSES
+from gcnface.data.faces import CANVAS_PX, PreparedFaces
+from gcnface.data.heads import HeadRenders
+from gcnface.photo.crop import CROP_SIDE_PX, warp_points
+from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.training.augment import (
     Augmentation,
     draw_window,
@@ -26,8 +28,6 @@ from gcnface.training.augment import (
     recoloured,
     sample_rng,
 )
-from gcnface.training.faces import CANVAS_PX, PreparedFaces
-from gcnface.training.heads import HeadRenders
 
 __all__ = ["Augmentation", "Crop", "CropBatch", "CropDataset", "mirror468"]
 

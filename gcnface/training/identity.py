@@ -14,9 +14,9 @@ from coarse.face_model import load_face_model
 from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import CoefficientRegressor, load_regressor
+from gcnface.data.faces import load_prepared
+from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.faces import load_prepared
-from gcnface.training.heads import load_heads
 from gcnface.training.levelling import level
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views

@@ -12,8 +12,8 @@ from coarse.coefficients import CoefficientLayout
 from coarse.face_model import load_face_model
 from coarse.mirroring import RawMirror, remove_mirror_bias
 from coarse.spatial_transformer.theta import ThetaLayout
+from gcnface.data.faces import PreparedFaces
 from gcnface.training.crops import CropBatch, CropDataset
-from gcnface.training.faces import PreparedFaces
 
 _BATCH = 32
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gcnface.data.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings
 from gcnface.errors import GcnfaceError
-from gcnface.parsing import PARSING_CLASSES, FaceParser, read_parser
+from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, read_parser
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings
 from gcnface.training.label_maps import load_label_maps
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views

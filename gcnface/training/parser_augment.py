@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gcnface.training.faces import UNKNOWN
+from gcnface.data.faces import UNKNOWN
 
 
 @dataclass(frozen=True)

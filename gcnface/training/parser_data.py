@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gcnface.training.faces import UNKNOWN, PreparedFaces
+from gcnface.data.faces import UNKNOWN, PreparedFaces
 
 
 class Batch(NamedTuple):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gcnface.parsing import PARSING_CLASSES
+from gcnface.photo.parsing import PARSING_CLASSES
 
 
 def confusion_matrix(predicted: Tensor, truth: Tensor) -> Tensor:

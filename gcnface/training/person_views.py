@@ -23,10 +23,12 @@ from coarse.decomposition import decompose
 from coarse.face_model import FaceModel, load_face_model
 from coarse.fitting import LandmarkFitting, fit_landmarks
 from coarse.morphable import MorphableModel, crop_camera
-from coarse.pooling import pool_labels, residual_confidence
 from coarse.regressor import CoefficientRegressor
-from gcnface.alignment import CROP_SIDE_PX, warp_points
-from gcnface.observation import observe_vertices
+from coarse.set_aggregation import pool_labels, residual_confidence
+from gcnface.data.faces import CANVAS_PX, PreparedFaces
+from gcnface.data.heads import HeadRenders
+from gcnface.photo.crop import CROP_SIDE_PX, warp_points
+from gcnface.stages.observation import observe_vertices
 from gcnface.training.augment import (
     Augmentation,
     draw_window,
@@ -36,8 +38,6 @@ from gcnface.training.augment import (
     sample_rng,
 )
 from gcnface.training.caches import Cache, fingerprint, fingerprint_of_rows
-from gcnface.training.faces import CANVAS_PX, PreparedFaces
-from gcnface.training.heads import HeadRenders
 
 _log = logging.getLogger(__name__)
 

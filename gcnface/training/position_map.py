@@ -17,9 +17,9 @@ from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss, window_points
 from coarse.position_network import NETWORKS, make_position_map_network
+from gcnface.data.faces import load_prepared
+from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.faces import load_prepared
-from gcnface.training.heads import load_heads
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.pictures import dotted
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train

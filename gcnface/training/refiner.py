@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from coarse.face_model import FaceModel, load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.records import CoarseFace
+from gcnface.data.faces import PreparedFaces, load_prepared
+from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.errors import FileError, GcnfaceError
 from gcnface.training.configuration import check_positive
-from gcnface.training.faces import PreparedFaces, load_prepared
-from gcnface.training.heads import HeadRenders, load_heads
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.observations import Observer, load_observer, observe, photographs, turned_copies
 from gcnface.training.refiner_data import RefinerDataset, RefinerSample, TurnedCopies

@@ -16,10 +16,10 @@ from coarse.fitting import render_crop
 from coarse.losses import CoarseLossWeights
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera
 from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor
+from gcnface.data.faces import load_prepared
+from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import CropBatch, CropDataset
-from gcnface.training.faces import load_prepared
-from gcnface.training.heads import load_heads
 from gcnface.training.levelling import level
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.pictures import dotted

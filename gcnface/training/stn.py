@@ -15,16 +15,16 @@ from torch.utils.data import Dataset
 from coarse.face_model import load_face_model
 from coarse.losses import landmark_distance_loss
 from coarse.spatial_transformer import losses
-from coarse.spatial_transformer.localiser import BACKBONES, Localiser
+from coarse.spatial_transformer.localizer import BACKBONES, Localiser
 from coarse.spatial_transformer.losses import TransformerLossWeights
 from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelection
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
 from coarse.spatial_transformer.transformer import VISIBILITIES, FlattenedTexture, SpatialTransformer
-from gcnface.alignment import CROP_SIDE_PX
+from gcnface.data.faces import load_prepared
+from gcnface.data.heads import load_heads
+from gcnface.photo.crop import CROP_SIDE_PX
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468
-from gcnface.training.faces import load_prepared
-from gcnface.training.heads import load_heads
 from gcnface.training.levelling import level
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train

@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP as one exception, so that a training ends tidily whichever of them comes.
 
-Inside `gcnface.signals`, whose exceptions Lightning treats differently: of a KeyboardInterrupt it makes status 1.
+Inside `gcnface.system.signals`, whose exceptions Lightning treats differently: of a
+KeyboardInterrupt it makes status 1.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from gcnface.signals import ENDING
+from gcnface.system.signals import ENDING
 
 
 class Stopped(BaseException):

@@ -15,6 +15,8 @@ from coarse.coefficients import Coefficients
 from coarse.fitting import LandmarkFitting, fit_landmarks
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, window_camera
+from gcnface.data.faces import CANVAS_PX, PreparedFaces
+from gcnface.data.heads import HeadRenders
 from gcnface.training.augment import (
     Augmentation,
     draw_window,
@@ -25,8 +27,6 @@ from gcnface.training.augment import (
     recoloured,
     sample_rng,
 )
-from gcnface.training.faces import CANVAS_PX, PreparedFaces
-from gcnface.training.heads import HeadRenders
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 
 from coarse.coefficients import CoefficientLayout
 from coarse.confidence import LARGEST_LOG, ConfidenceNetwork, backbone_checksum, load_confidence
-from coarse.pooling import aggregate
 from coarse.regressor import CoefficientRegressor, ResNetConfig
+from coarse.set_aggregation import aggregate
 
 LAYOUT = CoefficientLayout(identity=5, expression=3, albedo=4)
 

@@ -95,7 +95,7 @@ def _untrained() -> Iterator[None]:
     """Training functions keep their configurations' types and do nothing."""
     import importlib
 
-    from gcnface.training import cli
+    from gcnface.cli import train as cli
 
     real = {(part.module, part.function) for part in cli.PARTS.values()}
     kept = {(name, function): getattr(importlib.import_module(name), function) for name, function in real}
@@ -156,10 +156,10 @@ def _loaders() -> dict[str, Callable[[Path], Any]]:
     from coarse.position_network import load_position_map_network
     from coarse.regressor import load_regressor
     from coarse.skin_tone import load_skin_tone
-    from coarse.spatial_transformer.localiser import load_localiser
-    from gcnface.appearance import shipped_model
-    from gcnface.flattening import theta_layout_of
-    from gcnface.parsing import load_parser
+    from coarse.spatial_transformer.localizer import load_localiser
+    from gcnface.dense.flattener import theta_layout_of
+    from gcnface.photo.parsing import load_parser
+    from gcnface.result.editing import shipped_model
     from refine.facenet import load_facenet
     from refine.stored import load_refiner
 

@@ -5,7 +5,7 @@ import csv
 import cv2
 import numpy as np
 
-from gcnface.alignment import TEMPLATE_POINTS5_PX, warp_points
+from gcnface.photo.crop import TEMPLATE_POINTS5_PX, warp_points
 from gcnface.preparing.dataset import PrepareOptions, prepare
 
 PHOTO_PX = 240

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gcnface.alignment import align_face
-from gcnface.detection import FaceDetector
 from gcnface.io.images import read_photo
+from gcnface.photo.crop import align_face
+from gcnface.photo.detection import FaceDetector
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -10,9 +10,9 @@ import torch
 from coarse.dense_alignment import DenseReader
 from coarse.face_model import LANDMARKS5_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.dense import DenseAligner, window_matrix
-from gcnface.detection import Detection
-from gcnface.similarity import warp_points
+from gcnface.dense.aligner import DenseAligner, window_matrix
+from gcnface.photo.detection import Detection
+from gcnface.photo.similarity import warp_points
 from render.interpolate import interpolate
 from render.rasterize import rasterize
 from render.rotation import rotation_from_euler

@@ -5,8 +5,8 @@ import torch
 
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX
-from gcnface.training.heads import HeadRenders, save_heads
+from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX
+from gcnface.data.heads import HeadRenders, save_heads
 
 SOURCES = (0, 0, 0, 2, 2, 2, 2, 3, 3)
 """Rows of the prepared faces the heads are made from; the last person is held out."""

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from gcnface.mesh import TexturedMesh
-from gcnface.reconstruction import Reconstruction
+from gcnface.result.mesh import TexturedMesh
+from gcnface.result.reconstruction import Reconstruction
 from render.color import linear_from_srgb
 from render.lighting import ambient_lighting
 from render.rotation import rotation_from_axis_angle

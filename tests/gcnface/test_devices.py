@@ -7,12 +7,14 @@ import pytest
 import torch
 
 import gcnface
-from gcnface import cli, dense, flattening, pipeline
+from gcnface import cli, pipeline
 from gcnface.api import Options
-from gcnface.dense import DenseAligner
-from gcnface.detection import FaceDetector
+from gcnface.dense import aligner as dense
+from gcnface.dense import flattener as flattening
+from gcnface.dense.aligner import DenseAligner
+from gcnface.dense.flattener import Flattener
 from gcnface.errors import DeviceError
-from gcnface.flattening import Flattener
+from gcnface.photo.detection import FaceDetector
 from gcnface.pipeline import Reconstructor
 
 ABSENT = ("cuda:7", "gpu", "mps", "cuda")
@@ -31,7 +33,7 @@ def cpu_only(monkeypatch):
         for name in ("shipped_model", "load_face_model", "load_parser", "FaceDetector", "photo_and_name"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, never)
-    monkeypatch.setattr("gcnface.photo_loop.read_photo", never)
+    monkeypatch.setattr("gcnface.batch.loop.read_photo", never)
     monkeypatch.setattr("gcnface.io.images.read_photo", never)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import gcnface
 from benchmarks import measures
-from gcnface.alignment import align_face
 from gcnface.io.images import read_photo
+from gcnface.photo.crop import align_face
 from gcnface.pipeline import STAGES, Reconstructor
 
 DATA = Path(__file__).parents[1] / "data"

@@ -16,18 +16,18 @@ from safetensors.torch import load_file, save_file
 from coarse import confidence, face_model, position_network, regressor, skin_tone
 from coarse.morphable import layout_of
 from coarse.position_map import PositionMapLayout
-from coarse.spatial_transformer import localiser
+from coarse.spatial_transformer import localizer as localiser
 from coarse.spatial_transformer.theta import theta_layout_of
 from coarse.weights import fill, read_state
 from gcnface import cli
 from gcnface.errors import WeightsError
 from gcnface.evaluation.identity import SFaceIdentity
-from gcnface.parsing import load_parser, read_parser
+from gcnface.photo.parsing import load_parser, read_parser
 from gcnface.preparing.landmarkers import MediaPipeLandmarker, find_landmarks
 from refine.facenet import load_facenet
 from refine.stored import REFINER_WEIGHTS, load_refiner
 
-PARSER_WEIGHTS = Path(cli.__file__).parent / "assets" / "parser.safetensors"
+PARSER_WEIGHTS = Path(cli.__file__).parents[1] / "assets" / "parser.safetensors"
 
 model = cache(face_model.load_face_model)
 

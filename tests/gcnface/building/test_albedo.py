@@ -9,8 +9,8 @@ import torch
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from gcnface.building.albedo import AlbedoLearning, _robust_pca, _Samples, _surface_extension, learn_albedo
-from gcnface.parsing import PARSING_CLASSES
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces
+from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces
+from gcnface.photo.parsing import PARSING_CLASSES
 from render.color import srgb_from_linear
 from render.interpolate import interpolate
 from render.rasterize import rasterize

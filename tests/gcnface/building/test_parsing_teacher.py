@@ -8,8 +8,8 @@ import torch
 
 from gcnface.building import parsing_teacher
 from gcnface.building.parsing_teacher import relabel
+from gcnface.data.faces import UNKNOWN, PreparedFaces
 from gcnface.errors import FileError
-from gcnface.training.faces import UNKNOWN, PreparedFaces
 from gcnface.training.label_maps import load_label_maps
 
 LANDMARKS = np.random.default_rng(0).uniform(0, 288, (6, 468, 3)).astype(np.float32)

@@ -16,7 +16,7 @@ from gcnface.building.rendered_heads import (
     draw_views,
 )
 from gcnface.building.turned_photo import photo_camera, turned_photo
-from gcnface.training.faces import CANVAS_PX
+from gcnface.data.faces import CANVAS_PX
 from render.color import srgb_from_linear
 from render.rotation import rotation_from_euler
 

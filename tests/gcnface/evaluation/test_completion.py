@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from gcnface.evaluation.colours import LARGEST_PSNR_DB
+from gcnface.evaluation.colors import LARGEST_PSNR_DB
 from gcnface.evaluation.completion import (
     HeldOutView,
     all_turns,

@@ -17,7 +17,7 @@ from gcnface.evaluation.groups import (
     tone_of,
     typology_angle_deg,
 )
-from gcnface.parsing import PARSING_CLASSES
+from gcnface.photo.parsing import PARSING_CLASSES
 
 
 def linear_of_lab(lightness, a, b):

@@ -9,7 +9,7 @@ from gcnface.evaluation.identity import (
     find_sface,
     load_identity_networks,
 )
-from gcnface.similarity import warp_points
+from gcnface.photo.similarity import warp_points
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcnface.commands import evaluate as arguments
+from gcnface.cli import evaluate as arguments
 from gcnface.evaluation.extras import EXTRAS
 from gcnface.evaluation.identity import IDENTITY_NETWORKS
 from gcnface.evaluation.methods import (

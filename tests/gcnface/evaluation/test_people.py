@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gcnface.data.faces import COLUMNS, is_validation
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.people import Choice, choose_sitters
-from gcnface.training.faces import COLUMNS, is_validation
 
 
 def picture(path):

@@ -6,8 +6,8 @@ from gcnface.evaluation.identity import FaceNetIdentity
 from gcnface.evaluation.methods import METHODS
 from gcnface.evaluation.photos import PHOTO_ITSELF, Examiner, Measured, Protocol, _summed, head_yaw_deg
 from gcnface.evaluation.records import Painted
-from gcnface.observation import FACE_CLASSES
-from gcnface.parsing import PARSING_CLASSES
+from gcnface.photo.parsing import PARSING_CLASSES
+from gcnface.stages.observation import FACE_CLASSES
 
 UNTIMED = ("seconds", "seconds_whole")
 

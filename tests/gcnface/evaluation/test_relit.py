@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcnface.evaluation.colours import LARGEST_PSNR_DB
+from gcnface.evaluation.colors import LARGEST_PSNR_DB
 from gcnface.evaluation.methods import build_methods
 from gcnface.evaluation.relit import HARD_LAMPS, LAMPS, Lamp, draw_under, lit_pictures, lit_vertices, relit_errors
 from gcnface.evaluation.scenes import vertex_albedo

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from gcnface.commands import prepare as command
+from gcnface.cli import prepare as command
+from gcnface.data.faces import is_validation
 from gcnface.errors import GcnfaceError
 from gcnface.preparing.layouts import LAYOUTS, detect_layout, find_sources, read_identities
 from gcnface.preparing.sources import annotation_of, five_of_68
-from gcnface.training.faces import is_validation
 from tests.gcnface.annotated_folder import DRAWN, HELD_OUT, PEOPLE, write_annotated_folder
 
 

@@ -12,14 +12,14 @@ from scipy.io import savemat
 
 from coarse.face_model import LANDMARKS5_FROM_468
 from gcnface import cli
-from gcnface.alignment import TEMPLATE_POINTS5_PX
+from gcnface.data.faces import CANVAS_MARGIN_PX, UNKNOWN, load_prepared
 from gcnface.errors import GcnfaceError
-from gcnface.parsing import PARSING_CLASSES
+from gcnface.photo.crop import TEMPLATE_POINTS5_PX
+from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.preparing import dataset, parallel
 from gcnface.preparing.dataset import PrepareOptions, prepare
 from gcnface.preparing.faces import FacePreparer
 from gcnface.preparing.landmarkers import find_landmarks
-from gcnface.training.faces import CANVAS_MARGIN_PX, UNKNOWN, load_prepared
 from tests.gcnface.annotated_folder import write_prepared_faces
 
 DATA = Path(__file__).parents[2] / "data"

@@ -13,11 +13,11 @@ import gcnface
 import gcnface.training.refiner as refiner_training
 from coarse.face_model import load_face_model
 from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS
-from coarse.spatial_transformer import localiser
+from coarse.spatial_transformer import localizer as localiser
+from gcnface.cli.train import PARTS, resolve
 from gcnface.errors import DivergedError, FileError
 from gcnface.training import regressor as regressor_training
 from gcnface.training.baselines import baseline_training, brief
-from gcnface.training.cli import PARTS, resolve
 from gcnface.training.configuration import plain
 from gcnface.training.runs import TrainingModule
 from refine.facenet import load_facenet

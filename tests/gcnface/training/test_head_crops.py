@@ -6,10 +6,10 @@ import torch
 
 from coarse.face_model import identity_mirror_sign, load_face_model
 from coarse.morphable import FOCAL_PX, crop_camera
+from gcnface.data.faces import CANVAS_MARGIN_PX, PreparedFaces
+from gcnface.data.heads import HeadRenders, load_heads, save_heads
 from gcnface.errors import GcnfaceError
 from gcnface.training.crops import Augmentation, CropBatch, CropDataset, mirror468
-from gcnface.training.faces import CANVAS_MARGIN_PX, PreparedFaces
-from gcnface.training.heads import HeadRenders, load_heads, save_heads
 from gcnface.training.regressor import RegressorModule, RegressorTraining
 
 MOVED_ONLY = Augmentation(colour=0, grey=0, blur=0, jpeg=0, occluder=0, small=0)

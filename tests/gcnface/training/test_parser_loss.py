@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from gcnface.data.faces import UNKNOWN, load_prepared
 from gcnface.errors import GcnfaceError
-from gcnface.parsing import FaceParser
-from gcnface.training.faces import UNKNOWN, load_prepared
+from gcnface.photo.parsing import FaceParser
 from gcnface.training.parser import (
     CLASS_WEIGHTS,
     ParserTraining,

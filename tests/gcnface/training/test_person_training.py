@@ -9,9 +9,9 @@ from coarse.confidence import load_confidence
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from coarse.regressor import load_regressor
+from gcnface.data.faces import CANVAS_MARGIN_PX, load_prepared
+from gcnface.data.heads import load_heads
 from gcnface.training.confidence import ConfidenceModule, ConfidenceTraining, ViewSets, train_confidence
-from gcnface.training.faces import CANVAS_MARGIN_PX, load_prepared
-from gcnface.training.heads import load_heads
 from gcnface.training.identity import IdentityModule, IdentityTraining, apply_heads, train_identity
 from gcnface.training.person_views import Labels, PersonViews, ViewPictures
 from gcnface.training.runs import RunSettings

@@ -10,12 +10,12 @@ import torch
 from coarse.face_model import load_face_model
 from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
-from gcnface.alignment import align_face
-from gcnface.coarse_stage import CoarseStage
-from gcnface.detection import FaceDetector
 from gcnface.errors import GcnfaceError
-from gcnface.observation import MINIMUM_SHADING, face_mask, observe_vertices
-from gcnface.parsing import load_parser
+from gcnface.photo.crop import align_face
+from gcnface.photo.detection import FaceDetector
+from gcnface.photo.parsing import load_parser
+from gcnface.stages.coarse import CoarseStage
+from gcnface.stages.observation import MINIMUM_SHADING, face_mask, observe_vertices
 from gcnface.training.loading import SeededOrder
 from gcnface.training.refiner import (
     CriticTraining,

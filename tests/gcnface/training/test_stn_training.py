@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from coarse.face_model import load_face_model
-from coarse.spatial_transformer.localiser import load_localiser
+from coarse.spatial_transformer.localizer import load_localiser
 from coarse.spatial_transformer.losses import TransformerLossWeights
 from coarse.spatial_transformer.theta import theta_layout_of
+from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, COLUMNS, load_prepared
 from gcnface.training.crops import CropBatch, CropDataset, mirror468
-from gcnface.training.faces import CANVAS_MARGIN_PX, CANVAS_PX, COLUMNS, load_prepared
 from gcnface.training.runs import RunSettings
 from gcnface.training.stn import PersonPairs, StnModule, StnTraining, train_stn, with_mirror_images
 

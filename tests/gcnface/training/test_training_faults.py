@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from gcnface.cli import train as cli
+from gcnface.cli.train import Part
 from gcnface.errors import DivergedError, FileError, GcnfaceError, OutputError, WeightsError
-from gcnface.training import cli
 from gcnface.training.checkpoints import WholeCheckpoints, check_plain, check_resumable, read_checkpoint
-from gcnface.training.cli import Part
 from gcnface.training.configuration import plain, record
 from gcnface.training.loading import SeededOrder, SeededSamples, training_loader
 from gcnface.training.runs import RunSettings, one_cycle, save_weights, train

@@ -11,11 +11,11 @@ import yaml
 from coarse.face_model import load_face_model
 from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
+from gcnface.data.faces import UNKNOWN, load_prepared
 from gcnface.io.images import read_photo
-from gcnface.parsing import PARSING_CLASSES, load_parser
+from gcnface.photo.parsing import PARSING_CLASSES, load_parser
 from gcnface.training.configuration import plain
 from gcnface.training.crops import CropBatch, CropDataset
-from gcnface.training.faces import UNKNOWN, load_prepared
 from gcnface.training.loading import SeededOrder
 from gcnface.training.parser import ParserTraining, parsing_loss, train_parser
 from gcnface.training.parser_data import gather, labelled_rows, photo_weights

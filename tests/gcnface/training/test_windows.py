@@ -9,8 +9,8 @@ import torch
 from coarse.face_model import load_face_model
 from coarse.position_map import WINDOW_PX, PositionMapLayout, window_camera
 from coarse.position_network import PositionMapConfig, PositionMapNetwork
+from gcnface.data.faces import CANVAS_PX
 from gcnface.training.augment import Augmentation, middle_window
-from gcnface.training.faces import CANVAS_PX
 from gcnface.training.position_map import PositionMapModule, PositionMapTraining, head_yaw_deg
 from gcnface.training.windows import KnownFaces, WindowBatch, WindowDataset
 

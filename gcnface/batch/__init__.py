@@ -1,0 +1,1 @@
+"""Many photos: what is given, who works on it, what is told meanwhile."""

@@ -1,0 +1,76 @@
+"""``gcnface refine --same-person``: all photos into one result, or one line that says which photo is in the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gcnface.api import FusesPhotos, NamedPhoto, Options, load_person_reconstructor
+from gcnface.batch.inputs import ResultNames, collect_photos
+from gcnface.batch.loop import CannotStartError, reason
+from gcnface.batch.progress import Reporter
+from gcnface.batch.refine import STAGES, RefineOptions
+from gcnface.errors import GcnfaceError, OutputError, printable
+from gcnface.io.atomic import writable
+from gcnface.io.images import read_photo
+
+
+def refine_person(
+    options: RefineOptions, make_reconstructor: Callable[[Options], FusesPhotos] = load_person_reconstructor
+) -> int:
+    """Fuse all photos and write one result, called after the first.
+
+    Args:
+        options: what the user asked for; `all_faces` and `adapt` have no meaning here.
+        make_reconstructor: called once, when all photos have been read.
+
+    Returns:
+        The exit status: 0 when the result was written, else 1, and then nothing was.
+    """
+    inputs = collect_photos(options.photos)
+    reporter = Reporter(len(inputs.photos), quiet=options.quiet, debug=options.debug)
+    for error in inputs.errors:
+        reporter.error(error)
+    if inputs.errors or not inputs.photos:
+        return 1
+    with reporter.running(stages=STAGES):
+        try:
+            with writable(options.output):
+                _fuse(options, inputs.photos, reporter, make_reconstructor)
+        except GcnfaceError as error:
+            reporter.error(error)
+            return 1
+        except Exception as error:
+            text = f"{_named(inputs.photos)}: failed ({reason(error)}); run again with --debug to see where"
+            reporter.error(error, text)
+            return 1
+    return 0
+
+
+def _fuse(
+    options: RefineOptions,
+    photos: tuple[Path, ...],
+    reporter: Reporter,
+    make_reconstructor: Callable[[Options], FusesPhotos],
+) -> None:
+    """Read, fuse and write; raises GcnfaceError for what the user can mend."""
+    begin = time.perf_counter()
+    named = [NamedPhoto(read_photo(path), path) for path in photos]
+    try:
+        reconstructor = make_reconstructor(options.how)
+    except Exception as error:
+        raise CannotStartError(f"the networks cannot be loaded ({reason(error)})") from error
+    face = reconstructor(named, on_stage=reporter.stage, on_photo=reporter.photo, on_doubt=reporter.warning)
+    reporter.stage("write")
+    name = ResultNames(options.output, photos).claim(photos[0].stem)
+    try:
+        face.save(options.output, name, options.formats)
+    except OutputError as error:
+        raise GcnfaceError(f"{_named(photos)}: {error}") from error
+    took = f"({' '.join(options.formats)}), {time.perf_counter() - begin:.1f} s"
+    reporter.result(f"{_named(photos)} -> {options.output / name} {took}")
+
+
+def _named(photos: tuple[Path, ...]) -> str:
+    return ", ".join(printable(path) for path in photos)

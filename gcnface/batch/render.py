@@ -1,0 +1,167 @@
+"""``gcnface render``: from the arguments to a picture and a video."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageOps
+
+from gcnface.api import load
+from gcnface.batch.loop import reason
+from gcnface.batch.progress import Reporter
+from gcnface.errors import GcnfaceError, printable
+from gcnface.io.images import read_photo
+from gcnface.io.video import write_video
+from gcnface.result.drawing import BACKGROUND
+from gcnface.result.reconstruction import Reconstruction
+from gcnface.result.turntable import turntable
+
+FPS = 30
+STILL_PX, VIDEO_PX = 1024, 512
+"""Sizes when none is asked for."""
+
+_TRANSPARENT = "transparent"
+"""Of JPEG and WebP; PNG has none."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What the user asked for.
+
+    Attributes:
+        face: the NAME.npz.
+        output: the picture, or None.
+        turntable: the video, or None.
+        yaw: degrees; likewise pitch and roll.
+        light: a name or a file, as `gcnface.result.lights.lighting_of` takes it.
+        light_follows: the light turns with the head.
+        expression: face units by name, added to the face's own.
+        neutral: start from the face at rest.
+        view: one of `gcnface.result.drawing.VIEWS`.
+        size: a side, or height and width; None is the default.
+        background: a colour, a picture or "transparent"; None is the default.
+        seconds: that a turn takes.
+        quiet: no line about what was written.
+        debug: stack traces.
+    """
+
+    face: Path
+    output: Path | None = None
+    turntable: Path | None = None
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    light: str = "own"
+    light_follows: bool = False
+    expression: Mapping[str, float] = field(default_factory=dict)
+    neutral: bool = False
+    view: str = "portrait"
+    size: int | tuple[int, int] | None = None
+    background: str | None = None
+    seconds: float = 4.0
+    quiet: bool = False
+    debug: bool = False
+
+
+def render(options: RenderOptions) -> int:
+    """Draw the face and write the files.
+
+    Returns:
+        The exit status: 0, or 1 after an error, which is one line on stderr.
+    """
+    reporter = Reporter(1, quiet=options.quiet, debug=options.debug)
+    frames = max(2, round(options.seconds * FPS))
+    try:
+        with reporter.running(stages=2 + (frames if options.turntable else 0)):
+            _render(options, reporter, frames)
+    except GcnfaceError as error:
+        reporter.error(error)
+        return 1
+    except ValueError as error:
+        reporter.error(error, f"{printable(options.face)}: {error}")
+        return 1
+    except Exception as error:
+        reporter.error(error, f"{options.face}: failed ({reason(error)}); run again with --debug to see where")
+        return 1
+    return 0
+
+
+def _render(options: RenderOptions, reporter: Reporter, frames: int) -> None:
+    reporter.photo(options.face)
+    reporter.stage("read")
+    begin = time.perf_counter()
+    face = _as_asked(load(options.face), options)
+    if options.output is not None:
+        reporter.stage("draw")
+        hw = _write_still(face, options, options.output)
+        _tell(reporter, options.face, options.output, f"{hw[1]} x {hw[0]} px", begin)
+    if options.turntable is not None:
+        begin = time.perf_counter()
+        codec = write_video(options.turntable, _turning(face, options, reporter, frames), FPS)
+        _tell(reporter, options.face, options.turntable, f"{frames} frames, {codec}", begin)
+
+
+def _as_asked(face: Reconstruction, options: RenderOptions) -> Reconstruction:
+    """The face in the light, pose and expression asked for."""
+    follows = options.light_follows
+    face = face.turned(upright=options.view == "portrait", light_follows=follows).relit(options.light)
+    face = face.with_expression(options.expression, neutral=options.neutral)
+    return face.turned(options.yaw, options.pitch, options.roll, light_follows=follows)
+
+
+def _write_still(face: Reconstruction, options: RenderOptions, path: Path) -> tuple[int, int]:
+    """Draw and write the picture; its height and width."""
+    drawing = face.draw(options.size or STILL_PX, options.view)
+    transparent = (options.background or _TRANSPARENT).lower() == _TRANSPARENT
+    drawing.save(path, None if transparent else _background(options.background or "", drawing.alpha.shape))
+    return drawing.alpha.shape[0], drawing.alpha.shape[1]
+
+
+def _turning(
+    face: Reconstruction, options: RenderOptions, reporter: Reporter, count: int
+) -> Iterator[NDArray[np.float32]]:
+    """The frames of the turntable."""
+    size = options.size or VIDEO_PX
+    hw = (size, size) if isinstance(size, int) else size
+    behind = _background(options.background or "", hw)
+
+    def on_frame(number: int) -> None:
+        reporter.stage(f"frame {number} of {count}")
+
+    for drawing in turntable(face, count, hw, light_follows=options.light_follows, on_frame=on_frame):
+        yield drawing.over(behind)
+
+
+def _background(text: str, hw: tuple[int, ...]) -> NDArray[np.float32]:
+    """(H, W, 3) sRGB in [0, 1] of a colour's name or a picture, which is cut to the proportions of `hw`.
+
+    Raises:
+        GcnfaceError: neither a colour nor a picture that can be read.
+    """
+    height, width = hw[:2]
+    rgb: tuple[float, ...] = BACKGROUND
+    if text:
+        try:
+            rgb = tuple(value / 255 for value in ImageColor.getrgb(text)[:3])
+        except ValueError:
+            return _backdrop(text, (height, width))
+    return np.broadcast_to(np.asarray(rgb, np.float32), (height, width, 3))
+
+
+def _backdrop(text: str, hw: tuple[int, int]) -> NDArray[np.float32]:
+    """A picture scaled and cut to height and width."""
+    if not Path(text).suffix:
+        raise GcnfaceError(f"background {text!r} is neither a colour nor a file; give white, '#d8d4cc' or a picture")
+    pixels = cv2.convertScaleAbs(read_photo(text), alpha=255)
+    fitted = ImageOps.fit(Image.fromarray(pixels), (hw[1], hw[0]), Image.Resampling.LANCZOS)
+    return np.asarray(fitted, np.float32) / np.float32(255)
+
+
+def _tell(reporter: Reporter, face: Path, path: Path, what: str, begin: float) -> None:
+    reporter.result(f"{face} -> {path} ({what}), {time.perf_counter() - begin:.1f} s")

@@ -1,0 +1,1 @@
+"""Prepared data sets, as preparation writes them and training reads them."""

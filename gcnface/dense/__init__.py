@@ -1,0 +1,1 @@
+"""One pass of a network to dense points, pose and texture: PRNet's alignment and the flattening spatial transformer."""

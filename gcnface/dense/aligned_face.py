@@ -1,0 +1,179 @@
+"""One densely aligned face, in the pixels of its photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from coarse.face_model import LANDMARKS68_FROM_468
+from coarse.morphable import VIEW_FROM_CAM
+from gcnface.result.mesh import TexturedMesh
+from gcnface.system.isolation import plain_torch
+from render.normals import vertex_normals
+from render.rasterize import rasterize
+from render.sampling import sample_image
+from render.shapes import check_shape
+
+OUTPUTS = ("kpt", "pose", "depth", "position-map", "texture", "mesh", "overlay")
+"""What `AlignedFace.save` can write."""
+
+_NEAREST_PX = 10.0
+"""Where the nearest point is put before the rasteriser, which takes positive depths only."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeadPose:
+    """The head as a rigid body before a scaled orthographic camera.
+
+    photo px = scale * (diag(1, -1, -1) @ rotation @ model mm) + translation: model axes are x to the viewer's right, y
+    up, z out of the face; photo axes x right, y down, z away from the camera.
+
+    Attributes:
+        rotation: (3, 3) proper; the identity looks into the camera.
+        euler_deg: (3,) yaw, pitch, roll: rotation = R_y(yaw) R_x(pitch) R_z(roll). Positive turns the nose to the
+            viewer's right, bends it down, leans the head counter-clockwise.
+        scale: px of the photo a mm.
+        translation: (3,) px: where the model's origin (between the ears) lies.
+        misfit: px of the photo, weighted root mean square distance between the face and the posed mean face.
+    """
+
+    rotation: NDArray[np.float32]
+    euler_deg: NDArray[np.float32]
+    scale: float
+    translation: NDArray[np.float32]
+    misfit: float
+
+    @property
+    def photo_from_model(self) -> NDArray[np.float32]:
+        """(3, 4): photo_from_model @ (x, y, z, 1) of a point in model mm is its x, y, z in photo px."""
+        turned = self.scale * np.diag(VIEW_FROM_CAM) @ self.rotation
+        return np.column_stack([turned, self.translation]).astype(np.float32)
+
+    def model_from_photo(self, points: NDArray) -> NDArray[np.float32]:
+        """Points (N, 3) in photo px upright and in mm: (N, 3) in model space."""
+        offset = (points - self.translation) / self.scale
+        return (offset * np.array(VIEW_FROM_CAM) @ self.rotation).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedFace:
+    """Where every point of a face lies in a photo.
+
+    "px" are pixels of the photo after its EXIF orientation: (0, 0) is the top-left corner of the top-left pixel, x
+    right, y down; z is in the same px, away from the camera, 0 at the model's origin between the ears.
+
+    Attributes:
+        position_map: (S, S, 3) px of every point of the face chart; row 0 is v = 1; without meaning outside `map_mask`.
+        map_mask: (S, S) bool: texels that lie on the face.
+        vertices: (N, 3) px: the chart's vertices, then one in each eye and in the mouth, which close the surface.
+        faces: (F, 3) into them, counter-clockwise seen from outside.
+        uv: (N, 2) on the chart, u right, v up.
+        visible: (N,) bool: in the photo, turned to the camera, not hidden by the face itself.
+        landmarks68: (68, 3) px.
+        landmarks468: (468, 3) px.
+        landmarks468_visible: (468,) bool as `visible`.
+        pose: of the head.
+        texture: (T, T, 4) the photo's own colours on the chart, sRGB in [0, 1], and 1 where the photo shows that point,
+            else 0; where only the mirrored point is shown, the colour is that one's.
+        photo: (H, W, 3) float32 sRGB in [0, 1].
+        box: (4,) x0, y0, x1, y1 of the detected face, px.
+        score: the detector's confidence in [0, 1].
+    """
+
+    position_map: NDArray[np.float32]
+    map_mask: NDArray[np.bool_]
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int64]
+    uv: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+    landmarks68: NDArray[np.float32]
+    landmarks468: NDArray[np.float32]
+    landmarks468_visible: NDArray[np.bool_]
+    pose: HeadPose
+    texture: NDArray[np.float32]
+    photo: NDArray[np.float32] = field(repr=False)
+    box: NDArray[np.float32]
+    score: float
+
+    def __post_init__(self) -> None:
+        side = check_shape("position_map", self.position_map, "S S 3")["S"]
+        check_shape("map_mask", self.map_mask, "S S", S=side)
+        count = check_shape("vertices", self.vertices, "N 3")["N"]
+        check_shape("faces", self.faces, "F 3")
+        check_shape("uv", self.uv, "N 2", N=count)
+        check_shape("visible", self.visible, "N", N=count)
+        check_shape("landmarks68", self.landmarks68, "L 3", L=68)
+        check_shape("landmarks468", self.landmarks468, "L 3", L=468)
+        check_shape("landmarks468_visible", self.landmarks468_visible, "L", L=468)
+        check_shape("texture", self.texture, "T T 4")
+        check_shape("photo", self.photo, "H W 3")
+
+    @property
+    def landmarks68_visible(self) -> NDArray[np.bool_]:
+        """(68,) bool as `visible`."""
+        return self.landmarks468_visible[list(LANDMARKS68_FROM_468)]
+
+    @cached_property
+    @plain_torch()
+    def depth(self) -> NDArray[np.float32]:
+        """(H, W) px: z of the nearest point of the face at every pixel centre of the photo, NaN beside the face."""
+        height, width = self.photo.shape[:2]
+        depth = np.full((height, width), np.nan, np.float32)
+        limit = np.array([width, height])
+        low = np.clip(np.floor(self.vertices[:, :2].min(0)), 0, limit).astype(int)
+        high = np.clip(np.ceil(self.vertices[:, :2].max(0)), 0, limit).astype(int)
+        if (high <= low).any():
+            return depth
+        nearest = float(self.vertices[:, 2].min())
+        screen = self.vertices - np.array([*low, nearest - _NEAREST_PX], np.float32)
+        hw = (int(high[1] - low[1]), int(high[0] - low[0]))
+        seen = rasterize(torch.from_numpy(screen)[None], torch.from_numpy(self.faces), hw)
+        part = (seen.depth[0] + (nearest - _NEAREST_PX)).numpy()
+        depth[low[1] : high[1], low[0] : high[0]] = np.where(seen.mask[0].numpy(), part, np.nan)
+        return depth
+
+    @cached_property
+    @plain_torch()
+    def mesh(self) -> TexturedMesh:
+        """The face upright, in mm in model space, in the photo's own colours (light and all)."""
+        vertices = self.pose.model_from_photo(self.vertices)
+        rgb = np.ascontiguousarray(self.texture[..., :3], np.float32)
+        place = torch.from_numpy(np.stack([self.uv[:, 0], 1 - self.uv[:, 1]], 1) * len(rgb)).float()
+        colours = sample_image(torch.from_numpy(rgb).permute(2, 0, 1)[None], place[None])[0]
+        return TexturedMesh(
+            vertices=vertices,
+            faces=self.faces,
+            vertex_rgb=colours.numpy(),
+            uv=self.uv,
+            uv_faces=self.faces,
+            texture=rgb,
+            normals=vertex_normals(torch.from_numpy(vertices)[None], torch.from_numpy(self.faces))[0].numpy(),
+            landmarks68=self.pose.model_from_photo(self.landmarks68),
+            landmarks468=self.pose.model_from_photo(self.landmarks468),
+        )
+
+    @plain_torch()
+    def save(self, folder: str | Path, name: str, outputs: Sequence[str] = OUTPUTS) -> list[Path]:
+        """Write the chosen outputs into a folder, all of them or none: NAME_kpt.txt, NAME_pose.json, and so on.
+
+        Args:
+            folder: created when missing.
+            name: what the files' names begin with.
+            outputs: any of `OUTPUTS`.
+
+        Returns:
+            The paths written.
+
+        Raises:
+            ValueError: an unknown output.
+            OutputError: the folder cannot be written to.
+        """
+        from gcnface.dense.files import save_alignment
+
+        return save_alignment(self, Path(folder), name, outputs)

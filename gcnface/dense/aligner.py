@@ -1,0 +1,218 @@
+"""Photographs to densely aligned faces: detect, cut the window, predict the position map, read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coarse.dense_alignment import DenseAlignment, DenseReader
+from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
+from coarse.morphable import VIEW_FROM_CAM, cam_from_model
+from coarse.position_network import load_position_map_network
+from gcnface.dense.aligned_face import AlignedFace, HeadPose
+from gcnface.dense.texture import chart_texture, inside
+from gcnface.photo.crop import WINDOW_FROM_CROP, cut_window
+from gcnface.photo.detection import Detection, FaceDetector, no_face
+from gcnface.photo.input import photo_and_name
+from gcnface.photo.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
+from gcnface.stages.coarse import OnStage, Stopwatch
+from gcnface.system.isolation import plain_torch
+from render.devices import check_device, resolve_device
+from render.rotation import euler_from_rotation
+
+if TYPE_CHECKING:
+    from gcnface.photo.input import PhotoLike
+
+STAGES = ("detect", "align", "map", "measure", "texture")
+"""Names of the stages, in order."""
+
+DEFAULT_TEXTURE_PX = 256
+
+PositionMapFunction = Callable[[Tensor], Tensor]
+"""Windows (B, 3, 256, 256) sRGB in [0, 1] to position maps (B, 3, S, S) in window px."""
+
+
+class DenseAligner:
+    """Photographs to aligned faces; holds the loaded networks.
+
+    Args:
+        device: "cpu", "cuda", "mps": where the network runs.
+        texture_size: side of the texture in px.
+        all_faces: align every face of a photo, not the largest alone.
+        network: predicts position maps; None loads the shipped one.
+        detector: finds the faces; None makes one.
+        reader: of the network's maps; None makes one for the shipped face model.
+    """
+
+    @plain_torch()
+    def __init__(
+        self,
+        device: str = "cpu",
+        *,
+        texture_size: int = DEFAULT_TEXTURE_PX,
+        all_faces: bool = False,
+        network: PositionMapFunction | None = None,
+        detector: FaceDetector | None = None,
+        reader: DenseReader | None = None,
+    ) -> None:
+        if not 64 <= texture_size <= 8192:
+            raise ValueError(f"texture_size is {texture_size}; expected 64 to 8192 px")
+        self.device, self.all_faces = resolve_device(device), all_faces
+        self.reader = reader or DenseReader(load_face_model())
+        self.network = network or load_position_map_network(self.reader.layout).to(self.device)
+        self.detector = detector or FaceDetector()
+        self.texels = self.reader.texels(texture_size)
+
+    @plain_torch()
+    @torch.no_grad()
+    def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[AlignedFace]:
+        """Align the faces of one photo, largest first; an empty list when none is found.
+
+        Args:
+            photo: (H, W, 3) float32 sRGB in [0, 1].
+            on_stage: called with the name of each stage as it begins.
+        """
+        watch = Stopwatch(on_stage)
+        with watch.stage("detect"):
+            found = self.detector.detect(photo)
+        return [self._align(photo, face, watch) for face in (found if self.all_faces else found[:1])]
+
+    def _align(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> AlignedFace:
+        with watch.stage("align"):
+            window_from_photo = window_matrix(face)
+            window = cut_window(photo, window_from_photo)
+        with watch.stage("map"):
+            maps = self.network(window.to(self.device)).float().cpu()
+        with watch.stage("measure"):
+            aligned = self.reader(maps)
+        with watch.stage("texture"):
+            photo_from_window = np.asarray(np.linalg.inv(window_from_photo), np.float64)
+            return self._in_photo(photo, face, aligned, photo_from_window)
+
+    def _in_photo(
+        self,
+        photo: NDArray[np.float32],
+        face: Detection,
+        aligned: DenseAlignment,
+        photo_from_window: NDArray[np.float64],
+    ) -> AlignedFace:
+        """Everything taken from the window to the photo."""
+        reader = self.reader
+        vertices = warp_points(reader.closed.close(aligned.vertices)[0].numpy(), photo_from_window)
+        landmarks = warp_points(aligned.landmarks468[0].numpy(), photo_from_window)
+        visible = reader.closed.close(aligned.visible[..., None].float())[0, :, 0].numpy() > 0.5
+        seen = reader.texels_visible(aligned.vertices, self.texels)[0].numpy()
+        return AlignedFace(
+            position_map=warp_points(aligned.position_map[0].permute(1, 2, 0).numpy(), photo_from_window),
+            map_mask=reader.layout.mask.numpy(),
+            vertices=vertices,
+            faces=reader.faces.numpy(),
+            uv=reader.closed.close(reader.layout.vertex_uv[None])[0].numpy(),
+            visible=visible & inside(vertices, photo),
+            landmarks68=landmarks[list(LANDMARKS68_FROM_468)],
+            landmarks468=landmarks,
+            landmarks468_visible=aligned.landmarks468_visible[0].numpy() & inside(landmarks, photo),
+            pose=_pose_in_photo(aligned, photo_from_window),
+            texture=chart_texture(photo, vertices, reader.faces, self.texels, seen),
+            photo=photo,
+            box=face.box,
+            score=face.score,
+        )
+
+
+def window_matrix(face: Detection) -> NDArray[np.float64]:
+    """(3, 3) window_from_photo: the aligned crop's frame with a margin on every side, at the same scale."""
+    return WINDOW_FROM_CROP @ similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)
+
+
+def _pose_in_photo(aligned: DenseAlignment, photo_from_window: NDArray[np.float64]) -> HeadPose:
+    """The pose seen in the photo: the window's own turn in the plane is part of it."""
+    pose, enlarged = aligned.pose, similarity_scale(photo_from_window)
+    plane = np.eye(3)
+    plane[:2, :2] = photo_from_window[:2, :2] / enlarged
+    rotation = np.diag(VIEW_FROM_CAM) @ plane @ cam_from_model(pose.rotation)[0].double().numpy()
+    return HeadPose(
+        rotation=rotation.astype(np.float32),
+        euler_deg=np.degrees(euler_from_rotation(torch.from_numpy(rotation)[None])[0].numpy()).astype(np.float32),
+        scale=float(pose.scale[0]) * enlarged,
+        translation=warp_points(pose.translation.numpy(), photo_from_window)[0],
+        misfit=float(pose.misfit[0]) * enlarged,
+    )
+
+
+@lru_cache(maxsize=2)
+def load_aligner(device: str = "cpu", texture_size: int = DEFAULT_TEXTURE_PX, all_faces: bool = False) -> DenseAligner:
+    """An aligner with its networks; the two used last are kept."""
+    return DenseAligner(device, texture_size=texture_size, all_faces=all_faces)
+
+
+def aligned_faces(
+    aligner: Callable[..., list[AlignedFace]],
+    photo: NDArray[np.float32],
+    name: Path,
+    on_stage: OnStage | None = None,
+) -> list[AlignedFace]:
+    """Align a photo's faces.
+
+    Args:
+        aligner: a `DenseAligner`.
+        photo: (H, W, 3) float32 sRGB in [0, 1].
+        name: of the photo, for messages.
+        on_stage: called with the name of each stage as it begins.
+
+    Raises:
+        NoFaceError: there is no face.
+    """
+    faces = aligner(photo, on_stage=on_stage)
+    if not faces:
+        raise no_face(name, photo)
+    return faces
+
+
+@overload
+def align(
+    photo: PhotoLike, *, all_faces: Literal[False] = False, device: str = "cpu", texture_size: int = 256
+) -> AlignedFace: ...
+
+
+@overload
+def align(
+    photo: PhotoLike, *, all_faces: Literal[True], device: str = "cpu", texture_size: int = 256
+) -> list[AlignedFace]: ...
+
+
+def align(
+    photo: PhotoLike,
+    *,
+    all_faces: bool = False,
+    device: str = "cpu",
+    texture_size: int = DEFAULT_TEXTURE_PX,
+) -> AlignedFace | list[AlignedFace]:
+    """Align the largest face of a photo densely, or all its faces.
+
+    The networks are loaded on the first call and kept for further calls with the same options.
+
+    Args:
+        photo: path, bytes, file object, PIL image, array or tensor; see `gcnface.photo.input.photo_and_name`.
+        all_faces: return a list of all faces, the largest first.
+        device: "cpu", "cuda", "mps": where the networks run.
+        texture_size: side of the texture in px.
+
+    Raises:
+        PhotoError: the file cannot be read as an image.
+        NoFaceError: no face is found in it.
+        DeviceError: there is no such device; the message says which there are.
+        ValueError: the array has another shape or type, or an option is out of its range.
+        TypeError: the photo is something else.
+    """
+    check_device(device)
+    pixels, name = photo_and_name(photo)
+    faces = aligned_faces(load_aligner(device, texture_size, all_faces), pixels, name)
+    return faces if all_faces else faces[0]

@@ -1,0 +1,75 @@
+"""NAME_overlay.png of an alignment: the 68 points and the head's axes drawn on the photo."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gcnface.dense.aligned_face import AlignedFace
+
+LARGEST_SIDE_PX = 1600
+"""A larger photo is drawn smaller."""
+
+AXIS_MM = 70.0
+"""Length of the drawn axes; about the distance from the tip of the nose to the chin."""
+
+AXIS_RGB = ((230, 60, 60), (70, 200, 80), (70, 120, 255))
+"""Of x (viewer's right), y (up) and z (out of the face) of the head."""
+
+SEEN_RGB, HIDDEN_RGB = (255, 255, 255), (255, 150, 40)
+"""Of points that are seen in the photo, and of those the face hides."""
+
+CURVES = ((0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False), (36, 42, True),
+          (42, 48, True), (48, 60, True), (60, 68, True))  # fmt: skip
+"""First and past-the-last of the 68 points on a curve, and whether it is closed."""
+
+_SHIFT = 4
+"""Binary places of OpenCV's coordinates."""
+
+
+def pose_picture(face: AlignedFace) -> NDArray[np.uint8]:
+    """(h, w, 3) sRGB: the photo with points, their curves and the axes from the tip of the nose."""
+    height, width = face.photo.shape[:2]
+    scale = min(1.0, LARGEST_SIDE_PX / max(height, width))
+    hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+    photo = face.photo if scale == 1 else cv2.resize(face.photo, hw[::-1], interpolation=cv2.INTER_AREA)
+    picture = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
+    pen = max(1.0, float(np.ptp(face.landmarks68[:, 0]) + np.ptp(face.landmarks68[:, 1])) * scale / 300)
+    points = face.landmarks68[:, :2] * scale
+    _draw_curves(picture, points, face.landmarks68_visible, pen)
+    _draw_axes(picture, face, scale, pen)
+    return picture
+
+
+def _draw_curves(picture: NDArray[np.uint8], points: NDArray, seen: NDArray[np.bool_], pen: float) -> None:
+    """Dots and the lines between them, in place."""
+    for first, last, closed in CURVES:
+        order = [*range(first, last), first] if closed else list(range(first, last))
+        for start, end in zip(order[:-1], order[1:], strict=True):
+            colour = SEEN_RGB if seen[start] and seen[end] else HIDDEN_RGB
+            _line(picture, points[start], points[end], colour, pen * 0.6)
+    for point, visible in zip(points, seen, strict=True):
+        colour = SEEN_RGB if visible else HIDDEN_RGB
+        cv2.circle(picture, _fixed(point), round(1.6 * pen * 2**_SHIFT), (30, 30, 30), -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(picture, _fixed(point), round(1.1 * pen * 2**_SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_axes(picture: NDArray[np.uint8], face: AlignedFace, scale: float, pen: float) -> None:
+    """The head's axes from the tip of the nose, the one that points farthest away first, in place."""
+    directions = face.pose.photo_from_model[:, :3] * AXIS_MM
+    start = face.landmarks68[30, :2] * scale
+    for axis in np.argsort(-directions[2]):
+        end = start + directions[:2, axis] * scale
+        for colour, width in (((30, 30, 30), 2.6 * pen), (AXIS_RGB[axis], 1.6 * pen)):
+            _line(picture, start, end, colour, width)
+
+
+def _line(picture: NDArray[np.uint8], start: NDArray, end: NDArray, rgb: tuple[int, ...], width: float) -> None:
+    cv2.line(picture, _fixed(start), _fixed(end), rgb, max(1, round(width)), cv2.LINE_AA, _SHIFT)
+
+
+def _fixed(point: NDArray) -> tuple[int, int]:
+    """OpenCV's fixed-point px, whose centres are whole numbers; far outside is cut to what it can count."""
+    x, y = np.clip(np.rint((point - 0.5) * 2**_SHIFT), -(2**26), 2**26).astype(int).tolist()
+    return x, y

@@ -1,0 +1,1 @@
+"""A reconstructed face: the record, its mesh, its editing, its drawing."""

@@ -1,0 +1,216 @@
+"""Binary glTF 2.0: the textured mesh, its vertex colours, its face units as morph targets.
+
+A viewer multiplies the attribute COLOR_0 with the texture, so the vertex colours stand under a name of our own, which
+viewers pass over. A second mesh for them would not do: some programs show every mesh of a file at once. Lengths are
+metres, y is up, the face looks along +z. Specification: Khronos glTF 2.0, sections 3.6 (buffers, sparse accessors), 3.7
+(meshes, morph targets), 3.9 (materials), 4 (the container).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gcnface.io import plain_json
+from gcnface.result.mesh import TexturedMesh
+from gcnface.version import __version__
+
+if TYPE_CHECKING:
+    from gcnface.result.morph_targets import MorphTarget
+
+METRES_PER_MM = 1e-3
+ROUGHNESS = 0.6
+"""Skin under a viewer's lamp: a soft highlight, no plastic."""
+
+_MAGIC, _VERSION, _JSON_CHUNK, _BINARY_CHUNK = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
+_ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
+_COMPONENT = {np.dtype(np.float32): 5126, np.dtype(np.uint32): 5125, np.dtype(np.uint16): 5123}
+_TYPE = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+VERTEX_COLOUR = "_VERTEX_ALBEDO"
+"""Attribute of the vertex colours: RGBA, 16 bits, linear."""
+
+_LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
+
+
+def write_glb(
+    mesh: TexturedMesh,
+    path: Path,
+    *,
+    name: str,
+    provenance: Mapping[str, Any] | None = None,
+    targets: Sequence[MorphTarget] = (),
+) -> None:
+    """Write `glb_bytes` to a file."""
+    path.write_bytes(glb_bytes(mesh, name=name, provenance=provenance, targets=targets))
+
+
+def glb_bytes(
+    mesh: TexturedMesh,
+    *,
+    name: str,
+    provenance: Mapping[str, Any] | None = None,
+    targets: Sequence[MorphTarget] = (),
+) -> bytes:
+    """The mesh as one GLB file.
+
+    Args:
+        mesh: what to write.
+        name: of the node and the mesh, as a modelling program shows it.
+        provenance: anything JSON can hold, kept in ``asset.extras``.
+        targets: morph targets, whose weights are 0 at first; their names stand in ``extras.targetNames``.
+    """
+    buffer = _Buffer()
+    split = mesh.split
+    attributes = {
+        "POSITION": buffer.accessor(
+            mesh.vertices[split.vertex] * np.float32(METRES_PER_MM), _ARRAY_BUFFER, bounds=True
+        ),
+        "NORMAL": buffer.accessor(_unit(mesh.normals)[split.vertex], _ARRAY_BUFFER),
+        "TEXCOORD_0": buffer.accessor(_uv_from_top(mesh.uv)[split.uv], _ARRAY_BUFFER),
+        VERTEX_COLOUR: buffer.accessor(_linear_rgba16(mesh.vertex_rgb)[split.vertex], _ARRAY_BUFFER, normalized=True),
+    }
+    indices = buffer.accessor(split.faces.reshape(-1, 1), _ELEMENT_ARRAY_BUFFER)
+    primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
+    shape: dict[str, Any] = {"name": name, "primitives": [primitive]}
+    if targets:
+        primitive["targets"] = [_target(buffer, target, split.vertex) for target in targets]
+        shape["weights"] = [0.0] * len(targets)
+        shape["extras"] = {"targetNames": [target.name for target in targets]}
+    image = buffer.view(mesh.texture_png)
+    document: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": f"gcnface {__version__}", "extras": dict(provenance or {})},
+        "scene": 0,
+        "scenes": [{"name": name, "nodes": [0]}],
+        "nodes": [{"name": name, "mesh": 0}],
+        "meshes": [shape],
+        "materials": [_MATERIAL],
+        "textures": [{"source": 0, "sampler": 0}],
+        "images": [{"name": f"{name}_texture", "mimeType": "image/png", "bufferView": image}],
+        "samplers": [_SAMPLER],
+        "accessors": buffer.accessors,
+        "bufferViews": buffer.views,
+        "buffers": [{"byteLength": len(buffer.data)}],
+    }
+    return _container(plain_json.written(document, separators=(",", ":")).encode(), bytes(buffer.data))
+
+
+_MATERIAL = {
+    "name": "face",
+    "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": ROUGHNESS, "baseColorTexture": {"index": 0}},
+    "doubleSided": True,
+}
+_SAMPLER = {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, "wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}
+
+
+class _Buffer:
+    """The binary chunk as it grows, with the views and accessors into it."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.views: list[dict[str, Any]] = []
+        self.accessors: list[dict[str, Any]] = []
+
+    def view(self, content: bytes, target: int | None = None) -> int:
+        """Append bytes at a multiple of four; the index of their view."""
+        self.data.extend(bytes(-len(self.data) % 4))
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content)}
+        if target is not None:
+            view["target"] = target
+        self.data.extend(content)
+        self.views.append(view)
+        return len(self.views) - 1
+
+    def accessor(self, array: np.ndarray, target: int, *, normalized: bool = False, bounds: bool = False) -> int:
+        """Append (N, C) values; the index of their accessor."""
+        accessor: dict[str, Any] = {
+            "bufferView": self.view(array.tobytes(), target),
+            "componentType": _COMPONENT[array.dtype],
+            "count": len(array),
+            "type": _TYPE[array.shape[1]],
+        }
+        if normalized:
+            accessor["normalized"] = True
+        if bounds:
+            accessor["min"], accessor["max"] = array.min(0).tolist(), array.max(0).tolist()
+        return self._add(accessor)
+
+    def sparse(self, rows: np.ndarray, values: np.ndarray, count: int, *, bounds: bool = False) -> int:
+        """Append (count, 3) floats that are 0 but for `values` (n, 3) in `rows` (n,); the index of their accessor."""
+        index = rows.astype(np.uint16 if count <= 65536 else np.uint32)
+        accessor: dict[str, Any] = {
+            "componentType": _COMPONENT[np.dtype(np.float32)],
+            "count": count,
+            "type": "VEC3",
+            "sparse": {
+                "count": len(rows),
+                "indices": {"bufferView": self.view(index.tobytes()), "componentType": _COMPONENT[index.dtype]},
+                "values": {"bufferView": self.view(values.astype(np.float32).tobytes())},
+            },
+        }
+        if bounds:
+            rest = [np.zeros((1, 3), np.float32)] if len(rows) < count else []
+            every = np.concatenate([values, *rest])
+            accessor["min"], accessor["max"] = every.min(0).tolist(), every.max(0).tolist()
+        return self._add(accessor)
+
+    def _add(self, accessor: dict[str, Any]) -> int:
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+
+def _target(buffer: _Buffer, target: MorphTarget, vertex: np.ndarray) -> dict[str, int]:
+    """The accessors of a morph target; `vertex` (N,) names each corner's vertex."""
+    offset = target.offset_mm * np.float32(METRES_PER_MM)
+    attributes = {"POSITION": buffer.sparse(*_at_corners(vertex, target.moved, offset), len(vertex), bounds=True)}
+    attributes["NORMAL"] = buffer.sparse(*_at_corners(vertex, target.bent, target.normal_change), len(vertex))
+    return attributes
+
+
+def _at_corners(vertex: np.ndarray, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners whose vertex is among `rows`, ascending, and their values; corner 0 with 0 where there are none."""
+    place = np.full(int(vertex.max()) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    corners = np.flatnonzero(place[vertex] >= 0)
+    if not len(corners):
+        return np.zeros(1, np.int64), np.zeros((1, 3), np.float32)
+    return corners, values[place[vertex[corners]]].astype(np.float32)
+
+
+def _unit(normals: np.ndarray) -> np.ndarray:
+    """(V, 3) of length one to float32's precision, as validators demand; a zero normal becomes +z."""
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    safe = np.where(length > 0, normals / np.where(length > 0, length, 1), (0.0, 0.0, 1.0))
+    return safe.astype(np.float32)
+
+
+def _uv_from_top(uv: np.ndarray) -> np.ndarray:
+    """The format counts v downwards from the image's first row."""
+    return np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1).astype(np.float32)
+
+
+def _linear_rgba16(rgb: np.ndarray) -> np.ndarray:
+    """(V, 3) sRGB in [0, 1] to (V, 4) uint16 linear RGB and an opaque alpha, which keeps every row aligned to four."""
+    rgb = np.clip(rgb, 0, 1)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    opaque = np.concatenate([linear, np.ones((len(rgb), 1))], axis=1)
+    return np.rint(opaque * 65535).astype(np.uint16)
+
+
+def _container(document: bytes, binary: bytes) -> bytes:
+    """Header and the two chunks, each padded to four bytes (JSON by spaces, binary by zeros)."""
+    document += b" " * (-len(document) % 4)
+    binary += bytes(-len(binary) % 4)
+    length = 12 + 8 + len(document) + 8 + len(binary)
+    return b"".join(
+        [
+            struct.pack("<III", _MAGIC, _VERSION, length),
+            struct.pack("<II", len(document), _JSON_CHUNK),
+            document,
+            struct.pack("<II", len(binary), _BINARY_CHUNK),
+            binary,
+        ]
+    )

@@ -1,0 +1,182 @@
+"""The coarse stage on one aligned crop: regression, the optional fit, light and albedo in closed form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coarse.decomposition import decompose
+from coarse.face_model import FaceModel
+from coarse.morphable import MorphableModel, crop_camera
+from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
+from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
+from coarse.position_network import PositionMapNetwork
+from coarse.records import CoarseFace
+from coarse.regressor import CoefficientRegressor
+from gcnface.stages.observation import Surface, face_mask, observe_vertices
+from render.lighting import shade
+from render.visibility import vertex_visibility
+
+_DENSE_STRIDE = 4
+"""Every so many vertices of the chart pull; the others would say the same."""
+_AWAY_PX = 1000.0
+"""Depths of position maps are relative; the depth buffer wants them in front of the camera."""
+
+OnStage = Callable[[str], None]
+
+
+class Stopwatch:
+    """Seconds by stage, told to whoever shows progress."""
+
+    def __init__(self, on_stage: OnStage | None = None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._on_stage = on_stage
+
+    def fork(self) -> Stopwatch:
+        """Another watch that has the same seconds so far and goes on by itself."""
+        twin = Stopwatch(self._on_stage)
+        twin.seconds = dict(self.seconds)
+        return twin
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; a stage entered again adds up."""
+        if self._on_stage is not None:
+            self._on_stage(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class DenseStage:
+    """Windows to the dense points that the fit pulls a face towards.
+
+    Args:
+        fitted: the level of the face model that is fitted; points are those of its vertices that lie in the face chart.
+        network: answers position maps, on the device of `fitted`.
+    """
+
+    def __init__(self, fitted: MorphableModel, network: PositionMapNetwork) -> None:
+        self.layout, self.network = network.layout, network
+        in_chart = torch.isin(fitted.vertex_index, self.layout.vertex_index)
+        self.vertex = in_chart.nonzero()[::_DENSE_STRIDE, 0]
+        self.row = torch.searchsorted(self.layout.vertex_index, fitted.vertex_index[self.vertex])
+
+    @torch.no_grad()
+    def __call__(self, window: Tensor) -> DensePoints:
+        """Points of windows (B, 3, 256, 256), in px of the 224 px crop."""
+        points = self.layout.vertices(self.network(window))
+        away = points + points.new_tensor([0.0, 0.0, _AWAY_PX])
+        seen = vertex_visibility(away, self.layout.faces, (WINDOW_PX, WINDOW_PX), perspective_correct=False)
+        xy = points[:, self.row, :2] - WINDOW_MARGIN_PX
+        return DensePoints(self.vertex, xy, seen[:, self.row].to(xy))
+
+
+class CoarseStage:
+    """Aligned crops to posed and coloured morphable faces.
+
+    Args:
+        model: the face model.
+        regressor: crop to raw coefficients.
+        fitting: settings of the fit to each photo; None leaves it out.
+        device: where it runs.
+        position_map: network whose dense points the fit uses; None fits without.
+    """
+
+    def __init__(
+        self,
+        model: FaceModel,
+        regressor: CoefficientRegressor,
+        fitting: PhotoFitting | None,
+        device: torch.device | str = "cpu",
+        *,
+        position_map: PositionMapNetwork | None = None,
+    ) -> None:
+        self.model = model
+        self.morphable = MorphableModel(model).to(device)
+        self.coarser = MorphableModel(model, level=1).to(device)
+        at_level = model.region[self.coarser.vertex_index.cpu().numpy()]
+        self.surface = _Level(model.levels[1].faces, at_level)
+        self.fitter = PhotoFitter(self.coarser, fitting) if fitting is not None else None
+        self.regressor = regressor.to(device)
+        self.dense = DenseStage(self.coarser, position_map.to(device)) if position_map is not None else None
+
+    def __call__(
+        self,
+        image: Tensor,
+        classes: Tensor,
+        watch: Stopwatch | None = None,
+        *,
+        window: Tensor | None = None,
+        tone: Tensor | None = None,
+    ) -> CoarseFace:
+        """One face.
+
+        Args:
+            image: (1, 3, 224, 224) sRGB.
+            classes: (1, 10, 224, 224) of the parser.
+            watch: times the stages.
+            window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None fits without dense points.
+            tone: (1, 3) expected tone of the skin (`coarse.skin_tone`); None expects the mean person's.
+        """
+        watch, picture = watch or Stopwatch(), _Picture(image, classes, tone)
+        with watch.stage("regress"), torch.no_grad():
+            if self.fitter is None:
+                return self._coloured(self.morphable, self.model, self.regressor(image), picture)
+            raw = self.coarser.layout.encode(self.regressed(image, classes, tone).coefficients)
+        dense = None
+        if self.dense is not None and window is not None:
+            with watch.stage("dense"):
+                dense = self.dense(window)
+        with watch.stage("fit"), torch.no_grad():
+            raw = self.fitter(raw, image, face_mask(classes), dense=dense)
+            return self._coloured(self.morphable, self.model, raw, picture)
+
+    @torch.no_grad()
+    def regressed(self, image: Tensor, classes: Tensor, tone: Tensor | None = None) -> CoarseFace:
+        """What the regressor alone says, at the level that is fitted; arguments as for a call."""
+        return self._coloured(self.coarser, self.surface, self.regressor(image), _Picture(image, classes, tone))
+
+    def _coloured(self, posed: MorphableModel, surface: Surface, raw: Tensor, picture: _Picture) -> CoarseFace:
+        """The face of raw coefficients, its albedo and light replaced by those that explain the crop's colours.
+
+        Args:
+            posed: the level of the face that is asked for.
+            surface: that level's faces and regions.
+            raw: (1, layout.total).
+            picture: what the colours are of.
+        """
+        face = posed(posed.layout.decode(raw))
+        seen = observe_vertices(surface, face, picture.image, picture.classes, crop_camera())
+        rows = self.coarser.vertex_index if posed is self.morphable else slice(None)
+        found = decompose(self.coarser, seen.colours(rows), tone=picture.tone)
+        return replace(
+            face,
+            coefficients=replace(face.coefficients, albedo=found.albedo, lighting=found.lighting),
+            albedo=posed.albedo(found.albedo),
+            shading=shade(face.normals_view, found.lighting),
+        )
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A crop (1, 3, 224, 224), its classes (1, 10, 224, 224) and the expected tone of its skin (1, 3), if any."""
+
+    image: Tensor
+    classes: Tensor
+    tone: Tensor | None
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Faces (F, 3) and regions (V,) of a coarser level of the face model."""
+
+    faces: NDArray[np.int32]
+    region: NDArray[np.uint8]

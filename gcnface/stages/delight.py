@@ -1,0 +1,103 @@
+"""Light that spherical harmonics cannot say: cast shadows, highlights, a lamp close by.
+
+Two facts tell it from paint. A face is coloured alike on both sides, so what is smooth and differs between the sides is
+light; and skin is nowhere far brighter than the model's, so what is, shines. Both are taken into the shading: albedo
+times shading stays the photo. Dark and symmetric differences stay in the albedo, since beards are both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coarse.records import CoarseFace
+from gcnface.stages.observation import MINIMUM_SHADING, VertexObservation
+from gcnface.stages.outliers import DARKEST, log_ratio, step_down, weighted_median
+from refine.diffusion import extend_values
+from refine.pyramid import MeshPyramid
+from render.shapes import check_shape
+
+
+@dataclass(frozen=True)
+class DelightSettings:
+    """Scales and limits; ratios are natural logarithms."""
+
+    wide_level: int = 3
+    """Level of the pyramid whose detail differences between the sides are smoothed to: vertices about 10 mm apart."""
+    narrow_level: int = 2
+    """The same for highlights: about 5 mm."""
+    shine_from: float = 0.2
+    """How far above the photo's usual ratio to the model skin must be to count as a highlight."""
+    shine_share: float = 0.7
+    """Share of what lies above that is taken out."""
+    shown: tuple[float, float] = (0.05, 0.3)
+    """Smoothed share of skin, on the side that shows less, from which differences count, and at which in full."""
+    largest: float = 0.7
+    """The most, in either direction, that the shading is changed by."""
+
+
+@dataclass(frozen=True)
+class SkinColours:
+    """What a photo shows of the skin.
+
+    Attributes:
+        linear: (B, V, 3) the photo's colours.
+        skin: (B, V) in [0, 1], how far a vertex shows skin of the face.
+        albedo: (B, V, 3) the model's, linear.
+        shading: (B, V, 3) linear, of the harmonics, above 0.
+    """
+
+    linear: Tensor
+    skin: Tensor
+    albedo: Tensor
+    shading: Tensor
+
+
+def full_shading(
+    seen: SkinColours,
+    pyramid: MeshPyramid,
+    mirror: NDArray | Tensor,
+    settings: DelightSettings = DelightSettings(),
+) -> Tensor:
+    """The shading (B, V, 3) with cast shadows and highlights in it.
+
+    Args:
+        seen: what the photo shows.
+        pyramid: of the face model's mesh.
+        mirror: (V,) index of each vertex's mirror image.
+        settings: scales and limits.
+    """
+    check_shape("linear", seen.linear, "B V 3")
+    table = torch.as_tensor(mirror).long().to(seen.skin.device)
+    colours, weight = log_ratio(seen.linear, seen.shading), seen.skin[..., None]
+    uneven = _sides(colours, weight, pyramid, table, settings)
+    skin = seen.albedo.clamp(min=DARKEST).log()
+    above = colours - uneven - (skin + skin[:, table]) / 2
+    shine = extend_values(above, weight, pyramid, finest=settings.narrow_level)
+    usual = weighted_median(shine, seen.skin)[:, None]
+    shine = settings.shine_share * (shine - usual - settings.shine_from).clamp(min=0)
+    return seen.shading * (uneven + shine).clamp(-settings.largest, settings.largest).exp()
+
+
+def photo_light(face: CoarseFace, seen: VertexObservation, pyramid: MeshPyramid, mirror: NDArray | Tensor) -> Tensor:
+    """(B, V, 3) what a photo's colours are divided by: `full_shading`, at least `MINIMUM_SHADING`.
+
+    Args:
+        face: the posed face and its estimated light.
+        seen: what the photo shows at its vertices.
+        pyramid: of the face model's mesh.
+        mirror: (V,) index of each vertex's mirror image.
+    """
+    skin = SkinColours(seen.linear, seen.skin, face.albedo, face.shading.clamp(min=MINIMUM_SHADING))
+    return full_shading(skin, pyramid, mirror).clamp(min=MINIMUM_SHADING)
+
+
+def _sides(colours: Tensor, weight: Tensor, pyramid: MeshPyramid, mirror: Tensor, settings: DelightSettings) -> Tensor:
+    """(B, V, 3) half the smooth difference of the two sides, where both were seen; it sums to 0 over them."""
+    smooth = extend_values(colours, weight, pyramid, finest=settings.wide_level)
+    known = extend_values(weight, torch.ones_like(weight), pyramid, finest=settings.wide_level + 1)
+    both = 1 - step_down(torch.minimum(known, known[:, mirror]), settings.shown)
+    return 0.5 * both * (smooth - smooth[:, mirror])

@@ -1,0 +1,80 @@
+"""From the network's answer to the colours that are handed out: tones of hidden parts, and a drawing like the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gcnface.stages.observation import VertexObservation
+from render.camera import Camera
+from render.color import linear_from_srgb, srgb_from_linear
+from render.rasterize import rasterize
+from render.vertex_colors import ColourTarget, solve_vertex_colours
+
+RIDGE = 0.05
+"""Weight, in pixels, of leaving a vertex colour as it was."""
+STEPS = 8
+"""Of conjugate gradients; the last thousandths of the error are ringing."""
+LARGEST_FACTOR = 8.0
+"""Of the light of a vertex over the estimated one, and one over the least."""
+
+_DARKEST = 0.01
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture and the camera that took it.
+
+    Attributes:
+        image: (1, 3, H, W) sRGB.
+        camera: of a batch of one, in px of the picture.
+    """
+
+    image: Tensor
+    camera: Camera
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Colours of a face whose drawing looks like the photo.
+
+    Attributes:
+        albedo: (V, 3) linear; where the photo was believed, the solved colours without their light.
+        shading: (V, 3) linear, `lit` over `albedo`, which includes what the face's light does not explain.
+        lit: (V, 3) linear.
+    """
+
+    albedo: Tensor
+    shading: Tensor
+    lit: Tensor
+
+
+def finish(
+    verts_cam: Tensor, faces: Tensor, albedo: Tensor, shading: Tensor, seen: VertexObservation, shots: Sequence[Shot]
+) -> Finished:
+    """Solve for the vertex colours that draw the face as the shots show it.
+
+    Args:
+        verts_cam: (1, V, 3) mm.
+        faces: (F, 3) integer.
+        albedo: (V, 3) linear.
+        shading: (V, 3) linear, above 0.
+        seen: one face; `shown` says where the drawing should look like the photo, `confidence` where the albedo is
+            corrected with it.
+        shots: the photo's face, at one or several resolutions.
+    """
+    before = srgb_from_linear((albedo * shading).clamp(0, 1))
+    targets = []
+    for shot in shots:
+        fragments = rasterize(shot.camera.project(verts_cam), faces, shot.camera.hw, perspective_correct=True)
+        targets.append(ColourTarget(fragments, shot.image[0].permute(1, 2, 0)))
+    solved = solve_vertex_colours(before, faces, targets, seen.shown[0], ridge=RIDGE, steps=STEPS).clamp(0, 1)
+    lit = torch.where(solved == before, albedo * shading, linear_from_srgb(solved))
+    light = shading.clamp(min=_DARKEST)
+    believed = seen.confidence[0][:, None]
+    corrected = albedo + believed * (lit / light - albedo)
+    explained = (lit.clamp(min=_DARKEST**2) / corrected.clamp(min=_DARKEST)) / light
+    return Finished(corrected, light * explained.clamp(1 / LARGEST_FACTOR, LARGEST_FACTOR), lit)

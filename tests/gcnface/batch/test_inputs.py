@@ -1,0 +1,153 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gcnface.batch.inputs import ResultNames, collect_photos
+from gcnface.errors import GcnfaceError
+from gcnface.evaluation.people import choose_sitters
+from gcnface.io.images import write_image
+from gcnface.preparing.layouts import find_sources
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.jpg", "sub/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def names(inputs):
+    return [path.name for path in inputs.photos]
+
+
+def test_a_folder_gives_its_photos_without_subfolders(folder):
+    inputs = collect_photos([str(folder)])
+    assert names(inputs) == ["a.PNG", "b.jpg"]
+    assert not inputs.errors
+
+
+def test_patterns(folder):
+    assert names(collect_photos([f"{folder}/*.jpg"])) == ["b.jpg"]
+    assert names(collect_photos([f"{folder}/**/*.jpg"])) == ["b.jpg", "c.jpg"]
+
+
+def test_a_file_with_the_letters_of_a_pattern_is_that_file(folder):
+    (folder / "me[1].jpg").write_bytes(b"")
+    assert names(collect_photos([f"{folder}/me[1].jpg"])) == ["me[1].jpg"]
+
+
+def test_a_named_file_is_tried_whatever_its_suffix(folder):
+    assert names(collect_photos([str(folder / "notes.txt")])) == ["notes.txt"]
+
+
+def test_each_photo_once(folder):
+    (folder / "link.jpg").symlink_to(folder / "b.jpg")
+    inputs = collect_photos([str(folder / "b.jpg"), str(folder), f"{folder}/b*", os.path.relpath(folder / "b.jpg")])
+    assert names(inputs) == ["b.jpg", "a.PNG"]
+
+
+def test_every_argument_that_leads_nowhere_is_named_and_the_others_stay(folder):
+    (folder / "empty").mkdir()
+    wrong = [str(folder / "no.jpg"), f"{folder}/*.gif", str(folder / "empty")]
+    inputs = collect_photos([wrong[0], str(folder / "b.jpg"), *wrong[1:]])
+    assert names(inputs) == ["b.jpg"]
+    texts = [str(error) for error in inputs.errors]
+    assert [text.startswith(path) for text, path in zip(texts, wrong, strict=True)] == [True] * 3
+    assert ["no such file" in texts[0], "matches no file" in texts[1], "holds no photo" in texts[2]] == [True] * 3
+
+
+def test_a_name_too_long_for_the_system_is_an_error_not_a_crash(folder):
+    assert len(collect_photos(["x" * 5000]).errors) == 1
+
+
+def claims(wanted, folder="out", photos=()):
+    registry = ResultNames(Path(folder), photos)
+    return [registry.claim(name) for name in wanted]
+
+
+def test_equal_stems_get_different_names():
+    assert claims(["a", "a", "a", "b"]) == ["a", "a_2", "a_3", "b"]
+    assert claims(["a", "A"]) == ["a", "A_2"]
+    assert claims(["a_2", "a", "a"]) == ["a_2", "a", "a_3"]
+
+
+def test_a_texture_does_not_replace_an_overlay():
+    assert claims(["a", "a_overlay"]) == ["a", "a_overlay_2"]
+    assert claims(["a_overlay", "a"]) == ["a_overlay", "a_2"]
+
+
+def test_photos_are_never_overwritten(tmp_path):
+    photos = [tmp_path / "me.png", tmp_path / "you.jpg", tmp_path / "her_overlay.png"]
+    assert claims(["me", "you", "her"], tmp_path, photos) == ["me_2", "you", "her_2"]
+    assert claims(["me"], tmp_path / "out", photos) == ["me"]
+
+
+def test_names_hold_no_control_characters():
+    assert claims(["a\nb", "c\udcff"]) == ["a_b", "c_"]
+
+
+def test_names_avoid_photos_that_any_of_the_pictures_would_replace(tmp_path):
+    photos = [tmp_path / "a.jpg", tmp_path / "a_depth.png"]
+    for photo in photos:
+        photo.write_bytes(b"")
+    assert ResultNames(tmp_path, photos, ("_depth", "_texture")).claim("a") == "a_2"
+    assert ResultNames(tmp_path, photos).claim("a") == "a"
+
+
+def test_pictures_of_two_results_never_share_a_name(tmp_path):
+    names = ResultNames(tmp_path, [], ("_depth",))
+    assert [names.claim("a"), names.claim("a_depth"), names.claim("a")] == ["a", "a_depth_2", "a_2"]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_word_does_not_mean_the_current_folder(folder, monkeypatch, empty):
+    monkeypatch.chdir(folder)
+    inputs = collect_photos([empty, "b.jpg"])
+    assert names(inputs) == ["b.jpg"]
+    assert [str(error)[:13] for error in inputs.errors] == ["an empty word"]
+    with pytest.raises(GcnfaceError, match="an empty word stands where a photo is expected"):
+        find_sources([empty], "auto", {})
+    assert len(choose_sitters([empty]).errors) == 1
+
+
+def test_pipes_and_devices_are_no_photos(folder):
+    os.mkfifo(folder / "pipe.jpg")
+    inputs = collect_photos([str(folder / "pipe.jpg"), "/dev/zero", str(folder)])
+    assert names(inputs) == ["a.PNG", "b.jpg"]
+    assert ["is a pipe" in str(inputs.errors[0]), "is a device" in str(inputs.errors[1])] == [True, True]
+    assert [source.name for source in find_sources([str(folder)], "photos", {})] == ["a.PNG", "b.jpg", "sub/c.jpg"]
+
+
+@pytest.fixture
+def refined(folder):
+    """A folder that holds results beside its photos."""
+    for name in ("b.png", "b_overlay.png", "sub/c_flat.png", "drawn.jpg", "drawn.webp"):
+        write_image(folder / name, np.zeros((8, 8, 3), np.float32))
+    Image.new("RGB", (8, 8)).save(folder / "plain.png")
+    return folder
+
+
+def test_results_are_not_taken_for_photos(refined):
+    assert names(collect_photos([str(refined)])) == ["a.PNG", "b.jpg", "plain.png"]
+    assert names(collect_photos([f"{refined}/**/*.*g"])) == ["b.jpg", "plain.png", "c.jpg"]
+    expected = ["a.PNG", "b.jpg", "plain.png", "sub/c.jpg"]
+    assert [source.name for source in find_sources([str(refined)], "photos", {})] == expected
+    assert [sitter.name for sitter in choose_sitters([str(refined)]).chosen] == expected
+
+
+@pytest.mark.parametrize("name", ["b_overlay.png", "drawn.jpg", "drawn.webp"])
+def test_a_result_that_is_named_is_refused_in_one_line(refined, name):
+    inputs = collect_photos([str(refined / name), f"{refined}/*_overlay.*"])
+    assert not inputs.photos
+    named, pattern = (str(error) for error in inputs.errors)
+    assert named == f"{refined / name}: is a picture that gcnface drew, not a photo; name the photo it came from"
+    assert "matches nothing but pictures that gcnface drew" in pattern
+
+
+@pytest.mark.parametrize("wanted", ["", ".", ".."])
+def test_names_that_are_folders_are_none_for_results(tmp_path, wanted):
+    assert ResultNames(tmp_path, ()).claim(wanted) == "photo"
