@@ -154,10 +154,10 @@ def drawn_points(
     for name in METHODS:
         panel = np.array(canvas)
         if name in answers:
-            for points, colour in ((true, (255, 0, 0)), (answers[name].landmarks, (0, 255, 0))):
+            for points, color in ((true, (255, 0, 0)), (answers[name].landmarks, (0, 255, 0))):
                 for x, y in points[:, :2].astype(int):
                     if 0 <= x < CANVAS_PX and 0 <= y < CANVAS_PX:
-                        panel[y, x] = colour
+                        panel[y, x] = color
         panels.append(panel)
     return np.concatenate(panels, axis=1)
 

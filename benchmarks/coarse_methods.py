@@ -19,7 +19,7 @@ from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
-from coarse.spatial_transformer.localizer import load_localiser
+from coarse.spatial_transformer.localizer import load_localizer
 from coarse.spatial_transformer.theta import theta_layout_of
 from coarse.spatial_transformer.transformer import SpatialTransformer
 from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX
@@ -65,7 +65,7 @@ class Methods:
         self.regressor = regressor
         self.morphable: MorphableModel = self.stages["regressor"].morphable
         self.theta_layout = theta_layout_of(self.model)
-        self.localiser = load_localiser(self.theta_layout)
+        self.localizer = load_localizer(self.theta_layout)
         self.transformer = SpatialTransformer(self.model)
 
     def __call__(self, canvas: NDArray[np.uint8], methods: tuple[str, ...] = METHODS) -> dict[str, Answer]:
@@ -94,7 +94,7 @@ class Methods:
 
     @torch.no_grad()
     def _transformer(self, crop: Tensor) -> Answer:
-        theta = self.theta_layout.decode(self.localiser(crop))
+        theta = self.theta_layout.decode(self.localizer(crop))
         return Answer((self.transformer.landmarks(theta)[0, :, :2] + CANVAS_MARGIN_PX).numpy())
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class Methods:
         calls = {
             "regressor": lambda: self.regressor(crop),
             "position map": lambda: self.network(window),
-            "spatial transformer": lambda: self.localiser(crop),
+            "spatial transformer": lambda: self.localizer(crop),
         }
         found = {}
         for name, call in calls.items():

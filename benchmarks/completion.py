@@ -139,7 +139,7 @@ def scan_view(reconstructor: Reconstructor, placed: PlacedScan, yaw_deg: float) 
         return ScanView(HeldOutView(yaw_deg, shot.picture, None, torch.zeros(len(nothing), 3), nothing, nothing), None)
     faces = scan.surface.faces
     uv = (scan.surface.uv[scan.surface.uv_faces[samples.face]] * samples.bary[..., None]).sum(1)[found.nearest]
-    lit = scan.surface.colours(uv) * samples.values(shot.shading, faces)[found.nearest]
+    lit = scan.surface.colors(uv) * samples.values(shot.shading, faces)[found.nearest]
     weight = samples.values(shown_weight(shot.verts_cam, faces, shot.camera)[:, None], faces)[found.nearest, 0]
     known = _on_face(reconstructor.model) & (found.distance < ON_SCAN_MM)
     view = HeldOutView(yaw_deg, shot.picture, seen, lit, known & (weight > _SHOWN), known & (weight < _HIDDEN))
@@ -199,7 +199,7 @@ def shape_lines(model: FaceModel, views: list[ScanView]) -> list[str]:
     return lines
 
 
-def colour_lines(figures: dict[str, dict[str, float]], names: list[str]) -> list[str]:
+def color_lines(figures: dict[str, dict[str, float]], names: list[str]) -> list[str]:
     """Lines of the table of colours."""
     lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for method, values in figures.items():
@@ -222,7 +222,7 @@ def main() -> None:
     figures = completion_figures(reconstructor.model, [view.held_out for view in views], methods)
     print("\n".join(shape_lines(reconstructor.model, views)) + "\n")
     names = [name for name in next(iter(figures.values())) if name.endswith("_psnr")]
-    print("\n".join(colour_lines(figures, names)))
+    print("\n".join(color_lines(figures, names)))
     print("".join(f"\nleft out: {name}: {why}" for name, why in left_out.items()))
     if args.sheet:
         cv2.imwrite(str(args.sheet), np.rint(sheet(reconstructor, views, methods)[..., ::-1] * 255))

@@ -77,9 +77,9 @@ def _share(faces: PreparedFaces, row: int, name: str) -> float:
 def _imbalance(faces: PreparedFaces, row: int) -> float:
     """How many times brighter one half of the skin is than the other, as a logarithm."""
     skin = np.isin(faces.labels[row], [PARSING_CLASSES.index(name) for name in ("skin", "nose")])
-    grey = faces.canvases[row].astype(np.float32).mean(2) + 1
+    gray = faces.canvases[row].astype(np.float32).mean(2) + 1
     middle = int(np.clip(faces.landmarks[row, 4, 0], CANVAS_MARGIN_PX, faces.canvases.shape[1] - CANVAS_MARGIN_PX))
-    left, right = (grey[:, :middle][skin[:, :middle]], grey[:, middle:][skin[:, middle:]])
+    left, right = (gray[:, :middle][skin[:, :middle]], gray[:, middle:][skin[:, middle:]])
     return float(abs(np.log(left.mean() / right.mean()))) if min(len(left), len(right)) > 500 else 0.0
 
 
@@ -97,7 +97,7 @@ def with_hand(
     """A hand before the lower face: palm, four fingers and a thumb as shaded capsules in the cheeks' colour."""
     height, width = canvas.shape[:2]
     cheeks = landmarks[[50, 280, 205, 425]].astype(int).clip(3, min(height, width) - 4)
-    colour = np.median([canvas[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3).mean(0) for x, y in cheeks], axis=0)
+    color = np.median([canvas[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3).mean(0) for x, y in cheeks], axis=0)
     size = float(np.ptp(landmarks[:, 1]))
     side = rng.choice([-1.0, 1.0])
     palm = landmarks[152] + np.array([side * 0.32 * size, 0.12 * size])
@@ -117,5 +117,5 @@ def with_hand(
         distance = np.hypot(x - a[0] - t * (b - a)[0], y - a[1] - t * (b - a)[1]) / radius
         round_off = np.sqrt(np.clip(1 - distance**2, 0, 1))
         cover = np.clip((1 - distance) * radius, 0, 1)[..., None]
-        picture = picture * (1 - cover) + cover * (0.45 + 0.55 * round_off[..., None]) * colour
+        picture = picture * (1 - cover) + cover * (0.45 + 0.55 * round_off[..., None]) * color
     return np.clip(picture, 0, 255).astype(np.uint8)

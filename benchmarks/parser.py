@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, load_parser
 from gcnface.training.parser import ParserTraining, training_samples
-from gcnface.training.parser_augment import centre_views
+from gcnface.training.parser_augment import center_views
 from gcnface.training.parser_data import gather
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 
@@ -35,7 +35,7 @@ def confusions(parser: FaceParser, data: Path, labels: Path | None) -> dict[str,
     for start in range(0, len(rows), BATCH):
         chosen = rows[start : start + BATCH]
         batch = gather(faces, chosen)
-        images, truths = centre_views(batch.images, batch.labels, CROP_PX)
+        images, truths = center_views(batch.images, batch.labels, CROP_PX)
         predicted = parser.parse(images).argmax(1)
         for answer, truth, drawn in zip(predicted, truths, faces.drawn[chosen], strict=True):
             counts["drawn" if drawn else "real"] += confusion_matrix(answer, truth)

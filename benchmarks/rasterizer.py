@@ -56,14 +56,14 @@ def measure(backend: str, side_px: int, repeats: int) -> Measured:
     """Time one backend on the head-sized mesh."""
     verts, faces = head_sized_mesh()
     camera = perspective_camera(1015.0 * side_px / 224, (side_px / 2, side_px / 2), (side_px, side_px))
-    colour = torch.rand(verts.shape[1], 3, generator=torch.Generator().manual_seed(0))
+    color = torch.rand(verts.shape[1], 3, generator=torch.Generator().manual_seed(0))
     screen = camera.project(verts)
 
     def forward(points: Tensor = screen) -> object:
         return rasterize(points, faces, camera.hw, perspective_correct=True, backend=backend)
 
     def both() -> None:
-        points, rgb = screen.clone().requires_grad_(), colour.clone().requires_grad_()
+        points, rgb = screen.clone().requires_grad_(), color.clone().requires_grad_()
         fragments = rasterize(points, faces, camera.hw, perspective_correct=True, backend=backend)
         interpolate(rgb, faces, fragments).square().sum().backward()
 

@@ -41,12 +41,12 @@ def measure(
         classes = np.asarray(picture.convert("L"))
     row = {"landmarks_percent": measures.landmark_error_percent(face, truth)}
     target = measures.features(photo, sample.annotation.points5, sface)
-    for name, colours in (("coarse", face.vertex_rgb_coarse), ("refined", face.vertex_rgb)):
-        drawn = measures.draw(face, colours, hw)
+    for name, colors in (("coarse", face.vertex_rgb_coarse), ("refined", face.vertex_rgb)):
+        drawn = measures.draw(face, colors, hw)
         mask = drawn.mask & np.isin(classes, measures.FACE_CLASSES19)
         row[f"psnr_{name}"] = measures.psnr_db(drawn.picture, photo, mask)
         pasted = np.where(drawn.mask[..., None], drawn.picture, photo)
-        turned = measures.draw(face, colours, hw, YAW_DEG).picture
+        turned = measures.draw(face, colors, hw, YAW_DEG).picture
         points = measures.turned_points5(face, YAW_DEG)
         for network, feature in measures.features(pasted, sample.annotation.points5, sface).items():
             row[f"{network}_{name}"] = measures.cosine(feature, target[network])
@@ -95,8 +95,8 @@ def tile(photo: NDArray[np.float32], face: Reconstruction, height: int = 240) ->
     """A row of the contact sheet: photo, coarse, refined, refined turned both ways."""
     hw = photo.shape[:2]
     pictures = [photo]
-    for colours in (face.vertex_rgb_coarse, face.vertex_rgb):
-        drawn = measures.draw(face, colours, hw)
+    for colors in (face.vertex_rgb_coarse, face.vertex_rgb):
+        drawn = measures.draw(face, colors, hw)
         pictures.append(np.where(drawn.mask[..., None], drawn.picture, photo))
     pictures += [measures.draw(face, face.vertex_rgb, hw, yaw).picture for yaw in (-35, 35)]
     x0, y0, x1, y1 = _head_box(face, hw)
@@ -108,9 +108,9 @@ def tile(photo: NDArray[np.float32], face: Reconstruction, height: int = 240) ->
 
 def _head_box(face: Reconstruction, hw: tuple[int, int]) -> tuple[int, int, int, int]:
     low, high = face.landmarks468[:, :2].min(0), face.landmarks468[:, :2].max(0)
-    centre, half = (low + high) / 2, 0.95 * (high - low).max()
-    x0, y0 = np.clip(centre - half, 0, None).astype(int)
-    return int(x0), int(y0), int(min(hw[1], centre[0] + half)), int(min(hw[0], centre[1] + half))
+    center, half = (low + high) / 2, 0.95 * (high - low).max()
+    x0, y0 = np.clip(center - half, 0, None).astype(int)
+    return int(x0), int(y0), int(min(hw[1], center[0] + half)), int(min(hw[0], center[1] + half))
 
 
 def save_sheet(tiles: list[NDArray[np.uint8]], path: Path) -> None:

@@ -30,7 +30,7 @@ class Decomposition:
 
 
 @dataclass(frozen=True)
-class ObservedColours:
+class ObservedColors:
     """What photos show at the vertices of posed faces.
 
     Attributes:
@@ -64,7 +64,7 @@ class DecompositionSettings:
 
 def decompose(
     model: MorphableModel,
-    seen: ObservedColours,
+    seen: ObservedColors,
     settings: DecompositionSettings = DecompositionSettings(),
     *,
     albedo: Tensor | None = None,
@@ -111,10 +111,10 @@ def _lit_for_tone(
     What the photo says is the sum of both logarithms, tone of the skin and level of the light; the expected tone and
     the usual light say how to split it.
     """
-    colours = model.albedo(albedo).clamp(min=_DARKEST)
+    colors = model.albedo(albedo).clamp(min=_DARKEST)
     mean = model.albedo_mean.clamp(min=_DARKEST)
     share = weight[..., None] / weight.sum(1).clamp(min=1.0)[:, None, None]
-    present = ((colours / mean).log() * share).sum(1)
+    present = ((colors / mean).log() * share).sum(1)
     level = (lighting[:, 0] / _usual_light()).clamp(min=_DARKEST).log()
     believed = tone + s.tone_share * (present + level - tone)
     return lighting * (present - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
@@ -125,7 +125,7 @@ def _usual_light() -> float:
     return AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
 
 
-def _solve_light(base: Tensor, colours: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
+def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
     """Ridge regression of the light: first one grey light, then each channel pulled towards it."""
     total = weight.sum(1).clamp(min=1.0)
     prior = design.new_zeros(9)
@@ -135,23 +135,23 @@ def _solve_light(base: Tensor, colours: Tensor, weight: Tensor, design: Tensor, 
     for channel in range(3):
         rows = design * base[..., channel, None] * weight[..., None].sqrt()
         grams.append(rows.transpose(1, 2) @ rows)
-        sides.append(torch.einsum("bvk,bv->bk", rows, colours[..., channel] * weight.sqrt()))
-    grey_gram = sum(grams) + 3 * (s.light_ridge * total)[:, None, None] * eye
-    grey = torch.linalg.solve(grey_gram, sum(sides) + 3 * (s.light_ridge * total)[:, None] * prior)
+        sides.append(torch.einsum("bvk,bv->bk", rows, colors[..., channel] * weight.sqrt()))
+    gray_gram = sum(grams) + 3 * (s.light_ridge * total)[:, None, None] * eye
+    gray = torch.linalg.solve(gray_gram, sum(sides) + 3 * (s.light_ridge * total)[:, None] * prior)
     pull = (s.white_ridge * total)[:, None, None]
-    channels = [torch.linalg.solve(g + pull * eye, r + pull[:, :, 0] * grey) for g, r in zip(grams, sides, strict=True)]
+    channels = [torch.linalg.solve(g + pull * eye, r + pull[:, :, 0] * gray) for g, r in zip(grams, sides, strict=True)]
     return torch.stack(channels, dim=2)
 
 
 def _solve_albedo(
-    model: MorphableModel, colours: Tensor, weight: Tensor, shading: Tensor, s: DecompositionSettings
+    model: MorphableModel, colors: Tensor, weight: Tensor, shading: Tensor, s: DecompositionSettings
 ) -> Tensor:
     """Ridge regression of the albedo coefficients, one photo at a time (the basis is shared, the weights are not)."""
     solutions = []
     eye = torch.eye(model.albedo_count).to(shading)
-    for colour, w, shade in zip(colours, weight, shading, strict=True):
+    for color, w, shade in zip(colors, weight, shading, strict=True):
         rows = model.albedo_basis * (shade * w.sqrt()[:, None]).reshape(-1, 1)
-        side = ((colour - model.albedo_mean * shade) * w.sqrt()[:, None]).reshape(-1)
+        side = ((color - model.albedo_mean * shade) * w.sqrt()[:, None]).reshape(-1)
         gram = rows.T @ rows + s.albedo_ridge * w.sum().clamp(min=1.0) * eye
         solutions.append(torch.linalg.solve(gram, rows.T @ side))
     return torch.stack(solutions)

@@ -64,15 +64,15 @@ def _descend(
     batch, camera = len(start), crop_camera(len(start))
     steps = settings.steps if free is None else settings.pose_steps
     raw = start.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([raw], lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=steps)
+    optimizer = torch.optim.Adam([raw], lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=steps)
     for _ in range(steps):
         coefficients = model.layout.decode(raw if free is None else raw * free)
         points = camera.project(model.landmarks_cam(coefficients))[..., :2]
         loss = landmark_distance_loss(points, landmarks_px) + coefficient_prior(coefficients, settings.prior)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (batch * loss).backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     return (raw if free is None else raw * free).detach()
 
@@ -93,7 +93,7 @@ def render_crop(
     """
     screen = crop_camera(len(face.verts_cam), side_px).project(face.verts_cam)
     fragments = rasterize(screen, model.faces, (side_px, side_px))
-    colours = srgb_from_linear(face.lit.clamp(0, 1))
+    colors = srgb_from_linear(face.lit.clamp(0, 1))
     mask = fragments.mask
-    picture = interpolate(colours, model.faces, fragments)
+    picture = interpolate(colors, model.faces, fragments)
     return torch.where(mask[..., None], picture, background), mask

@@ -102,8 +102,8 @@ class MorphableModel(nn.Module):
 
     def albedo(self, albedo: Tensor) -> Tensor:
         """(B, V, 3) linear RGB, kept above a hundredth so that light can be divided out."""
-        colours = self.albedo_mean + (albedo @ self.albedo_basis.T).view(len(albedo), -1, 3)
-        return colours.clamp(0.01, 1.0)
+        colors = self.albedo_mean + (albedo @ self.albedo_basis.T).view(len(albedo), -1, 3)
+        return colors.clamp(0.01, 1.0)
 
     def forward(self, coefficients: Coefficients) -> CoarseFace:
         """Shape, pose, colour and shading of `coefficients`."""

@@ -128,9 +128,9 @@ class PhotoFitter:
         terms: list[_Term] = [self._anchor(start, dense is not None)]
         if dense is not None:
             terms.append(self._dense(dense))
-        colours = self._colours(start, photo, skin)
-        if colours is not None:
-            terms.append(colours)
+        colors = self._colors(start, photo, skin)
+        if colors is not None:
+            terms.append(colors)
         return _descend(_Objective(self.model, self.settings, start, terms), start, self.settings.steps)
 
     def _anchor(self, start: Tensor, with_dense: bool) -> _Points:
@@ -150,7 +150,7 @@ class PhotoFitter:
         basis = self._basis.index_select(0, vertex)
         return _Points(self.model.mean[vertex], basis, target[there], weight[there], self.settings.softness_px)
 
-    def _colours(self, start: Tensor, photo: Tensor, skin: Tensor) -> _Colours | None:
+    def _colors(self, start: Tensor, photo: Tensor, skin: Tensor) -> _Colors | None:
         """The visible vertices on the skin, each for the area it covers; None where there is none."""
         model, s = self.model, self.settings
         c = model.layout.decode(start)
@@ -168,7 +168,7 @@ class PhotoFitter:
         if self._normal is None:
             self._normal = normal_derivative(model.mean, model.faces, self._basis)
         normals = vertex_normals(verts, model.faces)[0, chosen]
-        return _Colours(
+        return _Colors(
             mean=model.mean[chosen],
             normals=normals,
             albedo_mean=model.albedo_mean[chosen],
@@ -319,7 +319,7 @@ class _Points:
 
 
 @dataclass(frozen=True)
-class _Colours:
+class _Colors:
     """Vertices whose colours are compared.
 
     Attributes:
@@ -368,8 +368,8 @@ class _Colours:
         return _Seen(float(weight @ distance), lambda: self._rows(posed, lit, residual, root))
 
     def _rows(self, posed: _Posed, lit: _Lit, residual: Tensor, root: Tensor) -> _Rows:
-        colour = lit.albedo * lit.shading
-        slope = -srgb_slope(colour) * ((colour > 0) & (colour < 1))
+        color = lit.albedo * lit.shading
+        slope = -srgb_slope(color) * ((color > 0) & (color < 1))
         by_shape, by_pose = posed.derivative(lit.points, self.basis, lit.by_cam)
         factors = slope.new_tensor(LAMBERT_FACTORS)[:, None]
         gradient = sh_gradient(lit.normals @ posed.view_turn.T) * factors
@@ -453,9 +453,9 @@ class _Objective:
         diagonal[place["expression"]] += 2 * w.expression_range * layout.expression_unit**2 * (over != 0)
         hessian = torch.diag(diagonal)
         light, unit = place["lighting"], 2 * w.gamma / 27 * layout.lighting_unit
-        grey = torch.eye(3).to(raw) - 1 / 3
-        hessian[light[:, None], light] += torch.kron(torch.eye(9).to(raw), grey) * unit * layout.lighting_unit
-        gradient[light] += unit * (c.lighting[0] @ grey).flatten()
+        gray = torch.eye(3).to(raw) - 1 / 3
+        hessian[light[:, None], light] += torch.kron(torch.eye(9).to(raw), gray) * unit * layout.lighting_unit
+        gradient[light] += unit * (c.lighting[0] @ gray).flatten()
         return hessian, gradient
 
 

@@ -49,7 +49,7 @@ class PositionMapNetwork(nn.Module):
     """
 
     template: Tensor
-    centre: Tensor
+    center: Tensor
 
     def __init__(self, layout: PositionMapLayout, config: PositionMapConfig = PositionMapConfig()) -> None:
         super().__init__()
@@ -78,9 +78,9 @@ class PositionMapNetwork(nn.Module):
             assert head.bias is not None
             nn.init.zeros_(head.bias)
         self.layout = layout
-        centre = layout.template.mean(dim=(1, 2), keepdim=True)
-        self.register_buffer("centre", centre, persistent=False)
-        self.register_buffer("template", layout.template - centre, persistent=False)
+        center = layout.template.mean(dim=(1, 2), keepdim=True)
+        self.register_buffer("centre", center, persistent=False)
+        self.register_buffer("template", layout.template - center, persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Position maps of windows."""
@@ -99,7 +99,7 @@ class PositionMapNetwork(nn.Module):
         """A T + t for the twelve raw numbers (B, 12) of the pose."""
         matrix = torch.eye(3, device=raw.device) + POSE_UNIT * raw[:, :9].view(-1, 3, 3)
         shift = SHIFT_UNIT_PX * raw[:, 9:]
-        return torch.einsum("bij,jhw->bihw", matrix, self.template) + self.centre + shift[:, :, None, None]
+        return torch.einsum("bij,jhw->bihw", matrix, self.template) + self.center + shift[:, :, None, None]
 
 
 def _smooth(inputs: int, outputs: int) -> nn.Sequential:

@@ -64,11 +64,11 @@ def fit_skin_tone(embeddings: Tensor, tones: Tensor, weight: Tensor, ridge: floa
     check_shape("weight", weight, "N", N=bound["N"])
     e, t, w = embeddings.double(), tones.double(), weight.double()[:, None]
     mean = (e * w).sum(0) / w.sum()
-    centred = e - mean
-    gram = centred.T @ (centred * w) + ridge * torch.eye(bound["E"], dtype=torch.float64)
+    centered = e - mean
+    gram = centered.T @ (centered * w) + ridge * torch.eye(bound["E"], dtype=torch.float64)
     found = SkinToneRegressor(bound["E"])
     found.mean.copy_(mean)
-    found.weight.copy_(torch.linalg.solve(gram, centred.T @ ((t - (t * w).sum(0) / w.sum()) * w)))
+    found.weight.copy_(torch.linalg.solve(gram, centered.T @ ((t - (t * w).sum(0) / w.sum()) * w)))
     return found
 
 

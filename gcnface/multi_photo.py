@@ -143,13 +143,13 @@ class PersonReconstructor:
         own = [view.coarse.coefficients for view in views]
         identity = aggregate(torch.cat([c.identity for c in own]), trust.identity)[None]
         posed = [self._reposed(view, identity) for view in views]
-        seen = [self._colours(view, c) for view, c in zip(views, posed, strict=True)]
-        colours = [s.colours(stage.coarser.vertex_index) for s in seen]
-        shown = torch.stack([c.face.mean() for c in colours]).clamp(min=1e-3)[:, None]
+        seen = [self._colors(view, c) for view, c in zip(views, posed, strict=True)]
+        colors = [s.colors(stage.coarser.vertex_index) for s in seen]
+        shown = torch.stack([c.face.mean() for c in colors]).clamp(min=1e-3)[:, None]
         tone = self.pipeline.skin_tone(torch.cat([view.embedding for view in views])).mean(0, keepdim=True)
-        albedos = torch.cat([decompose(stage.coarser, c, tone=tone).albedo for c in colours])
+        albedos = torch.cat([decompose(stage.coarser, c, tone=tone).albedo for c in colors])
         albedo = aggregate(albedos, trust.albedo * shown)[None]
-        lights = [decompose(stage.coarser, c, albedo=albedo).lighting for c in colours]
+        lights = [decompose(stage.coarser, c, albedo=albedo).lighting for c in colors]
         return [
             replace(view, coarse=stage.morphable(replace(c, albedo=albedo, lighting=light)))
             for view, c, light in zip(views, posed, lights, strict=True)
@@ -172,7 +172,7 @@ class PersonReconstructor:
         region = torch.from_numpy(self.pipeline.model.region_mask("face", "eyes_nose_mouth"))
         return region.to(self.posed.vertex_index.device)[self.posed.vertex_index]
 
-    def _colours(self, view: View, coefficients: Coefficients) -> VertexObservation:
+    def _colors(self, view: View, coefficients: Coefficients) -> VertexObservation:
         face = self.pipeline.coarse.morphable(coefficients)
         return observe_vertices(self.pipeline.model, face, view.image, view.classes, crop_camera())
 
@@ -199,10 +199,10 @@ class PersonReconstructor:
         """The refiner told of all photos at once; pose and light of the first."""
         view, device = sightings[0].view, self.pipeline.device
         with watch.stage("refine"), torch.no_grad():
-            colours = blend.colours(torch.cat([s.albedo for s in sightings]).cpu())[None].to(device)
+            colors = blend.colors(torch.cat([s.albedo for s in sightings]).cpu())[None].to(device)
             confidence = blend.weight.sum(0).clamp(max=1)[None].to(device)
             embedding = torch.nn.functional.normalize(embeddings.mean(0, keepdim=True))
-            albedo = self.pipeline.refiner(view.coarse.albedo, colours, confidence[..., None], embedding)
+            albedo = self.pipeline.refiner(view.coarse.albedo, colors, confidence[..., None], embedding)
             albedo = self.pipeline.completed(albedo, confidence)
         seen = replace(sightings[0].seen, confidence=confidence)
         light = sightings[0].light[0]

@@ -89,7 +89,7 @@ def adapt(
     scene = _Scene(network.pyramid.faces, coarse, target, facenet, config)
     with torch.no_grad():
         first = network(*inputs)
-    optimiser = torch.optim.Adam(network.parameters(), config.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
     unseen = 1.0 - inputs[2]
     best, least = first, torch.inf
     with torch.enable_grad():
@@ -100,9 +100,9 @@ def adapt(
             if found < least:
                 best, least = albedo.detach(), found
             if step < steps:
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
     return best
 
 

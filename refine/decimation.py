@@ -160,11 +160,11 @@ class _CollapsingMesh:
 
     def __init__(self, points: NDArray[np.float64], faces: NDArray[np.int64]) -> None:
         used = np.unique(faces)
-        centred = points - points[used].mean(axis=0)
-        centred /= max(float(np.abs(centred[used]).max()), 1e-300)
-        self.points: list[Point] = [tuple(row) for row in centred.tolist()]
+        centered = points - points[used].mean(axis=0)
+        centered /= max(float(np.abs(centered[used]).max()), 1e-300)
+        self.points: list[Point] = [tuple(row) for row in centered.tolist()]
         self.faces: list[tuple[int, int, int] | None] = [tuple(row) for row in faces.tolist()]
-        self.quadrics: list[Quadric] = [tuple(row) for row in vertex_quadrics(centred, faces).tolist()]
+        self.quadrics: list[Quadric] = [tuple(row) for row in vertex_quadrics(centered, faces).tolist()]
         self.around: list[set[int]] = [set() for _ in range(len(points))]
         for index, row in enumerate(faces.tolist()):
             for vertex in row:
@@ -179,7 +179,7 @@ class _CollapsingMesh:
         self.heap = []
         for vertex, ring in enumerate(self.around):
             if ring:
-                self._push(vertex, (other for other in self._neighbours(vertex) if other > vertex))
+                self._push(vertex, (other for other in self._neighbors(vertex) if other > vertex))
         while self.heap and self.alive > count:
             _, stamp_gone, stamp_kept, gone, kept = heapq.heappop(self.heap)
             if self.stamps[gone] != stamp_gone or self.stamps[kept] != stamp_kept:
@@ -192,7 +192,7 @@ class _CollapsingMesh:
         kept, inverse = np.unique(left, return_inverse=True)
         return Decimation(kept=kept, faces=inverse.reshape(-1, 3).astype(np.int64))
 
-    def _neighbours(self, vertex: int) -> set[int]:
+    def _neighbors(self, vertex: int) -> set[int]:
         found: set[int] = set()
         for index in self.around[vertex]:
             found.update(self.faces[index])  # type: ignore[arg-type]
@@ -211,7 +211,7 @@ class _CollapsingMesh:
     def _sound(self, gone: int, kept: int) -> bool:
         """The link condition: the surface stays a manifold with the same components and holes."""
         shared = self.around[gone] & self.around[kept]
-        common = self._neighbours(gone) & self._neighbours(kept)
+        common = self._neighbors(gone) & self._neighbors(kept)
         if len(common) != len(shared) or not 1 <= len(shared) <= 2:
             return False
         if len(shared) == 2 and gone in self.on_boundary:
@@ -256,7 +256,7 @@ class _CollapsingMesh:
         self.stamps[gone] += 1
         self.stamps[kept] += 1
         self.alive -= 1
-        self._push(kept, self._neighbours(kept))
+        self._push(kept, self._neighbors(kept))
 
 
 def _error(quadric: Quadric, point: Point) -> float:

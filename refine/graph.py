@@ -40,7 +40,7 @@ def adjacency(faces: ArrayLike, vertex_count: int) -> csr_matrix:
     return matrix
 
 
-def normalised_laplacian(faces: ArrayLike, vertex_count: int) -> csr_matrix:
+def normalized_laplacian(faces: ArrayLike, vertex_count: int) -> csr_matrix:
     """L = I - D^-1/2 A D^-1/2; a vertex without edges has a row of I.
 
     Args:
@@ -50,7 +50,7 @@ def normalised_laplacian(faces: ArrayLike, vertex_count: int) -> csr_matrix:
     Returns:
         (V, V) symmetric, eigenvalues in [0, 2].
     """
-    return csr_matrix(eye_array(vertex_count) - _normalised_adjacency(faces, vertex_count))
+    return csr_matrix(eye_array(vertex_count) - _normalized_adjacency(faces, vertex_count))
 
 
 def scaled_laplacian(faces: ArrayLike, vertex_count: int, lambda_max: float = LAMBDA_MAX) -> csr_matrix:
@@ -74,7 +74,7 @@ def scaled_laplacian(faces: ArrayLike, vertex_count: int, lambda_max: float = LA
             f"lambda_max is {lambda_max}; it bounds eigenvalues and must be positive (2 holds for any graph)"
         )
     scale = 2.0 / lambda_max
-    matrix = csr_matrix(-scale * _normalised_adjacency(faces, vertex_count))
+    matrix = csr_matrix(-scale * _normalized_adjacency(faces, vertex_count))
     if scale != 1.0:
         matrix = csr_matrix(matrix + (scale - 1.0) * eye_array(vertex_count))
     matrix.sort_indices()
@@ -110,7 +110,7 @@ def reverse_cuthill_mckee(faces: ArrayLike, vertex_count: int) -> NDArray[np.int
     return np.asarray(scipy_rcm(adjacency(faces, vertex_count), symmetric_mode=True), dtype=np.int64)
 
 
-def _normalised_adjacency(faces: ArrayLike, vertex_count: int) -> csr_matrix:
+def _normalized_adjacency(faces: ArrayLike, vertex_count: int) -> csr_matrix:
     matrix = adjacency(faces, vertex_count)
     degree = np.diff(matrix.indptr)
     root = diags_array(np.where(degree > 0, np.maximum(degree, 1) ** -0.5, 0.0))

@@ -102,14 +102,14 @@ def identity_loss(embedding: Tensor, target: Tensor) -> Tensor:
 
 
 def vertex_loss(
-    colours: Tensor, target: Tensor, weight: Tensor | None = None, *, norm: Literal["l2", "l1"] = "l2"
+    colors: Tensor, target: Tensor, weight: Tensor | None = None, *, norm: Literal["l2", "l1"] = "l2"
 ) -> Tensor:
     """L_vert = (1/N) sum_i |x_i - x'_i|_2, or sum(w |x - x'|_2) / sum(w) of each mesh, averaged over the batch.
 
     Used twice: coarse albedo T against refined T', and photo colours T_p against the refined ones under their light.
 
     Args:
-        colours: (B, V, 3).
+        colors: (B, V, 3).
         target: (B, V, 3).
         weight: (B, V, 1) in [0, 1], or None for all alike.
         norm: of a vertex's difference; "l1" is the released code's.
@@ -120,53 +120,53 @@ def vertex_loss(
     Raises:
         ShapeError: shapes disagree.
     """
-    bound = check_shape("colours", colours, "B V 3")
+    bound = check_shape("colours", colors, "B V 3")
     check_shape("target", target, "B V 3", **bound)
-    distance = safe_norm(colours - target, dim=2) if norm == "l2" else (colours - target).abs().sum(2)
+    distance = safe_norm(colors - target, dim=2) if norm == "l2" else (colors - target).abs().sum(2)
     if weight is None:
         return distance.mean()
     check_shape("weight", weight, "B V 1", **bound)
     return _ratio((distance * weight[..., 0]).sum(1), weight[..., 0].sum(1)).mean()
 
 
-def symmetry_loss(colours: Tensor, mirror: Tensor, weight: Tensor | None = None) -> Tensor:
+def symmetry_loss(colors: Tensor, mirror: Tensor, weight: Tensor | None = None) -> Tensor:
     """`vertex_loss` between a mesh's colours and their mirror image; not in the paper, in the released code.
 
     Args:
-        colours: (B, V, 3).
+        colors: (B, V, 3).
         mirror: (V,) index of each vertex's mirror image.
         weight: (B, V, 1), or None.
     """
-    check_shape("mirror", mirror, "V", V=colours.shape[1])
-    return vertex_loss(colours, colours[:, mirror], weight)
+    check_shape("mirror", mirror, "V", V=colors.shape[1])
+    return vertex_loss(colors, colors[:, mirror], weight)
 
 
-def smoothness_loss(colours: Tensor, average: SparseOperator, weight: Tensor | None = None) -> Tensor:
+def smoothness_loss(colors: Tensor, average: SparseOperator, weight: Tensor | None = None) -> Tensor:
     """`vertex_loss` between each vertex and the mean of its neighbours; for what was not seen. Not in the paper.
 
     Args:
-        colours: (B, V, 3).
+        colors: (B, V, 3).
         average: mean over neighbours, `MeshPyramid.averages[0]`.
         weight: (B, V, 1), or None.
     """
-    return vertex_loss(colours, average(colours), weight)
+    return vertex_loss(colors, average(colors), weight)
 
 
-def variance_loss(colours: Tensor, weight: Tensor) -> Tensor:
+def variance_loss(colors: Tensor, weight: Tensor) -> Tensor:
     """Mean squared distance of a mesh's colours from their own mean; not in the paper, in the released code over skin.
 
     Args:
-        colours: (B, V, 3).
+        colors: (B, V, 3).
         weight: (B, V, 1) in [0, 1].
 
     Raises:
         ShapeError: shapes disagree.
     """
-    bound = check_shape("colours", colours, "B V 3")
+    bound = check_shape("colours", colors, "B V 3")
     check_shape("weight", weight, "B V 1", **bound)
     count = weight.sum(1, keepdim=True)
-    mean = (colours * weight).sum(1, keepdim=True) / count.clamp(min=1e-6)
-    return _ratio(((colours - mean).square() * weight).sum((1, 2)), count[:, 0, 0]).mean()
+    mean = (colors * weight).sum(1, keepdim=True) / count.clamp(min=1e-6)
+    return _ratio(((colors - mean).square() * weight).sum((1, 2)), count[:, 0, 0]).mean()
 
 
 def _ratio(total: Tensor, weight: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from render.shapes import check_shape
 GATE_GAIN = 4.0
 """Gates start at 0 and have to open fully: the gain gets them there in fewer steps."""
 
-COLOUR_CHANNELS = 6
+COLOR_CHANNELS = 6
 VISIBILITY_CHANNELS = 1
 MIRROR_CHANNELS = 4
 DIFFUSED_CHANNELS = 3
@@ -91,7 +91,7 @@ class TextureRefinerConfig:
     @property
     def in_channels(self) -> int:
         """Channels of the vertex features."""
-        shown = COLOUR_CHANNELS + VISIBILITY_CHANNELS * self.visibility
+        shown = COLOR_CHANNELS + VISIBILITY_CHANNELS * self.visibility
         return shown + MIRROR_CHANNELS * self.mirrored + DIFFUSED_CHANNELS * self.diffused
 
 

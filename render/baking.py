@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from render.backends.torch import barycentrics, nearest_faces
-from render.ndc import pixel_centres_ndc
+from render.ndc import pixel_centers_ndc
 from render.shapes import check_shape
 
 
@@ -48,7 +48,7 @@ def texel_map(uv: Tensor, uv_faces: Tensor, size: int) -> TexelMap:
     ndc = torch.stack([1 - 2 * uv[:, 0], 2 * uv[:, 1] - 1, torch.ones_like(uv[:, 0])], -1).float()
     face = nearest_faces(ndc[None], faces, hw, closed=True)[0]
     texel = (face.flatten() >= 0).nonzero()[:, 0]
-    x, y = pixel_centres_ndc(hw, ndc.device)
+    x, y = pixel_centers_ndc(hw, ndc.device)
     corners = ndc[faces[face.flatten()[texel]]].permute(2, 1, 0).unbind(1)
     weight, _ = barycentrics(corners, torch.stack([x[texel % size], y[texel // size]]), perspective_correct=True)
     bary = weight.new_zeros(size * size, 3).index_copy(0, texel, weight.T)

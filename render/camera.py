@@ -70,31 +70,31 @@ class Camera:
 
 
 def perspective_camera(
-    focal_px: float | Tensor, centre_px: tuple[float, float], hw: tuple[int, int], batch: int = 1
+    focal_px: float | Tensor, center_px: tuple[float, float], hw: tuple[int, int], batch: int = 1
 ) -> Camera:
     """A pinhole camera with square pixels.
 
     Args:
         focal_px: focal length, a number or (B,).
-        centre_px: principal point x, y.
+        center_px: principal point x, y.
         hw: height and width of the image.
         batch: how many times the camera is repeated.
     """
-    return Camera(_matrix(focal_px, centre_px, batch), hw, "perspective")
+    return Camera(_matrix(focal_px, center_px, batch), hw, "perspective")
 
 
 def scaled_orthographic_camera(
-    scale: float | Tensor, centre: tuple[float, float], hw: tuple[int, int], batch: int = 1
+    scale: float | Tensor, center: tuple[float, float], hw: tuple[int, int], batch: int = 1
 ) -> Camera:
-    """A weak-perspective camera: every depth is drawn at `scale` pixels a mm, the axis z at the pixel `centre`.
+    """A weak-perspective camera: every depth is drawn at `scale` pixels a mm, the axis z at the pixel `center`.
 
     Depth is still the z of camera space, and what has z <= 0 lies behind the camera: shift the mesh forward first.
     """
-    return Camera(_matrix(scale, centre, batch), hw, "scaled_orthographic")
+    return Camera(_matrix(scale, center, batch), hw, "scaled_orthographic")
 
 
-def _matrix(scale: float | Tensor, centre: tuple[float, float], batch: int) -> Tensor:
+def _matrix(scale: float | Tensor, center: tuple[float, float], batch: int) -> Tensor:
     scales = torch.as_tensor(scale, dtype=torch.float32).reshape(-1)
-    offset = torch.tensor([[0.0, 0.0, centre[0]], [0.0, 0.0, centre[1]], [0.0, 0.0, 1.0]], device=scales.device)
+    offset = torch.tensor([[0.0, 0.0, center[0]], [0.0, 0.0, center[1]], [0.0, 0.0, 1.0]], device=scales.device)
     unit = torch.diag(scales.new_tensor([1.0, 1.0, 0.0]))
     return (scales[:, None, None] * unit + offset).expand(max(batch, len(scales)), 3, 3)

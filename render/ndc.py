@@ -23,7 +23,7 @@ def screen_from_ndc(verts_ndc: Tensor, hw: tuple[int, int]) -> Tensor:
     return torch.stack([(hw[1] - side * x) / 2, (hw[0] - side * y) / 2, depth], -1)
 
 
-def pixel_centres_ndc(hw: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+def pixel_centers_ndc(hw: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Give x of every column (W,) and y of every row (H,), float32, rounded as PyTorch3D rounds them."""
 
     def along(count: int) -> Tensor:

@@ -28,7 +28,7 @@ _SMALLEST = np.float32(1e-30)
 
 
 @dataclass(frozen=True)
-class ColourTarget:
+class ColorTarget:
     """A picture that a mesh should look like.
 
     Attributes:
@@ -40,10 +40,10 @@ class ColourTarget:
     picture: Tensor
 
 
-def solve_vertex_colours(
+def solve_vertex_colors(
     initial: Tensor,
     faces: Tensor,
-    targets: Sequence[ColourTarget],
+    targets: Sequence[ColorTarget],
     freedom: Tensor,
     *,
     ridge: float = 0.05,

@@ -77,7 +77,7 @@ BACKBONES: dict[str, ResNetConfig | None] = {"light": LIGHT, "resnet50": RESNET5
 """By name: the residual networks' sizes; None is VGG-16."""
 
 
-class Localiser(nn.Module):
+class Localizer(nn.Module):
     """Crop to raw theta (`ThetaLayout.decode` gives it units).
 
     Args:
@@ -105,10 +105,10 @@ class Localiser(nn.Module):
         return self.head(self.backbone(crops))
 
 
-def load_localiser(layout: ThetaLayout, path: Path | None = None) -> Localiser:
+def load_localizer(layout: ThetaLayout, path: Path | None = None) -> Localizer:
     """The shipped localiser (or the one at `path`), in evaluation mode.
 
     Raises:
         WeightsError: the file is missing or damaged, or was trained for another theta.
     """
-    return load_weights(Localiser(layout), path or SHIPPED_WEIGHTS, "localiser weights")
+    return load_weights(Localizer(layout), path or SHIPPED_WEIGHTS, "localiser weights")

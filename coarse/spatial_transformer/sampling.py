@@ -34,8 +34,8 @@ class BilinearSampler(nn.Module):
     def forward(self, image: Tensor, grid_px: Tensor) -> Tensor:
         """Sampled colours, differentiable in image and grid."""
         size = check_shape("grid_px", grid_px, "B h w 2")
-        colours = sample_image(image, grid_px.flatten(1, 2))
-        return colours.mT.reshape(size["B"], -1, size["h"], size["w"])
+        colors = sample_image(image, grid_px.flatten(1, 2))
+        return colors.mT.reshape(size["B"], -1, size["h"], size["w"])
 
 
 class NormalVisibility(nn.Module):

@@ -46,7 +46,7 @@ class AlbedoLearning:
 class _Samples:
     """Observed colours of all faces, float16 to fit in memory."""
 
-    colours: np.ndarray
+    colors: np.ndarray
     weight: np.ndarray
 
 
@@ -97,13 +97,13 @@ def _unshade_all(
         crop, classes = faces.crop(row), faces.parsing(row)
         with torch.no_grad():
             seen = observe_vertices(model, face, crop, classes, crop_camera())
-            found = decompose(network, seen.colours(), settings.light)
+            found = decompose(network, seen.colors(), settings.light)
             posed = replace(fit, albedo=found.albedo, lighting=found.lighting)
             albedo = (seen.linear / network(posed).shading.clamp(min=0.1))[0].clamp(0.005, 1.2)
         own = seen.confidence[0]
         take = own < 0.5 * own[mirror]
         filled = torch.where(take[:, None], albedo[mirror], albedo)
-        samples.colours[index] = filled.numpy()
+        samples.colors[index] = filled.numpy()
         samples.weight[index] = torch.where(take, 0.5 * own[mirror], own).numpy()
     return samples
 
@@ -111,18 +111,18 @@ def _unshade_all(
 def _robust_pca(model: FaceModel, samples: _Samples, settings: AlbedoLearning) -> tuple[np.ndarray, np.ndarray]:
     """Mean (V, 3) and basis (V, 3, n), scaled to unit Gaussian coefficients, of partly seen colours with outliers."""
     weight = torch.from_numpy(samples.weight).float()
-    colours = torch.from_numpy(samples.colours).float()
+    colors = torch.from_numpy(samples.colors).float()
     count, vertices = weight.shape
     total = weight.sum(0).clamp(min=1e-3)
-    mean = torch.einsum("nv,nvc->vc", weight, colours) / total[:, None]
-    tone = (weight[..., None] * (colours / mean.clamp(min=0.01))).sum(1) / weight.sum(1).clamp(min=1)[:, None]
+    mean = torch.einsum("nv,nvc->vc", weight, colors) / total[:, None]
+    tone = (weight[..., None] * (colors / mean.clamp(min=0.01))).sum(1) / weight.sum(1).clamp(min=1)[:, None]
     estimate = mean * tone[:, None]
     basis = torch.zeros(vertices * 3, 0)
     keep = weight
     for _ in range(settings.imputations):
-        residual = (colours - estimate).norm(dim=2)
+        residual = (colors - estimate).norm(dim=2)
         keep = weight / (1 + (residual / 0.15).square())
-        filled = keep[..., None] * colours + (1 - keep[..., None]) * estimate
+        filled = keep[..., None] * colors + (1 - keep[..., None]) * estimate
         mean = filled.mean(0)
         rows = (filled - mean).reshape(count, -1)
         gram = rows @ rows.T / count

@@ -56,7 +56,7 @@ def build_atlas(vertices: np.ndarray, faces: np.ndarray, chart_uv: np.ndarray, p
         parts: which faces are what.
     """
     rest = np.setdiff1d(np.arange(len(faces)), np.concatenate([parts.chart, parts.eyeballs, parts.mouth]))
-    pieces = [_parametrise(vertices, faces, rest, 1.0), _parametrise(vertices, faces, parts.mouth, MOUTH_DENSITY)]
+    pieces = [_parametrize(vertices, faces, rest, 1.0), _parametrize(vertices, faces, parts.mouth, MOUTH_DENSITY)]
     pieces += _eye_charts(vertices, faces, parts.eyeballs)
     packed, packed_faces, owner = _joined(pieces)
     packed = _pack_shelves(packed, packed_faces, height=1.0 - CHART_HEIGHT - MARGIN)
@@ -87,7 +87,7 @@ def _joined(pieces: list[_Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return uv, faces, np.concatenate([piece.owner for piece in pieces])
 
 
-def _parametrise(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray, density: float) -> _Piece:
+def _parametrize(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray, density: float) -> _Piece:
     """Cut faces into charts with little distortion (xatlas), in mm times `density`."""
     import xatlas
 
@@ -111,8 +111,8 @@ def _eye_charts(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray) -> 
     for side in (-1.0, 1.0):
         eye = chosen[middle[:, 0] * side > 0]
         members = np.unique(faces[eye])
-        centre = 0.5 * (vertices[members].min(0) + vertices[members].max(0))
-        arm = vertices - centre
+        center = 0.5 * (vertices[members].min(0) + vertices[members].max(0))
+        arm = vertices - center
         angle = np.arccos(np.clip(arm[:, 2] / np.linalg.norm(arm, axis=1), -1.0, 1.0))
         radius = np.linalg.norm(arm[members], axis=1).mean()
         front = angle[faces[eye]].mean(1) < EYE_FRONT_ANGLE_RAD

@@ -81,8 +81,8 @@ def restore_eyeballs(cage: HeadCage, values: np.ndarray, factor: float) -> np.nd
     restored = values.copy()
     for side in (1.0, -1.0):
         eye = eyes[cage.vertices[eyes, 0] * side > 0]
-        centre = values[..., eye, :].mean(-2, keepdims=True)
-        restored[..., eye, :] = centre + factor * (values[..., eye, :] - centre)
+        center = values[..., eye, :].mean(-2, keepdims=True)
+        restored[..., eye, :] = center + factor * (values[..., eye, :] - center)
     return restored
 
 
@@ -147,8 +147,8 @@ def _neck(base: BaseMesh, body: np.ndarray) -> np.ndarray:
 
 def _below_jaw(base: BaseMesh) -> np.ndarray:
     """Quads in front of the neck and below the mouth: the jaw's underside down to the neck's seam."""
-    centre = base.vertices[base.quads].mean(1)
-    return (centre[:, 1] < UNDER_JAW_DM[0]) & (centre[:, 2] > UNDER_JAW_DM[1])
+    center = base.vertices[base.quads].mean(1)
+    return (center[:, 1] < UNDER_JAW_DM[0]) & (center[:, 2] > UNDER_JAW_DM[1])
 
 
 def _close(quads: np.ndarray, chosen: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -177,9 +177,9 @@ def _largest_component(quads: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 def _quad_mask(base: BaseMesh, mask: np.ndarray, threshold: float = 0.3) -> np.ndarray:
     """Whether the texture mask is on at each quad's centre."""
-    centre = base.uv[base.uv_quads].mean(1)
+    center = base.uv[base.uv_quads].mean(1)
     height, width = mask.shape
-    column = np.clip((centre[:, 0] * width).astype(int), 0, width - 1)
-    row = np.clip(((1.0 - centre[:, 1]) * height).astype(int), 0, height - 1)
+    column = np.clip((center[:, 0] * width).astype(int), 0, width - 1)
+    row = np.clip(((1.0 - center[:, 1]) * height).astype(int), 0, height - 1)
     on = (mask[row, column] > threshold) & (base.groups == "body")
     return on | on[mirror_quads(base.quads, base.mirror)]

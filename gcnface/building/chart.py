@@ -47,10 +47,10 @@ def tutte_chart(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray) -> 
     for _ in range(STRETCH_ROUNDS):
         weights = (weights @ diags(1.0 / vertex_stretch(vertices, uv, faces) ** STRETCH_POWER)).tocsr()
         uv = _solve(weights, np.unique(faces), outer, boundary_uv, holes)
-    centred = uv[:, 0] - 0.5
-    centred = 0.5 * (centred - centred[mirror])
+    centered = uv[:, 0] - 0.5
+    centered = 0.5 * (centered - centered[mirror])
     height = 0.5 * (uv[:, 1] + uv[:, 1][mirror])
-    return np.stack([0.5 + centred, height], axis=-1)
+    return np.stack([0.5 + centered, height], axis=-1)
 
 
 def chart_faces(faces: np.ndarray, chosen: np.ndarray) -> np.ndarray:

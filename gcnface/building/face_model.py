@@ -144,7 +144,7 @@ def face_weight(cage: HeadCage, other: float) -> np.ndarray:
     return weight
 
 
-def eye_centres(vertices: np.ndarray, eyeballs: np.ndarray) -> np.ndarray:
+def eye_centers(vertices: np.ndarray, eyeballs: np.ndarray) -> np.ndarray:
     """(2, 3) centres of the subject's right (-x) and left eyeball."""
     sides = (eyeballs & (vertices[:, 0] < 0), eyeballs & (vertices[:, 0] > 0))
     return np.stack([0.5 * (vertices[side].min(0) + vertices[side].max(0)) for side in sides])
@@ -153,8 +153,8 @@ def eye_centres(vertices: np.ndarray, eyeballs: np.ndarray) -> np.ndarray:
 def identity_scale(cage: HeadCage, mean: np.ndarray) -> float:
     """Factor that gives the mean an adult's distance between the pupils."""
     eyeballs = np.isin(np.arange(len(mean)), cage.quads[cage.part == PARTS.index("eyeballs")])
-    centres = eye_centres(mean, eyeballs)
-    return PUPIL_DISTANCE_MM / float(np.linalg.norm(centres[1] - centres[0]))
+    centers = eye_centers(mean, eyeballs)
+    return PUPIL_DISTANCE_MM / float(np.linalg.norm(centers[1] - centers[0]))
 
 
 def ear_origin(cage: HeadCage, mean: np.ndarray) -> np.ndarray:

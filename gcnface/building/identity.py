@@ -40,9 +40,9 @@ def align_similarity(
         scale_kept: 0 removes all differences of size, 1 keeps them (rigid alignment only).
     """
     share = (weight / weight.sum()).astype(shapes.dtype)
-    centre = np.einsum("v,bvc->bc", share, shapes)
+    center = np.einsum("v,bvc->bc", share, shapes)
     goal = share @ reference.astype(shapes.dtype)
-    moved, target = shapes - centre[:, None], reference - goal
+    moved, target = shapes - center[:, None], reference - goal
     covariance = np.einsum("v,vi,bvj->bij", share, target, moved)
     u, s, vt = np.linalg.svd(covariance)
     flip = np.ones_like(s)
@@ -65,14 +65,14 @@ def fit_identity(shapes: np.ndarray, mirror: np.ndarray, weight: np.ndarray, cou
     flip = np.array([-1.0, 1.0, 1.0], dtype=shapes.dtype)
     average = shapes.mean(0)
     mean = 0.5 * (average + average[mirror] * flip)
-    centred = shapes - mean
-    mirrored = centred[:, mirror] * flip
-    parts = [_components(0.5 * (centred + sign * mirrored), weight, count) for sign in (1, -1)]
+    centered = shapes - mean
+    mirrored = centered[:, mirror] * flip
+    parts = [_components(0.5 * (centered + sign * mirrored), weight, count) for sign in (1, -1)]
     variance = np.concatenate([part[1] for part in parts])
     sign = np.repeat([1, -1], [len(part[1]) for part in parts])
     order = np.argsort(-variance)[:count]
     basis = np.concatenate([part[0] for part in parts])[order]
-    total = float((centred.astype(np.float64) ** 2 * weight[:, None]).sum() / len(shapes))
+    total = float((centered.astype(np.float64) ** 2 * weight[:, None]).sum() / len(shapes))
     return IdentityBasis(mean, np.moveaxis(basis, 0, -1), sign[order], variance[order], total)
 
 

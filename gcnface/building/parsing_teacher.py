@@ -66,9 +66,9 @@ def teacher_labels(teacher: nn.Module, images: Tensor) -> NDArray[np.uint8]:
     merge = functional.one_hot(torch.from_numpy(CLASS_OF_TEACHER_CLASS).long(), len(PARSING_CLASSES)).float()
     mean, deviation = (torch.tensor(values)[:, None, None] for values in (_MEAN, _DEVIATION))
     total = torch.zeros(len(images), len(PARSING_CLASSES), CANVAS_PX, CANVAS_PX)
-    normalised = ((images - mean) / deviation).to(torch.bfloat16)
+    normalized = ((images - mean) / deviation).to(torch.bfloat16)
     for mirrored in (False, True):
-        view = normalised.flip(3) if mirrored else normalised
+        view = normalized.flip(3) if mirrored else normalized
         logits = functional.avg_pool2d(teacher(view.contiguous(memory_format=torch.channels_last))[0].float(), 2)
         shares = torch.einsum("bkhw,kc->bchw", logits.softmax(1), merge)
         total = total + (shares.flip(3) if mirrored else shares)

@@ -149,7 +149,7 @@ def bare_head(network: MorphableModel, posed: Coefficients, linear: Tensor, behi
     return srgb_from_linear((mean[..., :3] + (1 - mean[..., 3:]) * linear_from_srgb(behind)).clamp(0, 1))
 
 
-def complete_colours(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor:
+def complete_colors(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor:
     """The skin of a fitted face, seen and unseen: (V, 3) linear albedo and (V, 3) the photo's shading, stacked.
 
     Args:
@@ -162,7 +162,7 @@ def complete_colours(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor
     """
     network, classes = parts.network, parts.parser.parse(crop)
     seen = observe_vertices(parts.model, network(fit), crop, classes, crop_camera())
-    found = decompose(parts.coarser, seen.colours(parts.coarser.vertex_index))
+    found = decompose(parts.coarser, seen.colors(parts.coarser.vertex_index))
     face = network(replace(fit, albedo=found.albedo, lighting=found.lighting))
     shading = face.shading.clamp(min=MINIMUM_SHADING)
     embedding = embed_crop224(parts.facenet, crop)
@@ -270,7 +270,7 @@ def _draw_people(job: _Job) -> dict[str, NDArray]:
     for i, row in enumerate(job.rows):
         rng = np.random.default_rng((job.settings.seed, int(row)))
         crop, fit = faces.crop(row), fits[i : i + 1]
-        albedo, shading = complete_colours(parts, fit, crop)
+        albedo, shading = complete_colors(parts, fit, crop)
         backgrounds = faces.canvases[np.sort(rng.choice(np.nonzero(~faces.validation)[0], 4, replace=False))]
         source = Source(fit, np.array(faces.canvases[row]), albedo, shading)
         for k, view in enumerate(draw_views(parts.network, source, backgrounds, job.settings, rng)):

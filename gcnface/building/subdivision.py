@@ -185,7 +185,7 @@ def _stack(*blocks: csr_matrix) -> csr_matrix:
 
 
 def _split_quads(quads: np.ndarray, quad_edges: np.ndarray, vertex_count: int, edge_count: int) -> np.ndarray:
-    centre = vertex_count + edge_count + np.arange(len(quads))
+    center = vertex_count + edge_count + np.arange(len(quads))
     points = vertex_count + quad_edges
-    corners = [np.stack([quads[:, i], points[:, i], centre, points[:, (i + 3) % 4]], axis=-1) for i in range(4)]
+    corners = [np.stack([quads[:, i], points[:, i], center, points[:, (i + 3) % 4]], axis=-1) for i in range(4)]
     return np.stack(corners, axis=1).reshape(-1, 4)

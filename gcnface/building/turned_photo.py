@@ -89,8 +89,8 @@ def turned_photo(
     turned = (points - origin) @ in_camera.transpose(1, 2) + origin
     fragments = rasterize(camera.project(turned), faces, camera.hw)
     source = interpolate(xy, faces, fragments)[0]
-    colours = sample_image(photo.permute(2, 0, 1)[None], source.reshape(1, -1, 2))[0].view(*camera.hw, 3)
-    return torch.where(fragments.mask[0, ..., None], colours, behind).clamp(0, 1)
+    colors = sample_image(photo.permute(2, 0, 1)[None], source.reshape(1, -1, 2))[0].view(*camera.hw, 3)
+    return torch.where(fragments.mask[0, ..., None], colors, behind).clamp(0, 1)
 
 
 def _grid_faces(side: int) -> Tensor:

@@ -145,11 +145,11 @@ class AlignedFace:
         vertices = self.pose.model_from_photo(self.vertices)
         rgb = np.ascontiguousarray(self.texture[..., :3], np.float32)
         place = torch.from_numpy(np.stack([self.uv[:, 0], 1 - self.uv[:, 1]], 1) * len(rgb)).float()
-        colours = sample_image(torch.from_numpy(rgb).permute(2, 0, 1)[None], place[None])[0]
+        colors = sample_image(torch.from_numpy(rgb).permute(2, 0, 1)[None], place[None])[0]
         return TexturedMesh(
             vertices=vertices,
             faces=self.faces,
-            vertex_rgb=colours.numpy(),
+            vertex_rgb=colors.numpy(),
             uv=self.uv,
             uv_faces=self.faces,
             texture=rgb,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from coarse.face_model import load_face_model
 from coarse.spatial_transformer.linear_model import UvGrid, landmark_model, vertex_model
-from coarse.spatial_transformer.localizer import Localiser, load_localiser
+from coarse.spatial_transformer.localizer import Localizer, load_localizer
 from coarse.spatial_transformer.sampling import DepthVisibility
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
 from coarse.spatial_transformer.transformer import PoseLayers
@@ -105,7 +105,7 @@ class Flattener:
     Args:
         device: "cpu", "cuda", "mps": where the localiser runs.
         size: texels a side, even, 16 to 4096; published: 112.
-        localiser: reads theta off a crop; None loads the shipped one.
+        localizer: reads theta off a crop; None loads the shipped one.
         detector: finds the faces; None makes one.
 
     Raises:
@@ -119,15 +119,15 @@ class Flattener:
         device: str = "cpu",
         *,
         size: int = DEFAULT_SIZE,
-        localiser: Localiser | None = None,
+        localizer: Localizer | None = None,
         detector: FaceDetector | None = None,
     ) -> None:
         if not 16 <= size <= 4096 or size % 2:
             raise ValueError(f"size is {size}; expected an even number of texels from 16 to 4096")
         self.device, self.size = resolve_device(device), size
         model = load_face_model()
-        self.localiser = (localiser or load_localiser(theta_layout_of(model))).to(self.device).eval()
-        layout = self.localiser.layout
+        self.localizer = (localizer or load_localizer(theta_layout_of(model))).to(self.device).eval()
+        layout = self.localizer.layout
         self.detector = detector or FaceDetector()
         self.shape = vertex_model(model, layout.identity, layout.expression)
         self.landmarks = landmark_model(model, layout.identity, layout.expression)
@@ -158,9 +158,9 @@ class Flattener:
         with watch.stage("align"):
             crop = align_face(photo, found[0])
         with watch.stage("localise"):
-            raw = self.localiser(crop.image[None].to(self.device)).float().cpu()
+            raw = self.localizer(crop.image[None].to(self.device)).float().cpu()
         with watch.stage("flatten"):
-            return self.resampled(photo, crop, self.localiser.layout.decode(raw))
+            return self.resampled(photo, crop, self.localizer.layout.decode(raw))
 
     @plain_torch()
     @torch.no_grad()
@@ -177,12 +177,12 @@ class Flattener:
         texels = self.grid(screen)
         seen = self.unoccluded(texels, screen)[0] & (self._facing(vertices, theta) > GRAZING)
         xy_photo = warp_points(texels[0, :, :2].double().numpy(), crop.photo_from_crop)
-        colours = _sampled(photo, xy_photo.reshape(self.size, self.size, 2))
+        colors = _sampled(photo, xy_photo.reshape(self.size, self.size, 2))
         inside = ((xy_photo >= 0) & (xy_photo <= photo.shape[1::-1])).all(1)
         mask = self.grid.mask.numpy() & (seen.numpy() & inside).reshape(self.size, self.size)
         points = self.pose(self.landmarks(theta.alpha), theta)[0, :, :2].double().numpy()
         return FlattenedFace(
-            texture=colours * mask[..., None],
+            texture=colors * mask[..., None],
             mask=mask,
             rotation=theta.rotation[0].numpy(),
             scale=float(theta.log_scale[0, 0].exp()),

@@ -47,12 +47,12 @@ def _draw_curves(picture: NDArray[np.uint8], points: NDArray, seen: NDArray[np.b
     for first, last, closed in CURVES:
         order = [*range(first, last), first] if closed else list(range(first, last))
         for start, end in zip(order[:-1], order[1:], strict=True):
-            colour = SEEN_RGB if seen[start] and seen[end] else HIDDEN_RGB
-            _line(picture, points[start], points[end], colour, pen * 0.6)
+            color = SEEN_RGB if seen[start] and seen[end] else HIDDEN_RGB
+            _line(picture, points[start], points[end], color, pen * 0.6)
     for point, visible in zip(points, seen, strict=True):
-        colour = SEEN_RGB if visible else HIDDEN_RGB
+        color = SEEN_RGB if visible else HIDDEN_RGB
         cv2.circle(picture, _fixed(point), round(1.6 * pen * 2**_SHIFT), (30, 30, 30), -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(picture, _fixed(point), round(1.1 * pen * 2**_SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(picture, _fixed(point), round(1.1 * pen * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
 
 
 def _draw_axes(picture: NDArray[np.uint8], face: AlignedFace, scale: float, pen: float) -> None:
@@ -61,8 +61,8 @@ def _draw_axes(picture: NDArray[np.uint8], face: AlignedFace, scale: float, pen:
     start = face.landmarks68[30, :2] * scale
     for axis in np.argsort(-directions[2]):
         end = start + directions[:2, axis] * scale
-        for colour, width in (((30, 30, 30), 2.6 * pen), (AXIS_RGB[axis], 1.6 * pen)):
-            _line(picture, start, end, colour, width)
+        for color, width in (((30, 30, 30), 2.6 * pen), (AXIS_RGB[axis], 1.6 * pen)):
+            _line(picture, start, end, color, width)
 
 
 def _line(picture: NDArray[np.uint8], start: NDArray, end: NDArray, rgb: tuple[int, ...], width: float) -> None:

@@ -80,7 +80,7 @@ def _sampled(photo: NDArray[np.float32], points: NDArray[np.float32], mask: NDAr
     matrix = np.array([[scale, 0, -scale * low[0]], [0, scale, -scale * low[1]], [0, 0, 1]])
     hw = (int(np.ceil(scale * (high[1] - low[1]))), int(np.ceil(scale * (high[0] - low[0]))))
     view = torch.from_numpy(warp_image(photo, matrix, hw)).permute(2, 0, 1)[None]
-    colours = sample_image(view, torch.from_numpy((scale * (xy - low)).astype(np.float32))[None])[0]
+    colors = sample_image(view, torch.from_numpy((scale * (xy - low)).astype(np.float32))[None])[0]
     picture = np.zeros((*mask.shape, 3), np.float32)
-    picture[mask] = colours.numpy()
+    picture[mask] = colors.numpy()
     return picture

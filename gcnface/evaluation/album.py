@@ -121,10 +121,10 @@ def provenance(seen: Seen, mirror: torch.Tensor) -> Painted:
     """
     own = seen.observation.confidence[0].cpu() > _SURE
     source = torch.where(own, 0, torch.where(own[mirror], 1, 2))
-    colours = torch.tensor(list(SOURCES.values())).pow(2.2)[source]
+    colors = torch.tensor(list(SOURCES.values())).pow(2.2)[source]
     towards = torch.tensor([0.3, 0.4, 0.87])
     lamp = ambient_lighting(0.45) + sh_basis(towards)[None, :, None] * torch.full((3,), 0.6)
-    return Painted(colours, shade(seen.view.coarse.normals_view.cpu(), lamp)[0].clamp(min=0.05))
+    return Painted(colors, shade(seen.view.coarse.normals_view.cpu(), lamp)[0].clamp(min=0.05))
 
 
 def telling_turn(examined: Examined) -> float:

@@ -33,7 +33,7 @@ class Difference:
 UNKNOWN = Difference(math.nan, math.nan)
 
 
-def colour_difference(found: Tensor, true: Tensor, where: Tensor, *, gain: bool = False) -> Difference:
+def color_difference(found: Tensor, true: Tensor, where: Tensor, *, gain: bool = False) -> Difference:
     """Compare linear colours at some vertices after encoding them as sRGB.
 
     Args:

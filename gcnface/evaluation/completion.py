@@ -21,7 +21,7 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.evaluation.colors import Difference, colour_difference, mean_difference
+from gcnface.evaluation.colors import Difference, color_difference, mean_difference
 from gcnface.evaluation.drawing import turned
 from gcnface.evaluation.methods import METHODS, Method, look
 from gcnface.evaluation.records import Painted, Seen
@@ -117,7 +117,7 @@ def completion_differences(lit: Tensor, view: HeldOutView) -> dict[str, Differen
     """A method's lit colours (V, 3), linear, against the truth: by name, with and without the gain."""
     parts = {"hidden": view.hidden, "shown": view.shown}
     return {
-        name + suffix: colour_difference(lit, view.lit, where, gain=gain)
+        name + suffix: color_difference(lit, view.lit, where, gain=gain)
         for name, where in parts.items()
         for suffix, gain in (("", False), ("_gain", True))
     }

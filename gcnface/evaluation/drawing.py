@@ -102,9 +102,9 @@ class Studio:
         else:
             shading = torch.from_numpy(frame.weights @ light.numpy())
             lit = linear_from_srgb(self._texture(painted.texture, frame.uv)) * shading
-        colours = self._averaged(frame.pixel, srgb_from_linear(lit.clamp(0, 1)).numpy())
+        colors = self._averaged(frame.pixel, srgb_from_linear(lit.clamp(0, 1)).numpy())
         mask = frame.mask
-        picture = np.where(mask[..., None], colours / np.maximum(frame.share, 0.5)[..., None], 0)
+        picture = np.where(mask[..., None], colors / np.maximum(frame.share, 0.5)[..., None], 0)
         return Drawing(picture.clip(0, 1).astype(np.float32), mask)
 
     def draw(self, seen: Seen, painted: Painted, yaw_deg: float = 0.0) -> Drawing:

@@ -108,7 +108,7 @@ def _coarse(reconstructor: Reconstructor) -> Method:
     return lambda seen: _painted(seen.view.coarse.albedo[0], seen.view.shading[0])
 
 
-def projected_colours(linear: Tensor, confidence: Tensor, mirror: Tensor, pyramid: MeshPyramid) -> Tensor:
+def projected_colors(linear: Tensor, confidence: Tensor, mirror: Tensor, pyramid: MeshPyramid) -> Tensor:
     """Colours of a photo, mirrored where they were not seen, continued smoothly where neither side was.
 
     Args:
@@ -123,8 +123,8 @@ def projected_colours(linear: Tensor, confidence: Tensor, mirror: Tensor, pyrami
     own = confidence[..., None]
     other = (1 - own) * own[:, mirror]
     total = own + other
-    colours = (own * linear + other * linear[:, mirror]) / total.clamp(min=1e-6)
-    return extend_values(colours, total, pyramid)
+    colors = (own * linear + other * linear[:, mirror]) / total.clamp(min=1e-6)
+    return extend_values(colors, total, pyramid)
 
 
 def _projected(reconstructor: Reconstructor) -> Method:
@@ -133,8 +133,8 @@ def _projected(reconstructor: Reconstructor) -> Method:
 
     def paint(seen: Seen) -> Painted:
         found = seen.observation
-        colours = projected_colours(found.linear, found.confidence, mirror, pyramid)[0]
-        return _painted(colours, torch.ones_like(colours))
+        colors = projected_colors(found.linear, found.confidence, mirror, pyramid)[0]
+        return _painted(colors, torch.ones_like(colors))
 
     return paint
 

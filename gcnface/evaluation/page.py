@@ -233,14 +233,14 @@ def _cell(interval: Interval, column: Column, *, best: bool = False) -> str:
     return f"<td>{value}<small>{low} – {high}</small></td>"
 
 
-def _css(colour: tuple[float, float, float]) -> str:
-    return f"rgb({', '.join(str(round(255 * c)) for c in colour)})"
+def _css(color: tuple[float, float, float]) -> str:
+    return f"rgb({', '.join(str(round(255 * c)) for c in color)})"
 
 
 def _legend(summary: Summary, captions: _Captions) -> str:
     swatches = "".join(
-        f'<li><i style="background:{_css(colour)}"></i>{name}: {_MEANING[name]}</li>'
-        for name, colour in SOURCES.items()
+        f'<li><i style="background:{_css(color)}"></i>{name}: {_MEANING[name]}</li>'
+        for name, color in SOURCES.items()
     )
     methods = "".join(
         f"<li><b>{text(METHODS[m].title)}</b>: {text(METHODS[m].summary)}</li>" for m in summary.report.methods

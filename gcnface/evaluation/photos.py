@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcnface.evaluation.colors import colour_difference
+from gcnface.evaluation.colors import color_difference
 from gcnface.evaluation.drawing import Frame, Studio
 from gcnface.evaluation.figures import Lpips, compare
 from gcnface.evaluation.groups import cheeks_and_forehead, glasses_share, skin_angles_deg
@@ -219,7 +219,7 @@ class Examiner:
         for name, method in self.methods.items():
             model = self.reconstructor.model
             first, second = vertex_albedo(model, painted[name]), vertex_albedo(model, method(again))
-            apart = colour_difference(second[self._mirror], first, self._face)
+            apart = color_difference(second[self._mirror], first, self._face)
             figures.append(Measured(name, "mirrored_psnr", apart.psnr_db))
         return figures
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.evaluation.colors import Difference, colour_difference, mean_difference
+from gcnface.evaluation.colors import Difference, color_difference, mean_difference
 from gcnface.evaluation.methods import METHODS, Method, look
 from gcnface.evaluation.records import Painted, Seen
 from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo
@@ -41,14 +41,14 @@ class Lamp:
     Attributes:
         name: of it.
         direction: towards the lamp, viewing axes (x right, y up, z to the viewer).
-        colour: linear RGB of the lamp.
+        color: linear RGB of the lamp.
         ambient: shading by the light from everywhere.
         hard: a point far away that throws shadows; else what spherical harmonics of order 2 keep of it.
     """
 
     name: str
     direction: tuple[float, float, float]
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
     ambient: float
     hard: bool = False
 
@@ -59,14 +59,14 @@ class Lamp:
 
     def lighting(self) -> Tensor:
         """(1, 9, 3): radiance coefficients of a point at infinity are the harmonics in its direction."""
-        return ambient_lighting(self.ambient) + sh_basis(self.towards)[None, :, None] * torch.tensor(self.colour)
+        return ambient_lighting(self.ambient) + sh_basis(self.towards)[None, :, None] * torch.tensor(self.color)
 
     def shading(self, verts_cam: Tensor, normals_view: Tensor, faces: Tensor) -> Tensor:
         """(V, 3) of a mesh: vertices (V, 3) in camera space, normals (V, 3) in viewing axes, faces (F, 3)."""
         if not self.hard:
             return shade(normals_view[None], self.lighting())[0].clamp(min=_DARKEST)
         cosine = (normals_view @ self.towards).clamp(min=0) * lit_vertices(verts_cam, faces, self.towards)
-        return self.ambient + cosine[:, None] * torch.tensor(self.colour)
+        return self.ambient + cosine[:, None] * torch.tensor(self.color)
 
 
 LAMPS = (
@@ -175,12 +175,12 @@ def relit_errors(albedos: list[Tensor], shown: list[Tensor], true: Tensor) -> Re
 
     def between(gain: bool) -> Difference:
         return mean_difference(
-            [colour_difference(albedos[i], albedos[j], shown[i] & shown[j], gain=gain) for i, j in pairs]
+            [color_difference(albedos[i], albedos[j], shown[i] & shown[j], gain=gain) for i, j in pairs]
         )
 
     def to_true(gain: bool) -> Difference:
         return mean_difference(
-            [colour_difference(albedo, true, where, gain=gain) for albedo, where in zip(albedos, shown, strict=True)]
+            [color_difference(albedo, true, where, gain=gain) for albedo, where in zip(albedos, shown, strict=True)]
         )
 
     return Relit(between(False), between(True), to_true(False), to_true(True))

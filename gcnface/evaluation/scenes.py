@@ -55,7 +55,7 @@ class Surface:
         check_shape("uv_faces", self.uv_faces, "F 3", F=count)
         check_shape("texture", self.texture, "B C H W", B=1, C=3)
 
-    def colours(self, uv: Tensor) -> Tensor:
+    def colors(self, uv: Tensor) -> Tensor:
         """(N, 3) linear albedo at texture coordinates (N, 2)."""
         hw = self.texture.shape[2:]
         xy_px = torch.stack([uv[:, 0] * hw[1], (1 - uv[:, 1]) * hw[0]], dim=1)
@@ -80,7 +80,7 @@ def vertex_albedo(model: FaceModel, painted: Painted) -> Tensor:
     surface = surface_of(model, painted.texture)
     corner = torch.zeros(len(model.mean), dtype=torch.int64)
     corner[surface.faces.flatten()] = surface.uv_faces.flatten()
-    return surface.colours(surface.uv[corner])
+    return surface.colors(surface.uv[corner])
 
 
 def scene_camera(points_cam: Tensor) -> Camera:
@@ -129,7 +129,7 @@ def photograph(
     fragments = rasterize(finer.project(verts_cam[None]), surface.faces, hw, perspective_correct=True)
     uv = interpolate(surface.uv, surface.uv_faces, fragments)
     light = interpolate(shading, surface.faces, fragments)
-    albedo = surface.colours(uv.reshape(-1, 2)).view_as(light)
+    albedo = surface.colors(uv.reshape(-1, 2)).view_as(light)
     covered = fragments.mask[..., None].to(albedo)
     samples = torch.cat([albedo * light * covered, covered], dim=3).permute(0, 3, 1, 2)
     mean = avg_pool2d(samples, _FINER)[0].permute(1, 2, 0)

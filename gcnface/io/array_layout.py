@@ -57,12 +57,12 @@ _MM, _PX, _COEFFICIENT, _LINEAR = 1e5, 1e6, 1e4, 1e4
 _INDEX = 2.0**31 - 1
 
 _POSITION = ArrayLayout("V 3", -_MM, _MM, spread=True)
-_COLOUR = ArrayLayout("V 3", -0.01, 1.01)
+_COLOR = ArrayLayout("V 3", -0.01, 1.01)
 
 MESH_LAYOUT: Mapping[str, ArrayLayout] = {
     "vertices": _POSITION,
     "faces": ArrayLayout("F 3", 0, _INDEX, np.int32),
-    "vertex_rgb": _COLOUR,
+    "vertex_rgb": _COLOR,
     "uv": ArrayLayout("N 2", -0.01, 1.01),
     "uv_faces": ArrayLayout("F 3", 0, _INDEX, np.int32),
     "texture": ArrayLayout("T T 3", -10, 10),
@@ -75,9 +75,9 @@ MESH_LAYOUT: Mapping[str, ArrayLayout] = {
 RECORD_LAYOUT: Mapping[str, ArrayLayout] = {
     "vertices_cam": _POSITION,
     "px_from_cam": ArrayLayout("3 3", -1e9, 1e9),
-    "vertex_rgb": _COLOUR,
-    "vertex_rgb_coarse": _COLOUR,
-    "vertex_albedo": _COLOUR,
+    "vertex_rgb": _COLOR,
+    "vertex_rgb_coarse": _COLOR,
+    "vertex_albedo": _COLOR,
     "visible": ArrayLayout("V", 0, 1, np.bool_),
     "landmarks68": ArrayLayout("68 3", -_PX, _PX),
     "landmarks468": ArrayLayout("468 3", -_PX, _PX),

@@ -117,7 +117,7 @@ def tiff_by_opencv(file: BinaryIO) -> NDArray[np.float32]:
     values = _opaque(np.atleast_3d(read))
     if read.dtype.kind == "u":
         return values / np.float32(_white(read.dtype))
-    return _levelled(values)
+    return _leveled(values)
 
 
 def _tiff_size(file: BinaryIO) -> tuple[int, int]:
@@ -178,10 +178,10 @@ def _floats(image: Image.Image, mode: str, bits: int) -> NDArray[np.float32]:
         rgb[first:last] = band[..., None] if band.ndim == 2 else band / np.float32(255)
     if mode in _SIXTEEN_BITS:
         rgb /= (1 << bits) - 1
-    return _levelled(rgb) if mode in _WIDE else rgb
+    return _leveled(rgb) if mode in _WIDE else rgb
 
 
-def _levelled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _leveled(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """SRGB in [0, 1] of floats whose scale must be guessed by what they hold; `values` itself is changed.
 
     Up to 1 they are sRGB. Whole numbers up to 255 or 65535 are sRGB of 8 or 16 bits. Otherwise, if hardly any pixel

@@ -152,8 +152,8 @@ def _warp(
 ) -> NDArray:
     """OpenCV's warp with pixel centres at .5 (OpenCV puts them at whole numbers)."""
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    centred = np.linalg.inv(half) @ matrix @ half
-    return cv2.warpAffine(image, centred[:2], (hw[1], hw[0]), flags=method, borderMode=border, borderValue=value)
+    centered = np.linalg.inv(half) @ matrix @ half
+    return cv2.warpAffine(image, centered[:2], (hw[1], hw[0]), flags=method, borderMode=border, borderValue=value)
 
 
 def _region_of_interest(

@@ -112,8 +112,8 @@ def _completed(seen: CropPictures, face: CoarseFace, model: MorphableModel, insi
     """The pictures with the face drawn where the photo is not."""
     screen = crop_camera().project(face.verts_cam) + face.verts_cam.new_tensor([WINDOW_MARGIN_PX, WINDOW_MARGIN_PX, 0])
     fragments = rasterize(screen, model.faces, (WINDOW_PX, WINDOW_PX), perspective_correct=True)
-    colours = srgb_from_linear(face.lit.clamp(0, 1))
-    drawn = interpolate(colours, model.faces, fragments).permute(0, 3, 1, 2)
+    colors = srgb_from_linear(face.lit.clamp(0, 1))
+    drawn = interpolate(colors, model.faces, fragments).permute(0, 3, 1, 2)
     missing = fragments.mask[:, None] & ~inside
     window = None if seen.window is None else torch.where(missing, drawn, seen.window)
     image = torch.where(missing[..., _CROP, _CROP], drawn[..., _CROP, _CROP], seen.image)

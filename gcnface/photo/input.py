@@ -93,8 +93,8 @@ def _rows_first(tensor: Any) -> np.ndarray:
 
 def _of_array(values: np.ndarray, name: Path, expected: str) -> NDArray[np.float32]:
     """(H, W, 3) float32 in [0, 1] of numbers (H, W, 3), (H, W, 1) or (H, W)."""
-    grey = values.ndim == 2 or (values.ndim == 3 and values.shape[2] == 1)
-    if values.size == 0 or not (grey or (values.ndim == 3 and values.shape[2] == 3)):
+    gray = values.ndim == 2 or (values.ndim == 3 and values.shape[2] == 1)
+    if values.size == 0 or not (gray or (values.ndim == 3 and values.shape[2] == 3)):
         raise ValueError(f"{name} has shape {values.shape}; expected {expected}")
     white = _WHITE.get(values.dtype.name, 1)
     if white == 1 and values.dtype.kind != "f":
@@ -103,4 +103,4 @@ def _of_array(values: np.ndarray, name: Path, expected: str) -> NDArray[np.float
         raise ValueError(f"{name} has values outside [0, 1]; expected sRGB in [0, 1], uint8 or uint16")
     rgb = np.array(values, np.float32, order="C").reshape(*values.shape[:2], -1)
     rgb /= white
-    return np.repeat(rgb, 3, axis=2) if grey else rgb
+    return np.repeat(rgb, 3, axis=2) if gray else rgb

@@ -177,9 +177,9 @@ class FacePreparer:
             return annotation.landmarks468
         corners = np.array(CROP224_WINDOW_PX, np.float64).reshape(2, 2) + CANVAS_MARGIN_PX
         photo_from_canvas = np.linalg.inv(canvas_from_photo).astype(np.float64)
-        centre = warp_points(corners.mean(0, keepdims=True), photo_from_canvas)[0]
+        center = warp_points(corners.mean(0, keepdims=True), photo_from_canvas)[0]
         half = _WINDOW_PX / similarity_scale(canvas_from_photo) / 2
-        found = self._landmarker(photo, annotation.points5, np.concatenate([centre - half, centre + half]))
+        found = self._landmarker(photo, annotation.points5, np.concatenate([center - half, center + half]))
         if found.score < LEAST_SCORE:
             raise DroppedError("landmark network sees no face", f"its score is {found.score:.2f}")
         implied = np.stack([found.points[list(group), :2].mean(0) for group in LANDMARKS5_FROM_468])

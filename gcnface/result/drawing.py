@@ -147,8 +147,8 @@ class Painter:
         drawn = interpolate(values, self._faces, fragments)
         xy_px, shaded, *others = drawn.split([2] + [3] * (1 + len(extras)), -1)
         light = shaded * self._from_inside(screen[0], fragments)
-        colours = [self._albedo(xy_px, fragments.mask) * light, *others, fragments.mask[..., None].to(light)]
-        mean = avg_pool2d(torch.cat(colours, -1).permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)
+        colors = [self._albedo(xy_px, fragments.mask) * light, *others, fragments.mask[..., None].to(light)]
+        mean = avg_pool2d(torch.cat(colors, -1).permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)
         cover = mean[..., -1:]
         full = mean[..., :-1] / cover.clamp(min=1 / _SUPERSAMPLE**2)
         rgb, *rest = srgb_from_linear(full.clamp(0, 1)).split([3] * (1 + len(extras)), -1)

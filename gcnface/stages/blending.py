@@ -50,7 +50,7 @@ class Blend:
     weight: Tensor
     factor: Tensor
 
-    def colours(self, albedo: Tensor) -> Tensor:
+    def colors(self, albedo: Tensor) -> Tensor:
         """(V, 3) blend of (P, V, 3); black where nothing was seen."""
         total = self.weight.sum(0).clamp(min=1e-6)
         return (self.weight[..., None] * self.factor * albedo).sum(0) / total[:, None]
@@ -75,16 +75,16 @@ def blend_photos(
     size = check_shape("albedo", albedo, "P V C", C=3)
     check_shape("confidence", confidence, "P V", P=size["P"], V=size["V"])
     check_shape("quality", quality, "P V", P=size["P"], V=size["V"])
-    seen, colours = confidence.numpy().astype(np.float64), albedo.numpy().astype(np.float64)
+    seen, colors = confidence.numpy().astype(np.float64), albedo.numpy().astype(np.float64)
     if size["P"] == 1:
         return Blend(confidence, torch.ones_like(albedo))
     spread = _diffusion(faces, size["V"])
-    gain = np.exp(_log_gains(colours, seen, settings))
+    gain = np.exp(_log_gains(colors, seen, settings))
     coherent = np.stack([_diffused(spread, q, settings.wide_steps) for q in quality.numpy().astype(np.float64)])
     winner = (coherent * (seen > 0)).argmax(0)
     one_hot = (np.arange(size["P"])[:, None] == winner).astype(np.float64)
     narrow, wide = (_weights(spread, one_hot, seen, n) for n in (settings.narrow_steps, settings.wide_steps))
-    own = np.stack([_smooth(spread, c * g, w, settings) for c, g, w in zip(colours, gain, seen, strict=True)])
+    own = np.stack([_smooth(spread, c * g, w, settings) for c, g, w in zip(colors, gain, seen, strict=True)])
     share = wide / np.maximum(wide.sum(0), 1e-9)
     common = (share[..., None] * own).sum(0)
     limit = settings.largest_factor
@@ -120,28 +120,28 @@ def _weights(
 
 
 def _smooth(
-    spread: csr_matrix, colours: NDArray[np.float64], seen: NDArray[np.float64], settings: BlendSettings
+    spread: csr_matrix, colors: NDArray[np.float64], seen: NDArray[np.float64], settings: BlendSettings
 ) -> NDArray[np.float64]:
     """(V, 3) a photo's coarse tones, carried on a little beyond what it shows."""
-    both = _diffused(spread, np.column_stack([colours * seen[:, None], seen]), settings.wide_steps)
+    both = _diffused(spread, np.column_stack([colors * seen[:, None], seen]), settings.wide_steps)
     return both[:, :3] / np.maximum(both[:, 3:], 1e-9)
 
 
 def _log_gains(
-    colours: NDArray[np.float64], seen: NDArray[np.float64], settings: BlendSettings
+    colors: NDArray[np.float64], seen: NDArray[np.float64], settings: BlendSettings
 ) -> NDArray[np.float64]:
     """(P, 3) logarithms of one factor a photo and channel that make shared vertices agree; their sum is 0.
 
     Pairs of photos are compared by the median of the logarithmic ratio, which highlights and shadows do not move; then
     least squares over the pairs, as Brown and Lowe 2007 compensate the gains of a panorama.
     """
-    count = len(colours)
+    count = len(colors)
     normal, side = settings.ridge * np.eye(count), np.zeros((count, 3))
     for i, j in combinations(range(count), 2):
-        shared = (np.minimum(seen[i], seen[j]) > 0.5) & (np.minimum(colours[i], colours[j]).min(1) > _DARKEST)
+        shared = (np.minimum(seen[i], seen[j]) > 0.5) & (np.minimum(colors[i], colors[j]).min(1) > _DARKEST)
         if shared.sum() < settings.least_overlap:
             continue
-        ratio = np.median(np.log(colours[j][shared]) - np.log(colours[i][shared]), axis=0)
+        ratio = np.median(np.log(colors[j][shared]) - np.log(colors[i][shared]), axis=0)
         weight = float(shared.sum())
         normal[[i, j], [i, j]] += weight
         normal[[i, j], [j, i]] -= weight

@@ -129,7 +129,7 @@ class CoarseStage:
         watch, picture = watch or Stopwatch(), _Picture(image, classes, tone)
         with watch.stage("regress"), torch.no_grad():
             if self.fitter is None:
-                return self._coloured(self.morphable, self.model, self.regressor(image), picture)
+                return self._colored(self.morphable, self.model, self.regressor(image), picture)
             raw = self.coarser.layout.encode(self.regressed(image, classes, tone).coefficients)
         dense = None
         if self.dense is not None and window is not None:
@@ -137,14 +137,14 @@ class CoarseStage:
                 dense = self.dense(window)
         with watch.stage("fit"), torch.no_grad():
             raw = self.fitter(raw, image, face_mask(classes), dense=dense)
-            return self._coloured(self.morphable, self.model, raw, picture)
+            return self._colored(self.morphable, self.model, raw, picture)
 
     @torch.no_grad()
     def regressed(self, image: Tensor, classes: Tensor, tone: Tensor | None = None) -> CoarseFace:
         """What the regressor alone says, at the level that is fitted; arguments as for a call."""
-        return self._coloured(self.coarser, self.surface, self.regressor(image), _Picture(image, classes, tone))
+        return self._colored(self.coarser, self.surface, self.regressor(image), _Picture(image, classes, tone))
 
-    def _coloured(self, posed: MorphableModel, surface: Surface, raw: Tensor, picture: _Picture) -> CoarseFace:
+    def _colored(self, posed: MorphableModel, surface: Surface, raw: Tensor, picture: _Picture) -> CoarseFace:
         """The face of raw coefficients, its albedo and light replaced by those that explain the crop's colours.
 
         Args:
@@ -156,7 +156,7 @@ class CoarseStage:
         face = posed(posed.layout.decode(raw))
         seen = observe_vertices(surface, face, picture.image, picture.classes, crop_camera())
         rows = self.coarser.vertex_index if posed is self.morphable else slice(None)
-        found = decompose(self.coarser, seen.colours(rows), tone=picture.tone)
+        found = decompose(self.coarser, seen.colors(rows), tone=picture.tone)
         return replace(
             face,
             coefficients=replace(face.coefficients, albedo=found.albedo, lighting=found.lighting),

@@ -40,7 +40,7 @@ class DelightSettings:
 
 
 @dataclass(frozen=True)
-class SkinColours:
+class SkinColors:
     """What a photo shows of the skin.
 
     Attributes:
@@ -57,7 +57,7 @@ class SkinColours:
 
 
 def full_shading(
-    seen: SkinColours,
+    seen: SkinColors,
     pyramid: MeshPyramid,
     mirror: NDArray | Tensor,
     settings: DelightSettings = DelightSettings(),
@@ -72,10 +72,10 @@ def full_shading(
     """
     check_shape("linear", seen.linear, "B V 3")
     table = torch.as_tensor(mirror).long().to(seen.skin.device)
-    colours, weight = log_ratio(seen.linear, seen.shading), seen.skin[..., None]
-    uneven = _sides(colours, weight, pyramid, table, settings)
+    colors, weight = log_ratio(seen.linear, seen.shading), seen.skin[..., None]
+    uneven = _sides(colors, weight, pyramid, table, settings)
     skin = seen.albedo.clamp(min=DARKEST).log()
-    above = colours - uneven - (skin + skin[:, table]) / 2
+    above = colors - uneven - (skin + skin[:, table]) / 2
     shine = extend_values(above, weight, pyramid, finest=settings.narrow_level)
     usual = weighted_median(shine, seen.skin)[:, None]
     shine = settings.shine_share * (shine - usual - settings.shine_from).clamp(min=0)
@@ -91,13 +91,13 @@ def photo_light(face: CoarseFace, seen: VertexObservation, pyramid: MeshPyramid,
         pyramid: of the face model's mesh.
         mirror: (V,) index of each vertex's mirror image.
     """
-    skin = SkinColours(seen.linear, seen.skin, face.albedo, face.shading.clamp(min=MINIMUM_SHADING))
+    skin = SkinColors(seen.linear, seen.skin, face.albedo, face.shading.clamp(min=MINIMUM_SHADING))
     return full_shading(skin, pyramid, mirror).clamp(min=MINIMUM_SHADING)
 
 
-def _sides(colours: Tensor, weight: Tensor, pyramid: MeshPyramid, mirror: Tensor, settings: DelightSettings) -> Tensor:
+def _sides(colors: Tensor, weight: Tensor, pyramid: MeshPyramid, mirror: Tensor, settings: DelightSettings) -> Tensor:
     """(B, V, 3) half the smooth difference of the two sides, where both were seen; it sums to 0 over them."""
-    smooth = extend_values(colours, weight, pyramid, finest=settings.wide_level)
+    smooth = extend_values(colors, weight, pyramid, finest=settings.wide_level)
     known = extend_values(weight, torch.ones_like(weight), pyramid, finest=settings.wide_level + 1)
     both = 1 - step_down(torch.minimum(known, known[:, mirror]), settings.shown)
     return 0.5 * both * (smooth - smooth[:, mirror])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from coarse.decomposition import ObservedColours
+from coarse.decomposition import ObservedColors
 from coarse.face_model import REGIONS
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.records import CoarseFace
@@ -100,9 +100,9 @@ class VertexObservation:
     face: Tensor
     normals_view: Tensor
 
-    def colours(self, vertices: Tensor | slice = slice(None)) -> ObservedColours:
+    def colors(self, vertices: Tensor | slice = slice(None)) -> ObservedColors:
         """What `coarse.decomposition` takes, at a selection of the vertices."""
-        return ObservedColours(
+        return ObservedColors(
             self.linear[:, vertices], self.skin[:, vertices], self.face[:, vertices], self.normals_view[:, vertices]
         )
 

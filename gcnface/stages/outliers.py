@@ -34,9 +34,9 @@ def step_down(values: Tensor, limits: Sequence[float]) -> Tensor:
     return 1 - t * t * (3 - 2 * t)
 
 
-def log_ratio(colours: Tensor, expected: Tensor) -> Tensor:
+def log_ratio(colors: Tensor, expected: Tensor) -> Tensor:
     """Natural logarithm of one linear colour over another (..., 3), both kept from black."""
-    return colours.clamp(min=DARKEST).log() - expected.clamp(min=DARKEST).log()
+    return colors.clamp(min=DARKEST).log() - expected.clamp(min=DARKEST).log()
 
 
 def weighted_median(values: Tensor, weight: Tensor) -> Tensor:
@@ -64,18 +64,18 @@ class Deviation:
     chroma: Tensor
 
 
-def deviation(colours: Tensor, expected: Tensor, trusted: Tensor) -> Deviation:
+def deviation(colors: Tensor, expected: Tensor, trusted: Tensor) -> Deviation:
     """Hold colours against expected ones.
 
     Args:
-        colours: (B, V, 3) linear, of the photo.
+        colors: (B, V, 3) linear, of the photo.
         expected: (B, V, 3) linear, of the model under the estimated light.
         trusted: (B, V) weights, not negative, of the vertices that tell the overall difference of the two.
     """
-    size = check_shape("colours", colours, "B V 3")
+    size = check_shape("colours", colors, "B V 3")
     check_shape("expected", expected, "B V 3", B=size["B"], V=size["V"])
     check_shape("trusted", trusted, "B V", B=size["B"], V=size["V"])
-    ratio = log_ratio(colours, expected)
+    ratio = log_ratio(colors, expected)
     ratio = ratio - weighted_median(ratio[:, ::_SPARSE], trusted[:, ::_SPARSE])[:, None]
     brightness = ratio.mean(-1)
     return Deviation(brightness, (ratio - brightness[..., None]).norm(dim=-1))

@@ -130,7 +130,7 @@ def bake_texture(model: FaceModel, albedo: Tensor, sights: Sequence[Sight], size
     atlas = _atlas(model, size)
     base = atlas.weights @ albedo.numpy()
     details = [_detail(atlas, sight, base) for sight in sights]
-    detail = np.sum([colour * weight for colour, weight in details], axis=0)
+    detail = np.sum([color * weight for color, weight in details], axis=0)
     weights = np.stack([weight[:, 0] for _, weight in details])
 
     def image(texel_values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from gcnface.stages.observation import VertexObservation
 from render.camera import Camera
 from render.color import linear_from_srgb, srgb_from_linear
 from render.rasterize import rasterize
-from render.vertex_colors import ColourTarget, solve_vertex_colours
+from render.vertex_colors import ColorTarget, solve_vertex_colors
 
 RIDGE = 0.05
 """Weight, in pixels, of leaving a vertex colour as it was."""
@@ -70,8 +70,8 @@ def finish(
     targets = []
     for shot in shots:
         fragments = rasterize(shot.camera.project(verts_cam), faces, shot.camera.hw, perspective_correct=True)
-        targets.append(ColourTarget(fragments, shot.image[0].permute(1, 2, 0)))
-    solved = solve_vertex_colours(before, faces, targets, seen.shown[0], ridge=RIDGE, steps=STEPS).clamp(0, 1)
+        targets.append(ColorTarget(fragments, shot.image[0].permute(1, 2, 0)))
+    solved = solve_vertex_colors(before, faces, targets, seen.shown[0], ridge=RIDGE, steps=STEPS).clamp(0, 1)
     lit = torch.where(solved == before, albedo * shading, linear_from_srgb(solved))
     light = shading.clamp(min=_DARKEST)
     believed = seen.confidence[0][:, None]

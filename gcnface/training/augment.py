@@ -19,8 +19,8 @@ class Augmentation:
     angle_rad: float = 0.2
     """Two deviations of the turn, and its limit."""
     flip: float = 0.5
-    colour: float = 0.25
-    grey: float = 0.1
+    color: float = 0.25
+    gray: float = 0.1
     blur: float = 0.2
     jpeg: float = 0.3
     occluder: float = 0.25
@@ -61,10 +61,10 @@ def draw_window(
 ) -> NDArray[np.uint8]:
     """A canvas (H, W[, 3]) through an affine map of px (centres at .5); outside it is 0 for labels, else its border."""
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
-    centred = (np.linalg.inv(half) @ window_from_canvas @ half)[:2]
+    centered = (np.linalg.inv(half) @ window_from_canvas @ half)[:2]
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     border = cv2.BORDER_CONSTANT if nearest else cv2.BORDER_REPLICATE
-    return np.asarray(cv2.warpAffine(np.asarray(canvas), centred, (side_px, side_px), flags=flags, borderMode=border))
+    return np.asarray(cv2.warpAffine(np.asarray(canvas), centered, (side_px, side_px), flags=flags, borderMode=border))
 
 
 def occluded(
@@ -73,9 +73,9 @@ def occluded(
     """An ellipse of `texture` over `image`, both (S, S, 3), and where it lies (S, S)."""
     side = image.shape[0]
     shape = np.zeros((side, side), np.uint8)
-    centre = rng.integers(20, side - 20, 2)
+    center = rng.integers(20, side - 20, 2)
     axes = rng.integers(12, 50, 2)
-    cv2.ellipse(shape, centre.tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, 1, -1)
+    cv2.ellipse(shape, center.tolist(), axes.tolist(), float(rng.uniform(0, 180)), 0, 360, 1, -1)
     covered = shape.astype(bool)
     return np.where(covered[..., None], texture, image), covered
 
@@ -87,7 +87,7 @@ def noise_texture(rng: np.random.Generator, side_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(noise, (side_px, side_px), interpolation=cv2.INTER_LINEAR))
 
 
-def recoloured(
+def recolored(
     image: NDArray[np.uint8], rng: np.random.Generator, s: Augmentation
 ) -> tuple[NDArray[np.float32], bool]:
     """Colour, blur and compression changes of (S, S, 3); floats in [0, 1], and whether colours are still a photo's."""
@@ -99,10 +99,10 @@ def recoloured(
     if rng.random() < s.jpeg:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 80))]
         image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
-    if rng.random() < s.grey:
+    if rng.random() < s.gray:
         image, natural = np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, axis=2), False
-    gain = np.exp(rng.normal(0, s.colour / 2) + rng.normal(0, s.colour / 5, 3))
-    gamma = float(np.exp(rng.normal(0, s.colour / 2)))
+    gain = np.exp(rng.normal(0, s.color / 2) + rng.normal(0, s.color / 5, 3))
+    gamma = float(np.exp(rng.normal(0, s.color / 2)))
     table = np.clip((np.arange(256) / 255)[:, None] ** gamma * gain, 0, 1).astype(np.float32)
     return np.stack([table[image[..., c], c] for c in range(3)], axis=2), natural
 

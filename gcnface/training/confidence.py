@@ -124,9 +124,9 @@ class ConfidenceModule(TrainingModule):
         features, identity, albedo, present, truth, albedo_truth = batch
         trust = self._trust(features)
         shape = self.vertex_error_mm(_weighted(identity, trust[0] * present[..., None]), truth)
-        colour = (_weighted(albedo, trust[1] * present[..., None]) - albedo_truth).square().mean().add(1e-8).sqrt()
-        self.log_dict({"train/vertex_mm": shape.detach(), "train/albedo": colour.detach()})
-        return shape + self.settings.albedo * colour
+        color = (_weighted(albedo, trust[1] * present[..., None]) - albedo_truth).square().mean().add(1e-8).sqrt()
+        self.log_dict({"train/vertex_mm": shape.detach(), "train/albedo": color.detach()})
+        return shape + self.settings.albedo * color
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         """The same on held-out people, beside the plain mean and single views."""
@@ -144,8 +144,8 @@ class ConfidenceModule(TrainingModule):
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle over all steps."""
         s = self.settings
-        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimiser)
+        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        return one_cycle(self, optimizer)
 
     def vertex_error_mm(self, identity: Tensor, truth: Tensor) -> Tensor:
         """Mean distance of the face's vertices that two identities (B, Ni) give."""

@@ -25,7 +25,7 @@ from gcnface.training.augment import (
     noise_texture,
     occluded,
     random_window,
-    recoloured,
+    recolored,
     sample_rng,
 )
 
@@ -149,12 +149,12 @@ class CropDataset(Dataset[Crop]):
             image, covered = occluded(image, self._texture(rng), rng)
             mask = np.where(covered, 0, mask)
         if rng:
-            colours, natural = recoloured(image, rng, self.settings)
+            colors, natural = recolored(image, rng, self.settings)
         else:
-            colours = np.asarray(image / 255, np.float32)
+            colors = np.asarray(image / 255, np.float32)
         landmarks = moved.astype(np.float32)
         return Crop(
-            image=np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32),
+            image=np.ascontiguousarray(colors.transpose(2, 0, 1), np.float32),
             landmarks=landmarks[:, :2],
             skin=mask.astype(np.float32),
             drawable=natural and bool(mask.any()),

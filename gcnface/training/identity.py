@@ -17,7 +17,7 @@ from coarse.regressor import CoefficientRegressor, load_regressor
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.levelling import level
+from gcnface.training.leveling import level
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
@@ -122,8 +122,8 @@ class IdentityModule(TrainingModule):
         """AdamW with one cycle over all steps."""
         s = self.settings
         free = [p for p in self.network.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(free, s.learning_rate, weight_decay=1e-2)
-        return one_cycle(self, optimiser)
+        optimizer = torch.optim.AdamW(free, s.learning_rate, weight_decay=1e-2)
+        return one_cycle(self, optimizer)
 
     def _raw(self, seen: Tensor) -> Tensor:
         return self.network(seen) if seen.ndim == 4 else apply_heads(self.network, seen)

@@ -17,15 +17,15 @@ from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, read_parser
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.label_maps import load_label_maps
 from gcnface.training.loading import checking_loader, training_loader
-from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views
-from gcnface.training.parser_data import Batch, CanvasDataset, labelled_rows, photo_weights
+from gcnface.training.parser_augment import AugmentConfig, center_views, random_views
+from gcnface.training.parser_data import Batch, CanvasDataset, labeled_rows, photo_weights
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 2.0, 1.2, 2.0, 2.5, 1.8, 1.0)
 """Weight of each of PARSING_CLASSES in the cross entropy: what covers few pixels counts more."""
 
-CLASS_COLOURS = (
+CLASS_COLORS = (
     *((0.0, 0.0, 0.0), (0.9, 0.7, 0.6), (0.4, 0.2, 0.1), (0.2, 0.5, 1.0), (0.6, 0.9, 0.9), (1.0, 0.5, 0.3)),
     *((0.8, 0.1, 0.2), (0.5, 0.0, 0.3), (0.9, 0.9, 0.3), (0.3, 0.6, 0.2)),
 )
@@ -125,7 +125,7 @@ class ParserModule(TrainingModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Count the agreement on held-out people."""
-        images, labels = centre_views(batch.images, batch.labels, self.settings.augment.side_px)
+        images, labels = center_views(batch.images, batch.labels, self.settings.augment.side_px)
         self.counts = self.counts + confusion_matrix(self._logits(images).argmax(1), labels)
 
     def on_validation_epoch_end(self) -> None:
@@ -140,15 +140,15 @@ class ParserModule(TrainingModule):
 
     def pictures(self, batch: Batch) -> Tensor:
         """(B, 3, s, 2 s): each held-out face beside the classes that the parser sees."""
-        images, _ = centre_views(batch.images, batch.labels, self.settings.augment.side_px)
+        images, _ = center_views(batch.images, batch.labels, self.settings.augment.side_px)
         classes = self._logits(images).argmax(1)
-        return torch.cat([images, torch.tensor(CLASS_COLOURS, device=images.device)[classes].permute(0, 3, 1, 2)], 3)
+        return torch.cat([images, torch.tensor(CLASS_COLORS, device=images.device)[classes].permute(0, 3, 1, 2)], 3)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """AdamW with one cycle over all steps."""
         s = self.settings
-        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimiser, warm_up=0.1)
+        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        return one_cycle(self, optimizer, warm_up=0.1)
 
     def _logits(self, images: Tensor) -> Tensor:
         return self.network(images.contiguous(memory_format=torch.channels_last))
@@ -166,7 +166,7 @@ def train_parser(settings: ParserTraining) -> Path:
     """
     begin(settings.run)
     faces = training_samples(settings)
-    rows, size, stack = labelled_rows(faces), settings.batch_size, CanvasDataset.stack
+    rows, size, stack = labeled_rows(faces), settings.batch_size, CanvasDataset.stack
     learn = training_loader(
         CanvasDataset(faces, rows),
         size,

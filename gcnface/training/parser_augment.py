@@ -23,7 +23,7 @@ class AugmentConfig:
         log_gamma: standard deviation of the logarithm of the exponent that darkens or brightens.
         channel_gain: standard deviation of each colour channel's gain.
         side_light: chance of a linear fall of light across the view.
-        grey: chance of losing the colour.
+        gray: chance of losing the colour.
         blur: chance of losing detail (the view is shrunk up to 4 times and enlarged again).
         noise: chance of Gaussian noise.
         jpeg: chance of JPEG artefacts.
@@ -37,7 +37,7 @@ class AugmentConfig:
     log_gamma: float = 0.3
     channel_gain: float = 0.1
     side_light: float = 0.3
-    grey: float = 0.1
+    gray: float = 0.1
     blur: float = 0.25
     noise: float = 0.25
     jpeg: float = 0.15
@@ -69,7 +69,7 @@ def random_views(
     return _degraded(views, config, generator).clamp(0, 1), targets
 
 
-def centre_views(images: Tensor, labels: Tensor, side_px: int) -> tuple[Tensor, Tensor]:
+def center_views(images: Tensor, labels: Tensor, side_px: int) -> tuple[Tensor, Tensor]:
     """The unaugmented middle: images (B, 3, s, s), labels (B, s, s) int64."""
     margin = (images.shape[-1] - side_px) // 2
     window = slice(margin, margin + side_px)
@@ -127,8 +127,8 @@ def _relit(views: Tensor, config: AugmentConfig, generator: torch.Generator) -> 
     ramp = angle.cos() * axis[None, None, None, :] + angle.sin() * axis[None, None, :, None]
     strength = 0.5 * torch.rand(count, 1, 1, 1, generator=generator) * _chance(count, config.side_light, generator)
     views = views * (1 + strength * ramp)
-    grey = _chance(count, config.grey, generator)
-    return views * (1 - grey) + views.mean(1, keepdim=True) * grey
+    gray = _chance(count, config.gray, generator)
+    return views * (1 - gray) + views.mean(1, keepdim=True) * gray
 
 
 def _degraded(views: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -59,7 +59,7 @@ def gather(faces: PreparedFaces, rows: NDArray[np.int64]) -> Batch:
     return dataset.stack([dataset[index] for index in range(len(rows))])
 
 
-def labelled_rows(faces: PreparedFaces) -> NDArray[np.int64]:
+def labeled_rows(faces: PreparedFaces) -> NDArray[np.int64]:
     """Training faces that have a label map at all: the middle of the face is known."""
     middle = faces.labels.shape[1] // 2
     return np.flatnonzero(~faces.validation & (faces.labels[:, middle, middle] != UNKNOWN))

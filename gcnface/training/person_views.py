@@ -34,7 +34,7 @@ from gcnface.training.augment import (
     draw_window,
     middle_window,
     random_window,
-    recoloured,
+    recolored,
     sample_rng,
 )
 from gcnface.training.caches import Cache, fingerprint, fingerprint_of_rows
@@ -190,7 +190,7 @@ def _albedos(
         part, place = divmod(i, _FIT_BATCH)
         face = network(fits[part][place : place + 1])
         seen = observe_vertices(model, face, faces.crop(row), faces.parsing(row), crop_camera())
-        found.append(decompose(coarser, seen.colours(coarser.vertex_index)).albedo)
+        found.append(decompose(coarser, seen.colors(coarser.vertex_index)).albedo)
         if i % 500 == 499:
             _log.info("albedo of %d of %d photographs", i + 1, len(rows))
     return torch.cat(found)
@@ -231,12 +231,12 @@ def crop_window(
     """A crop (3, 224, 224) sRGB of a canvas and its landmarks (468, 2); changed at random when there is a generator."""
     if rng is None:
         matrix = middle_window(CANVAS_PX, CROP_SIDE_PX)
-        colours = np.asarray(draw_window(canvas, matrix, CROP_SIDE_PX) / 255, np.float32)
+        colors = np.asarray(draw_window(canvas, matrix, CROP_SIDE_PX) / 255, np.float32)
     else:
         matrix = random_window(rng, _AUGMENTATION, CANVAS_PX, CROP_SIDE_PX)
-        colours, _ = recoloured(draw_window(canvas, matrix, CROP_SIDE_PX), rng, _AUGMENTATION)
+        colors, _ = recolored(draw_window(canvas, matrix, CROP_SIDE_PX), rng, _AUGMENTATION)
     moved = warp_points(points[:, :2], matrix)
-    return np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32), moved.astype(np.float32)
+    return np.ascontiguousarray(colors.transpose(2, 0, 1), np.float32), moved.astype(np.float32)
 
 
 def _pictures(

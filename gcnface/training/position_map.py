@@ -119,8 +119,8 @@ class PositionMapModule(TrainingModule):
         if s.halve_every:
             plain = torch.optim.Adam(self.network.parameters(), s.learning_rate)
             return {"optimizer": plain, "lr_scheduler": torch.optim.lr_scheduler.StepLR(plain, s.halve_every, 0.5)}
-        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimiser, warm_up=0.1)
+        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        return one_cycle(self, optimizer, warm_up=0.1)
 
 
 def head_yaw_deg(rotation: Tensor) -> Tensor:

@@ -138,16 +138,16 @@ class RefinerModule(TrainingModule):
 
     def training_step(self, batch: RefinerSample, index: int) -> dict[str, Tensor]:
         """One step of the refiner, before it those of the critic; the loss, for the check that it is finite."""
-        optimisers = self.optimizers()
-        optimisers = optimisers if isinstance(optimisers, list) else [optimisers]
+        optimizers = self.optimizers()
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         progress = int(self.step) / max(self._length(), 1)
-        for group in optimisers[0].param_groups:
+        for group in optimizers[0].param_groups:
             group["lr"] = self.settings.learning_rate * self._rate(progress)
         face = self._face(batch)
         albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
-        terms = self.terms(albedo, face, batch, progress, optimisers[1] if self.critic is not None else None)
+        terms = self.terms(albedo, face, batch, progress, optimizers[1] if self.critic is not None else None)
         loss = total(terms)
-        self._descend(optimisers[0], loss, self.network)
+        self._descend(optimizers[0], loss, self.network)
         self._update_average()
         self.step += 1
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
@@ -155,7 +155,7 @@ class RefinerModule(TrainingModule):
         return {"loss": loss.detach()}
 
     def terms(
-        self, albedo: Tensor, face: CoarseFace, batch: RefinerSample, progress: float, critic_optimiser: Any = None
+        self, albedo: Tensor, face: CoarseFace, batch: RefinerSample, progress: float, critic_optimizer: Any = None
     ) -> dict[str, Tensor]:
         """All terms of one step, with their factors; the critic learns first where it has a part.
 
@@ -164,7 +164,7 @@ class RefinerModule(TrainingModule):
             face: coarse, of the batch.
             batch: the samples.
             progress: part of the training that is over, 0..1.
-            critic_optimiser: None leaves the critic as it is.
+            critic_optimizer: None leaves the critic as it is.
         """
         objective = self.settings.objective
         at = objective.schedule.at(progress)
@@ -180,8 +180,8 @@ class RefinerModule(TrainingModule):
             terms["identity"] = at.drawn * at.identity * identity
         if self.critic is not None:
             photo, fake = self._reduced(batch.image), self._reduced(pasted)
-            if critic_optimiser is not None:
-                self._teach_critic(critic_optimiser, photo, fake.detach())
+            if critic_optimizer is not None:
+                self._teach_critic(critic_optimizer, photo, fake.detach())
             terms["adversarial"] = at.drawn * objective.adversarial * generator_loss(self.critic(fake))
         return terms
 
@@ -199,11 +199,11 @@ class RefinerModule(TrainingModule):
 
     def configure_optimizers(self) -> Any:
         """Adam for the refiner and, where there is one, for the critic."""
-        optimisers = [torch.optim.Adam(self.network.parameters(), self.settings.learning_rate)]
+        optimizers = [torch.optim.Adam(self.network.parameters(), self.settings.learning_rate)]
         if self.critic is not None:
             rate = self.settings.critic.learning_rate
-            optimisers.append(torch.optim.Adam(self.critic.parameters(), rate, betas=(0.0, 0.9)))
-        return optimisers
+            optimizers.append(torch.optim.Adam(self.critic.parameters(), rate, betas=(0.0, 0.9)))
+        return optimizers
 
     def pictures(self, batch: RefinerSample) -> Tensor:
         """(B, 3, 224, 448): each picture beside itself with the refined face drawn over it."""
@@ -231,7 +231,7 @@ class RefinerModule(TrainingModule):
         small = picture if side == picture.shape[2] else nn.functional.interpolate(picture, (side, side), mode="area")
         return small.contiguous(memory_format=torch.channels_last)
 
-    def _teach_critic(self, optimiser: Any, photo: Tensor, fake: Tensor) -> None:
+    def _teach_critic(self, optimizer: Any, photo: Tensor, fake: Tensor) -> None:
         """The critic's steps on one batch of pictures, each with places of its own between photo and drawn picture."""
         assert self.critic is not None
         s = self.settings.critic
@@ -241,15 +241,15 @@ class RefinerModule(TrainingModule):
             penalty = gradient_penalty(
                 self.critic, photo, fake, generator=random, shared_epsilon=s.shared_epsilon
             )
-            self._descend(optimiser, distance + PENALTY_FACTOR * penalty, self.critic)
+            self._descend(optimizer, distance + PENALTY_FACTOR * penalty, self.critic)
         self.log_dict({"train/critic": distance.detach(), "train/penalty": penalty.detach()})
 
-    def _descend(self, optimiser: Any, loss: Tensor, network: nn.Module) -> None:
-        optimiser.zero_grad(set_to_none=True)
+    def _descend(self, optimizer: Any, loss: Tensor, network: nn.Module) -> None:
+        optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         if self.settings.run.gradient_clip:
             nn.utils.clip_grad_norm_(network.parameters(), self.settings.run.gradient_clip)
-        optimiser.step()
+        optimizer.step()
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -134,9 +134,9 @@ class RefinerDataset(Dataset[RefinerSample]):
             edge = torch.rand((), generator=random) * 70 - 15
             keep = keep * ((edge - distance) / 6 + 0.5).clamp(0, 1)
         for _ in range(int(torch.randint(0, 4, (), generator=random))):
-            centre = self.points[self.spots[torch.randint(len(self.spots), (), generator=random)]]
+            center = self.points[self.spots[torch.randint(len(self.spots), (), generator=random)]]
             radius = 8 + 30 * torch.rand((), generator=random)
-            keep = keep * (((self.points - centre).norm(dim=1) - radius) / 4 + 0.5).clamp(0, 1)
+            keep = keep * (((self.points - center).norm(dim=1) - radius) / 4 + 0.5).clamp(0, 1)
         return keep[:, None]
 
 

@@ -20,7 +20,7 @@ from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import CropBatch, CropDataset
-from gcnface.training.levelling import level
+from gcnface.training.leveling import level
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.pictures import dotted
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
@@ -114,8 +114,8 @@ class RegressorModule(TrainingModule):
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle over all steps."""
         s = self.settings
-        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimiser, warm_up=0.15)
+        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        return one_cycle(self, optimizer, warm_up=0.15)
 
     def _project(self, raw: Tensor) -> Tensor:
         coefficients = self.model.layout.decode(raw)

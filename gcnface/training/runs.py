@@ -137,20 +137,20 @@ class TrainingModule(lightning.LightningModule):
 
 
 def one_cycle(
-    module: lightning.LightningModule, optimiser: torch.optim.Optimizer, *, warm_up: float = 0.3
+    module: lightning.LightningModule, optimizer: torch.optim.Optimizer, *, warm_up: float = 0.3
 ) -> dict[str, Any]:
     """What `configure_optimizers` returns for one cycle over all steps of the run (Smith and Topin 2018).
 
     Args:
         module: attached to its trainer.
-        optimiser: its learning rate is the cycle's peak.
+        optimizer: its learning rate is the cycle's peak.
         warm_up: share of the steps before the peak.
     """
-    steps, peak = int(module.trainer.estimated_stepping_batches), optimiser.defaults["lr"]
+    steps, peak = int(module.trainer.estimated_stepping_batches), optimizer.defaults["lr"]
     if steps * warm_up == 1:  # torch divides by the length of the way up less one step
         warm_up *= 1.001
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps, pct_start=warm_up)
-    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=warm_up)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def begin(run: RunSettings) -> None:

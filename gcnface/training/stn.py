@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from coarse.face_model import load_face_model
 from coarse.losses import landmark_distance_loss
 from coarse.spatial_transformer import losses
-from coarse.spatial_transformer.localizer import BACKBONES, Localiser
+from coarse.spatial_transformer.localizer import BACKBONES, Localizer
 from coarse.spatial_transformer.losses import TransformerLossWeights
 from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelection
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
@@ -25,7 +25,7 @@ from gcnface.data.heads import load_heads
 from gcnface.photo.crop import CROP_SIDE_PX
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468
-from gcnface.training.levelling import level
+from gcnface.training.leveling import level
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
@@ -118,7 +118,7 @@ class StnModule(TrainingModule):
         super().__init__(settings)
         model, s = load_face_model(), self.settings
         self.layout = theta_layout_of(model, s.identity, s.expression)
-        self.network = Localiser(self.layout, s.backbone)
+        self.network = Localizer(self.layout, s.backbone)
         self.transformer = SpatialTransformer(
             model, s.side, identity=s.identity, expression=s.expression, visibility=s.visibility
         )
@@ -158,8 +158,8 @@ class StnModule(TrainingModule):
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle over all steps."""
         s = self.settings
-        optimiser = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimiser, warm_up=0.15)
+        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        return one_cycle(self, optimizer, warm_up=0.15)
 
     def _terms(self, theta: Theta, views: Views) -> dict[str, Tensor]:
         """The weighted losses."""
@@ -183,10 +183,10 @@ class StnModule(TrainingModule):
     def _texture_terms(self, flat: FlattenedTexture, count: int) -> dict[str, Tensor]:
         """Siamese and symmetry losses of textures whose last channel is the skin map."""
         w, last = self.settings.weights, len(flat.texture) - count
-        colours, skin = flat.texture[:, :3], flat.texture[:, 3].detach()
+        colors, skin = flat.texture[:, :3], flat.texture[:, 3].detach()
         mask = flat.mask * skin if self.settings.skin_only else flat.mask.to(skin)
-        siamese = losses.siamese_loss(colours[:count], colours[last:], mask[:count], mask[last:])
-        return {"siamese": w.siamese * siamese, "symmetry": w.symmetry * losses.symmetry_loss(colours, mask)}
+        siamese = losses.siamese_loss(colors[:count], colors[last:], mask[:count], mask[last:])
+        return {"siamese": w.siamese * siamese, "symmetry": w.symmetry * losses.symmetry_loss(colors, mask)}
 
 
 def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> Views:

@@ -24,7 +24,7 @@ from gcnface.training.augment import (
     noise_texture,
     occluded,
     random_window,
-    recoloured,
+    recolored,
     sample_rng,
 )
 
@@ -144,9 +144,9 @@ class WindowDataset(Dataset[tuple[NDArray, ...]]):
         image = draw_window(known.canvases[known.rows[index]], window, WINDOW_PX)
         if rng and rng.random() < s.occluder:
             image = occluded(image, self._texture(rng), rng)[0]
-        colours = recoloured(image, rng, s)[0] if rng else image.astype(np.float32) / 255
+        colors = recolored(image, rng, s)[0] if rng else image.astype(np.float32) / 255
         camera = (window @ known.px_from_cam[index]).astype(np.float32)
-        planes = np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)
+        planes = np.ascontiguousarray(colors.transpose(2, 0, 1), np.float32)
         return (planes, *(getattr(known, name)[index] for name in _COEFFICIENTS), camera)
 
     def _texture(self, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from render.fragments import Fragments
-from render.ndc import ndc_from_screen, pixel_centres_ndc
+from render.ndc import ndc_from_screen, pixel_centers_ndc
 
 EPSILON = 1e-8
 """PyTorch3D's: a face with a corner nearer than this is dropped whole, one with less twice-area (device coordinates) is
@@ -61,9 +61,9 @@ def rasterize_fragments(
     in_image = pixel % (hw[0] * hw[1])
     row = faces[flat[pixel]] + (pixel // (hw[0] * hw[1]) * verts_ndc.shape[1])[:, None]
     corners = verts_ndc.reshape(-1, 3).index_select(0, row.T.flatten()).view(3, -1, 3).permute(2, 0, 1).unbind(1)
-    x, y = pixel_centres_ndc(hw, verts_ndc.device)
-    centre = torch.stack([x[in_image % hw[1]], y[in_image // hw[1]]]).to(verts_ndc)
-    bary, depth = barycentrics(corners, centre, perspective_correct)
+    x, y = pixel_centers_ndc(hw, verts_ndc.device)
+    center = torch.stack([x[in_image % hw[1]], y[in_image // hw[1]]]).to(verts_ndc)
+    bary, depth = barycentrics(corners, center, perspective_correct)
     full_bary = bary.new_full((len(flat), 3), -1.0).index_copy(0, pixel, bary.T)
     full_depth = depth.new_full((len(flat),), -1.0).index_copy(0, pixel, depth)
     return Fragments(pix_to_face, full_bary.view(*pix_to_face.shape, 3), full_depth.view(pix_to_face.shape))
@@ -167,7 +167,7 @@ def _hits(boxes: _Boxes, hw: tuple[int, int], perspective_correct: bool, closed:
     down = torch.div(step, columns, rounding_mode="floor")
     column = step - down * columns + boxes.left.index_select(0, pair)
     line = down + boxes.top.index_select(0, pair)
-    x, y = pixel_centres_ndc(hw, pair.device)
+    x, y = pixel_centers_ndc(hw, pair.device)
     point = torch.stack([x.index_select(0, column), y.index_select(0, line)])
     a, b, c = boxes.corners[:6].index_select(1, pair).view(2, 3, -1).unbind(1)
     edges = torch.stack([_edge(point, b, c), _edge(point, c, a), _edge(point, a, b)])

@@ -37,7 +37,7 @@ def test_learns_which_photograph_to_believe():
     """Features say how noisy a photograph is; the aggregated identity must come nearer to the truth than the mean."""
     generator = torch.Generator().manual_seed(1)
     network = ConfidenceNetwork(6, 3, 2, hidden=16)
-    optimiser = torch.optim.Adam(network.parameters(), 2e-2)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-2)
 
     def photographs(count):
         truth = torch.randn(count, 1, 3, generator=generator)
@@ -53,9 +53,9 @@ def test_learns_which_photograph_to_believe():
     for _ in range(150):
         truth, seen, features = photographs(64)
         loss = (answer(seen, features) - truth).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     network.eval()
     truth, seen, features = photographs(500)
     with torch.no_grad():

@@ -81,11 +81,11 @@ def test_outward_faces(model):
     skin = np.isin(model.region[model.faces], [REGIONS.index("scalp"), REGIONS.index("eyeballs")]).all(1)
     eyeball = (model.region[model.faces] == REGIONS.index("eyeballs")).all(1)
     middle = corners.mean(1)
-    centre = np.where(eyeball[:, None], 0.0, model.mean.mean(0))
+    center = np.where(eyeball[:, None], 0.0, model.mean.mean(0))
     for side in (-1, 1):
         own = eyeball & (side * middle[:, 0] > 0)
-        centre[own] = middle[own].mean(0)
-    assert (((middle - centre) * normal).sum(1)[skin] > 0).mean() > 0.97
+        center[own] = middle[own].mean(0)
+    assert (((middle - center) * normal).sum(1)[skin] > 0).mean() > 0.97
 
 
 def test_closed_but_for_neck_and_lids(model):
@@ -127,12 +127,12 @@ def test_atlas_gives_the_face_most_texels(model):
 
 def test_atlas_charts_do_not_overlap(model):
     size = 512
-    centre = model.uv[model.uv_faces].mean(1)
-    in_chart = np.zeros(len(centre), bool)
+    center = model.uv[model.uv_faces].mean(1)
+    in_chart = np.zeros(len(center), bool)
     in_chart[model.chart_faces] = True
-    assert centre[in_chart, 1].min() > centre[~in_chart, 1].max()
-    cells = np.unique((centre[~in_chart] * size).astype(int), axis=0)
-    assert len(cells) > 0.5 * min(len(centre[~in_chart]), 0.1 * size * size)
+    assert center[in_chart, 1].min() > center[~in_chart, 1].max()
+    cells = np.unique((center[~in_chart] * size).astype(int), axis=0)
+    assert len(cells) > 0.5 * min(len(center[~in_chart]), 0.1 * size * size)
 
 
 def test_atlas_mirrors_the_chart(model):

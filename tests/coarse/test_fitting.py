@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from coarse.decomposition import ObservedColours, decompose
+from coarse.decomposition import ObservedColors, decompose
 from coarse.face_model import load_face_model
 from coarse.fitting import LandmarkFitting, fit_landmarks
 from coarse.losses import landmark_distance_loss
@@ -45,7 +45,7 @@ def test_decomposition_finds_light_and_albedo_of_a_drawn_face(model, truth):
     albedo = 0.5 * torch.randn(1, model.layout.albedo, generator=generator)
     face = model(replace(truth[:1], albedo=albedo, lighting=lighting))
     ones = torch.ones(face.lit.shape[:2])
-    found = decompose(model, ObservedColours(face.lit, ones, ones, face.normals_view))
+    found = decompose(model, ObservedColors(face.lit, ones, ones, face.normals_view))
     drawn = model(replace(face.coefficients, albedo=found.albedo, lighting=found.lighting))
     assert (drawn.lit - face.lit).abs().mean() < 0.01
     assert (drawn.shading - face.shading).abs().mean() < 0.06
@@ -57,6 +57,6 @@ def test_decomposition_ignores_what_is_not_weighted(model, truth):
     weight[:, ::3] = 0
     spoiled = face.lit.clone()
     spoiled[:, ::3] = 5.0
-    clean = decompose(model, ObservedColours(face.lit, weight, weight, face.normals_view))
-    dirty = decompose(model, ObservedColours(spoiled, weight, weight, face.normals_view))
+    clean = decompose(model, ObservedColors(face.lit, weight, weight, face.normals_view))
+    dirty = decompose(model, ObservedColors(spoiled, weight, weight, face.normals_view))
     torch.testing.assert_close(dirty.lighting, clean.lighting, atol=1e-4, rtol=1e-3)

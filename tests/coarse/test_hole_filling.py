@@ -55,8 +55,8 @@ def test_the_face_chart_has_two_eyes_and_a_mouth():
     model = load_face_model()
     faces = model.faces[model.chart_faces]
     closed = close_openings(faces, np.nan_to_num(model.chart_uv))
-    centres = closed.close(torch.from_numpy(np.ascontiguousarray(model.mean))[None])[0, len(model.mean) :]
-    x, y = centres[:, 0].sort()[0], centres[:, 1].sort(descending=True)[0]
+    centers = closed.close(torch.from_numpy(np.ascontiguousarray(model.mean))[None])[0, len(model.mean) :]
+    x, y = centers[:, 0].sort()[0], centers[:, 1].sort(descending=True)[0]
     np.testing.assert_allclose(x, [-33, 0, 33], atol=4)
     landmarks = model.landmarks468(model.mean)
     assert y[0] > landmarks[4, 1] > y[2]  # the eyes above the tip of the nose, the mouth below

@@ -11,7 +11,7 @@ from coarse.losses import photometric_loss
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting, _Objective, fit_photo
 
-GREY = torch.full((1, 224, 224, 3), 0.3)
+GRAY = torch.full((1, 224, 224, 3), 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def truth(model):
 def drawn(model, truth):
     """Picture (1, 3, 224, 224) and mask (1, 224, 224) of the true face."""
     with torch.no_grad():
-        picture, mask = render_crop(model, model(truth), GREY)
+        picture, mask = render_crop(model, model(truth), GRAY)
     return picture.permute(0, 3, 1, 2), mask.float()
 
 
@@ -56,7 +56,7 @@ def test_colours_lead_back_to_the_drawn_face(model, truth, drawn, start):
 
     def error(raw):
         with torch.no_grad():
-            picture, covered = render_crop(model, model(model.layout.decode(raw)), GREY)
+            picture, covered = render_crop(model, model(model.layout.decode(raw)), GRAY)
         return photometric_loss(picture, photo.permute(0, 2, 3, 1), covered * mask)
 
     assert error(found) < 0.5 * error(start)
@@ -111,8 +111,8 @@ def test_derivatives_are_those_of_the_objective(model, truth, drawn, start):
     fitter = PhotoFitter(model, PhotoFitting(start=1e-2))
     points = dense_points(model, truth)
     points = replace(points, xy_px=points.xy_px + 2.0)
-    colours = fitter._colours(start, photo[0], torch.ones_like(mask[0]))
-    terms = [fitter._anchor(start, True), fitter._dense(points), colours]
+    colors = fitter._colors(start, photo[0], torch.ones_like(mask[0]))
+    terms = [fitter._anchor(start, True), fitter._dense(points), colors]
     raw = start + 0.01
     raw[:, model.layout.identity : model.layout.identity + model.layout.expression] = 0.1
     # The picture's gradients are differences over two pixels: those of colours are less exact.

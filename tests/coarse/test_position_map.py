@@ -150,11 +150,11 @@ def test_mask_leaves_out_eyes_and_mouth_alone(layout):
     holes = ~layout.mask
     assert 0 < holes.float().mean() < 0.05
     rows, columns = holes.nonzero().unbind(1)
-    centre = layout.side / 2
+    center = layout.side / 2
     assert (rows > 0.2 * layout.side).all()
     assert (rows < 0.9 * layout.side).all()
-    assert (columns < centre - 10).any()
-    assert (columns > centre + 10).any()
+    assert (columns < center - 10).any()
+    assert (columns > center + 10).any()
 
 
 def test_loss_is_the_weighted_mean_distance():

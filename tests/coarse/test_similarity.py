@@ -38,8 +38,8 @@ def test_a_mirror_image_gets_a_rotation_all_the_same():
     found = similarity_between(source, mirrored)
     assert torch.linalg.det(found.rotation).item() == pytest.approx(1.0)
     # the plain product U V^T, what a solver without Umeyama's sign would answer, is a reflection
-    centred = source - source.mean(0)
-    u, _, vh = torch.linalg.svd((mirrored[0] - mirrored[0].mean(0)).T @ centred)
+    centered = source - source.mean(0)
+    u, _, vh = torch.linalg.svd((mirrored[0] - mirrored[0].mean(0)).T @ centered)
     assert torch.linalg.det(u @ vh).item() == pytest.approx(-1.0)
 
 

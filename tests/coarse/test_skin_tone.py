@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from coarse.decomposition import ObservedColours, decompose
+from coarse.decomposition import ObservedColors, decompose
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from coarse.skin_tone import EMBEDDING_SIZE, SkinToneRegressor, fit_skin_tone, load_skin_tone
@@ -24,8 +24,8 @@ def people(count, size, light):
 def test_lights_average_out():
     embeddings, tones, shown = people(4000, 8, light=0.5)
     found = fit_skin_tone(embeddings, shown, torch.ones(4000))(embeddings)
-    centred = tones - tones.mean(0)
-    assert (found - centred).square().mean() < 0.01 * centred.square().mean()
+    centered = tones - tones.mean(0)
+    assert (found - centered).square().mean() < 0.01 * centered.square().mean()
 
 
 def test_the_fit_is_the_least_squares_one():
@@ -68,9 +68,9 @@ def photo(model, tone, light):
     normals = torch.nn.functional.normalize(verts - verts.mean(1, keepdim=True), dim=2)
     lamp = torch.zeros(1, 9, 3)
     lamp[:, 0], lamp[:, 2] = light, 0.3 * light
-    colours = model.albedo_mean * torch.tensor(tone).exp() * shade(normals, lamp)
+    colors = model.albedo_mean * torch.tensor(tone).exp() * shade(normals, lamp)
     seen = (normals[..., 2] > 0.2).float()
-    return ObservedColours(colours, seen, seen, normals)
+    return ObservedColors(colors, seen, seen, normals)
 
 
 def skin(model, found, seen):

@@ -156,7 +156,7 @@ def _loaders() -> dict[str, Callable[[Path], Any]]:
     from coarse.position_network import load_position_map_network
     from coarse.regressor import load_regressor
     from coarse.skin_tone import load_skin_tone
-    from coarse.spatial_transformer.localizer import load_localiser
+    from coarse.spatial_transformer.localizer import load_localizer
     from gcnface.dense.flattener import theta_layout_of
     from gcnface.photo.parsing import load_parser
     from gcnface.result.editing import shipped_model
@@ -170,7 +170,7 @@ def _loaders() -> dict[str, Callable[[Path], Any]]:
         "regressor": lambda path: load_regressor(layout, path),
         "position_map": lambda path: load_position_map_network(PositionMapLayout(model), path),
         "confidence": lambda path: load_confidence(regressor, path),
-        "localiser": lambda path: load_localiser(theta_layout_of(model), path),
+        "localiser": lambda path: load_localizer(theta_layout_of(model), path),
         "skin_tone": load_skin_tone,
         "refiner": lambda path: load_refiner(model, path),
         "parser": load_parser,

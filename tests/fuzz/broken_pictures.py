@@ -39,9 +39,9 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png_of(width: int, height: int, *between: bytes, rows: bytes = b"", depth: int = 8, colours: int = 2) -> bytes:
+def png_of(width: int, height: int, *between: bytes, rows: bytes = b"", depth: int = 8, colors: int = 2) -> bytes:
     """A PNG that says any size, whatever its pixels."""
-    head = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, depth, colors, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress(rows, 9))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + b"".join(between) + body + chunk(b"IEND", b"")
 
@@ -119,8 +119,8 @@ _LIES: dict[str, tuple] = {
     "many_texts.png": (EITHER, lambda rng: _in_png(*(chunk(b"tEXt", b"k%d\0v" % k) for k in range(20000)))),
     "text_of_control.png": (SUCCEED, lambda rng: _in_png(chunk(b"tEXt", b"Title\0\x1b[2J\n\x07"))),
     "depth_3.png": (REFUSE, lambda rng: png_of(64, 64, depth=3, rows=bytes(64 * 193))),
-    "colours_9.png": (REFUSE, lambda rng: png_of(64, 64, colours=9, rows=bytes(64 * 193))),
-    "palette_missing.png": (REFUSE, lambda rng: png_of(64, 64, colours=3, rows=bytes(64 * 65))),
+    "colours_9.png": (REFUSE, lambda rng: png_of(64, 64, colors=9, rows=bytes(64 * 193))),
+    "palette_missing.png": (REFUSE, lambda rng: png_of(64, 64, colors=3, rows=bytes(64 * 65))),
     "no_pixels.png": (REFUSE, lambda rng: png()[:33] + chunk(b"IEND", b"")),
     "two_headers.png": (EITHER, lambda rng: _in_png(png()[8:33])),
     "checksum.png": (EITHER, lambda rng: png()[:29] + b"\0\0\0\0" + png()[33:]),
@@ -213,8 +213,8 @@ def _drawn(draw: Callable[[Random], np.ndarray], rng: Random) -> bytes:
     return encoded(Image.fromarray(draw(rng).clip(0, 255).astype(np.uint8)), "PNG")
 
 
-def _plane(*colour: int) -> Callable[[Random], np.ndarray]:
-    return lambda rng: np.full((300, 300, 3), colour)
+def _plane(*color: int) -> Callable[[Random], np.ndarray]:
+    return lambda rng: np.full((300, 300, 3), color)
 
 
 def _wave(horizontal: float, vertical: float) -> Callable[[Random], np.ndarray]:

@@ -39,13 +39,13 @@ _UPRIGHT_FROM = {
 def _as_mode(mode: str) -> Image.Image:
     """The face in a mode."""
     rgb = face()
-    grey = np.asarray(rgb.convert("L"), np.float32) / 255
+    gray = np.asarray(rgb.convert("L"), np.float32) / 255
     if mode == "F":
-        return Image.fromarray(grey)
+        return Image.fromarray(gray)
     if mode == "I":
-        return Image.fromarray(np.rint(grey * 65535).astype(np.int32))
+        return Image.fromarray(np.rint(gray * 65535).astype(np.int32))
     if mode == "I;16":
-        return Image.fromarray(np.rint(grey * 65535).astype(np.uint16))
+        return Image.fromarray(np.rint(gray * 65535).astype(np.uint16))
     if mode == "P":
         return rgb.quantize(64)
     if mode in ("LA", "RGBA"):
@@ -163,24 +163,24 @@ PICTURES.add_file("rgb_float_nan.tif", EITHER, partial(_by_opencv, ".tif", parti
 PICTURES.add_file("radiance.hdr", EITHER, partial(_by_opencv, ".hdr", lambda rgb: rgb))
 
 
-def _grey_float(change: Callable[[np.ndarray], np.ndarray], rng: Random) -> bytes:
+def _gray_float(change: Callable[[np.ndarray], np.ndarray], rng: Random) -> bytes:
     return encoded(Image.fromarray(change(np.asarray(_as_mode("F")))), "TIFF")
 
 
 _FLOATS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "float_one_nan": partial(_spoilt, np.nan, 1),
     "float_nans": partial(_spoilt, np.nan, 400),
-    "float_all_nan": lambda grey: np.full_like(grey, np.nan),
+    "float_all_nan": lambda gray: np.full_like(gray, np.nan),
     "float_one_inf": partial(_spoilt, np.inf, 1),
     "float_minus_inf": partial(_spoilt, -np.inf, 3),
     "float_one_bright": partial(_spoilt, 1.5, 1),
     "float_huge": partial(_spoilt, 1e30, 2),
     "float_negative": partial(_spoilt, -0.2, 5),
-    "float_255": lambda grey: grey * np.float32(255),
-    "float_65535": lambda grey: grey * np.float32(65535),
+    "float_255": lambda gray: gray * np.float32(255),
+    "float_65535": lambda gray: gray * np.float32(65535),
 }
 for _name, _change in _FLOATS.items():
-    PICTURES.add_file(f"{_name}.tif", EITHER, partial(_grey_float, _change))
+    PICTURES.add_file(f"{_name}.tif", EITHER, partial(_gray_float, _change))
 
 
 def _turned(kind: str, orientation: int, rng: Random) -> bytes:

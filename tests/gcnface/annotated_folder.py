@@ -29,12 +29,12 @@ def photo_and_labels(seed):
     y, x = np.mgrid[:PHOTO_PX, :PHOTO_PX] + 0.5
     photo = rng.integers(0, 60, (PHOTO_PX, PHOTO_PX, 3)).astype(np.uint8)
     labels = np.zeros((PHOTO_PX, PHOTO_PX), np.uint8)
-    for name, colour, inside in (
+    for name, color, inside in (
         (HAIR, (60, 40, 20), ((x - 120) / 80) ** 2 + ((y - 110) / 100) ** 2 < 1),
         (SKIN, (220, 170, 140), ((x - 120) / 65) ** 2 + ((y - 130) / 85) ** 2 < 1),
         (LIPS, (180, 60, 70), ((x - 120) / 22) ** 2 + ((y - 148) / 8) ** 2 < 1),
     ):
-        photo[inside], labels[inside] = colour, name
+        photo[inside], labels[inside] = color, name
     return photo, labels
 
 

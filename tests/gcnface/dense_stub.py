@@ -45,7 +45,7 @@ STRAIGHT = Head(0, 0, 0, 1.6, (280.0, 210.0, 0.0))
 TURNED = Head(50, -5, 20, 1.2, (200.0, 220.0, 0.0))
 
 
-def colours(points):
+def colors(points):
     """(N, 3) RGB that tells where on the mean head a point lies."""
     return np.clip(0.5 + points / np.array([200.0, 300.0, 300.0]), 0, 1).astype(np.float32)
 
@@ -57,7 +57,7 @@ def drawn(model, heads, hw=PHOTO_HW):
     for head in heads:
         screen = torch.from_numpy(head.in_photo(model.mean) + (0, 0, LIFT)).float()[None]
         fragments = rasterize(screen, faces, hw)
-        picture = interpolate(torch.from_numpy(colours(model.mean)), faces, fragments)[0]
+        picture = interpolate(torch.from_numpy(colors(model.mean)), faces, fragments)[0]
         photo = torch.where(fragments.mask[0, ..., None], picture, photo)
     return photo.numpy()
 

@@ -45,7 +45,7 @@ def truth(model):
 
 
 @pytest.fixture(scope="module")
-def colours(model, truth):
+def colors(model, truth):
     """(V, 3) linear albedo with blotches that no coefficient explains and no mirror shows."""
     x, y, z = model.mean.T
     blotches = 1 + 0.4 * torch.sin(x / 12 + 1) * torch.sin(y / 12) * torch.sin(z / 12)
@@ -53,14 +53,14 @@ def colours(model, truth):
 
 
 @pytest.fixture(scope="module")
-def photos(model, truth, colours):
+def photos(model, truth, colors):
     """The head seen from the front and from both sides, under different exposures."""
     drawn = []
     for k, yaw in enumerate(YAWS):
         angles = [torch.tensor([math.radians(x)]) for x in (yaw, 0.0, 0.0)]
         posed = replace(truth, rotation=axis_angle_from_rotation(rotation_from_euler(*angles)))
         face = model(posed)
-        face = replace(face, albedo=colours[None] * (1.0, 0.8, 1.1)[k])
+        face = replace(face, albedo=colors[None] * (1.0, 0.8, 1.1)[k])
         with torch.no_grad():
             picture, _ = render_crop(model, face, torch.full((1, SIDE, SIDE, 3), 0.6), SIDE)
         frame = np.full((2 * SIDE, 2 * SIDE, 3), 0.6, np.float32)
@@ -99,15 +99,15 @@ def at_vertices(mesh, image):
     return image[row, column]
 
 
-def error_beyond_the_front(colours, face, fused, single):
+def error_beyond_the_front(colors, face, fused, single):
     """Mean linear error on face vertices that only the side photos saw, after the gain that the seen front asks for."""
     region = load_face_model().region_mask("face")
     front = at_vertices(single.mesh, single.texel_source) == 1
     beyond = torch.from_numpy(region & ~front & (at_vertices(fused.mesh, fused.texel_source) == 1))
     assert beyond.sum() > 300
     found, seen = torch.from_numpy(face.vertex_albedo), torch.from_numpy(region & front)
-    gain = (found * colours)[seen].sum(0) / found[seen].square().sum(0)
-    return float((found * gain - colours)[beyond].abs().mean())
+    gain = (found * colors)[seen].sum(0) / found[seen].square().sum(0)
+    return float((found * gain - colors)[beyond].abs().mean())
 
 
 def identity_error_mm(model, truth, identity):
@@ -116,8 +116,8 @@ def identity_error_mm(model, truth, identity):
     return float((basis[region] @ (torch.as_tensor(identity) - truth.identity[0])).norm(dim=1).mean())
 
 
-def test_texture_beyond_the_front_is_nearer_to_the_truth(colours, fused, single):
-    fused_error, single_error = (error_beyond_the_front(colours, face, fused, single) for face in (fused, single))
+def test_texture_beyond_the_front_is_nearer_to_the_truth(colors, fused, single):
+    fused_error, single_error = (error_beyond_the_front(colors, face, fused, single) for face in (fused, single))
     assert fused_error < 0.85 * single_error
 
 

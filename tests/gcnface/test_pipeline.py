@@ -48,8 +48,8 @@ def face_mask(reconstructor, photo, drawn):
 
 def test_refined_face_looks_like_the_photo_and_more_so_than_the_coarse_one(reconstructor, photo, face):
     psnr = {}
-    for name, colours in (("coarse", face.vertex_rgb_coarse), ("refined", face.vertex_rgb)):
-        drawn = measures.draw(face, colours, photo.shape[:2])
+    for name, colors in (("coarse", face.vertex_rgb_coarse), ("refined", face.vertex_rgb)):
+        drawn = measures.draw(face, colors, photo.shape[:2])
         psnr[name] = measures.psnr_db(drawn.picture, photo, face_mask(reconstructor, photo, drawn))
     assert psnr["refined"] > 27
     assert psnr["refined"] > psnr["coarse"] + 4
@@ -106,8 +106,8 @@ def test_all_faces_of_a_photo(reconstructor, photo):
     both.__dict__ = {**reconstructor.__dict__, "all_faces": True}
     found = both(np.ascontiguousarray(pair))
     assert len(found) == 2
-    centres = sorted(face.landmarks468[:, 0].mean() for face in found)
-    assert centres[0] < photo.shape[1] < centres[1]
+    centers = sorted(face.landmarks468[:, 0].mean() for face in found)
+    assert centers[0] < photo.shape[1] < centers[1]
 
 
 def test_lenses_are_not_painted_onto_skin(reconstructor):

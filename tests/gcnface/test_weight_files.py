@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from coarse import confidence, face_model, position_network, regressor, skin_tone
 from coarse.morphable import layout_of
 from coarse.position_map import PositionMapLayout
-from coarse.spatial_transformer import localizer as localiser
+from coarse.spatial_transformer import localizer as localizer
 from coarse.spatial_transformer.theta import theta_layout_of
 from coarse.weights import fill, read_state
 from gcnface import cli
@@ -45,7 +45,7 @@ SAFETENSORS: dict[str, tuple[Path, Callable[[Path], object]]] = {
         position_network.SHIPPED_WEIGHTS,
         lambda path: position_network.load_position_map_network(PositionMapLayout(model()), path),
     ),
-    "localiser": (localiser.SHIPPED_WEIGHTS, lambda path: localiser.load_localiser(theta_layout_of(model()), path)),
+    "localiser": (localizer.SHIPPED_WEIGHTS, lambda path: localizer.load_localizer(theta_layout_of(model()), path)),
     "parser": (PARSER_WEIGHTS, load_parser),
     "parser_to_train": (PARSER_WEIGHTS, read_parser),
     "refiner": (REFINER_WEIGHTS, lambda path: load_refiner(model(), path)),

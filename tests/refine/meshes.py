@@ -55,8 +55,8 @@ def masked_sheet(side: int) -> tuple[np.ndarray, np.ndarray]:
     corners = (a[:-1, :-1], a[:-1, 1:], a[1:, 1:], a[1:, :-1])
     first, second = (np.stack([corners[i] for i in pick], -1).reshape(-1, 3) for pick in ((0, 1, 2), (0, 2, 3)))
     faces = np.concatenate([first, second])
-    centre = verts[faces].mean(1)
-    hole = np.hypot((np.abs(centre[:, 0]) - 0.4) / 0.22, (centre[:, 1] - 0.3) / 0.15) < 1
+    center = verts[faces].mean(1)
+    hole = np.hypot((np.abs(center[:, 0]) - 0.4) / 0.22, (center[:, 1] - 0.3) / 0.15) < 1
     faces = faces[~hole]
     used, inverse = np.unique(faces, return_inverse=True)
     return verts[used], inverse.reshape(-1, 3)

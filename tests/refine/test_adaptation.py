@@ -20,7 +20,7 @@ from tests.refine.meshes import icosphere, mirror_table, random
 HW = (224, 224)
 
 
-class MeanColour(nn.Module):
+class MeanColor(nn.Module):
     """Stands for an embedding: what matters is that gradients pass."""
 
     def forward(self, images):
@@ -55,7 +55,7 @@ def test_adaptation_comes_closer_to_the_photo_and_leaves_the_network_alone(scene
     before = copy.deepcopy(refiner.state_dict())
     with torch.no_grad():
         first = refiner(*inputs)
-    adapted = adapt(refiner, inputs, coarse, target, MeanColour(), steps=12)
+    adapted = adapt(refiner, inputs, coarse, target, MeanColor(), steps=12)
     front = inputs[2][..., 0] > 0.9
     assert (adapted - truth)[front].abs().mean() < 0.8 * (first - truth)[front].abs().mean()
     assert all(torch.equal(value, before[name]) for name, value in refiner.state_dict().items())
@@ -65,13 +65,13 @@ def test_adaptation_comes_closer_to_the_photo_and_leaves_the_network_alone(scene
 def test_no_steps_give_the_one_pass_answer_also_inside_no_grad(scene):
     refiner, inputs, coarse, target, _ = scene
     with torch.no_grad():
-        assert torch.equal(adapt(refiner, inputs, coarse, target, MeanColour(), steps=0), refiner(*inputs))
-        assert adapt(refiner, inputs, coarse, target, MeanColour(), steps=1).isfinite().all()
+        assert torch.equal(adapt(refiner, inputs, coarse, target, MeanColor(), steps=0), refiner(*inputs))
+        assert adapt(refiner, inputs, coarse, target, MeanColor(), steps=1).isfinite().all()
 
 
 def test_wrong_settings_are_refused(scene):
     refiner, inputs, coarse, target, _ = scene
     with pytest.raises(ValueError, match="steps is -1"):
-        adapt(refiner, inputs, coarse, target, MeanColour(), steps=-1)
+        adapt(refiner, inputs, coarse, target, MeanColor(), steps=-1)
     with pytest.raises(ValueError, match="learning_rate"):
         AdaptationConfig(learning_rate=0.0)

@@ -93,7 +93,7 @@ def test_penalty_works_where_gradients_are_off_and_at_a_flat_critic():
 def test_a_critic_learns_to_tell_two_kinds_of_pictures_apart_with_slope_one_between():
     torch.manual_seed(0)
     critic = Critic(DiscriminatorConfig(side=32, channels=(4, 8, 8, 8, 8, 8)))
-    optimiser = torch.optim.Adam(critic.parameters(), 3e-3, betas=(0.5, 0.9))
+    optimizer = torch.optim.Adam(critic.parameters(), 3e-3, betas=(0.5, 0.9))
 
     def draw(seed):
         noise = torch.rand(8, 3, 32, 32, generator=seeded(seed))
@@ -103,9 +103,9 @@ def test_a_critic_learns_to_tell_two_kinds_of_pictures_apart_with_slope_one_betw
         real, fake = draw(seed)
         penalty = gradient_penalty(critic, real, fake, generator=seeded(seed))
         loss = critic_loss(critic(real), critic(fake)) + PENALTY_FACTOR * penalty
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     real, fake = draw(1000)
     assert critic(real).min() > critic(fake).max()
     assert gradient_penalty(critic, real, fake) < 0.5

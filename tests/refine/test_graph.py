@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from refine.graph import adjacency, averaging, normalised_laplacian, reverse_cuthill_mckee, scaled_laplacian
+from refine.graph import adjacency, averaging, normalized_laplacian, reverse_cuthill_mckee, scaled_laplacian
 from tests.refine.meshes import icosphere, torus_grid
 
 TETRAHEDRON = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]])
@@ -12,13 +12,13 @@ def test_adjacency_of_a_tetrahedron_joins_all():
 
 
 def test_laplacian_of_a_tetrahedron_has_the_known_eigenvalues():
-    values = np.linalg.eigvalsh(normalised_laplacian(TETRAHEDRON, 4).toarray())
+    values = np.linalg.eigvalsh(normalized_laplacian(TETRAHEDRON, 4).toarray())
     assert np.allclose(values, [0, 4 / 3, 4 / 3, 4 / 3])
 
 
 def test_laplacian_of_a_mesh_is_symmetric_with_eigenvalues_in_0_2():
     verts, faces = icosphere(1)
-    matrix = normalised_laplacian(faces, len(verts)).toarray()
+    matrix = normalized_laplacian(faces, len(verts)).toarray()
     values = np.linalg.eigvalsh(matrix)
     assert np.allclose(matrix, matrix.T)
     assert abs(values[0]) < 1e-12
@@ -28,7 +28,7 @@ def test_laplacian_of_a_mesh_is_symmetric_with_eigenvalues_in_0_2():
 @pytest.mark.parametrize("lambda_max", [2.0, 1.5])
 def test_scaled_laplacian_is_2_l_over_lambda_minus_identity(lambda_max):
     verts, faces = icosphere(1)
-    expected = 2 / lambda_max * normalised_laplacian(faces, len(verts)).toarray() - np.eye(len(verts))
+    expected = 2 / lambda_max * normalized_laplacian(faces, len(verts)).toarray() - np.eye(len(verts))
     assert np.allclose(scaled_laplacian(faces, len(verts), lambda_max).toarray(), expected)
 
 
@@ -38,7 +38,7 @@ def test_scaled_laplacian_stores_no_diagonal():
 
 
 def test_a_vertex_without_edges_keeps_its_value():
-    assert normalised_laplacian(TETRAHEDRON, 5).toarray()[4].tolist() == [0, 0, 0, 0, 1]
+    assert normalized_laplacian(TETRAHEDRON, 5).toarray()[4].tolist() == [0, 0, 0, 0, 1]
     assert scaled_laplacian(TETRAHEDRON, 5).toarray()[4].tolist() == [0, 0, 0, 0, 0]
     assert averaging(TETRAHEDRON, 5).toarray()[4].tolist() == [0, 0, 0, 0, 1]
 

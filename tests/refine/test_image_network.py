@@ -82,12 +82,12 @@ def test_learns_a_pattern_of_the_embedding(layout):
     x = torch.as_tensor(sheet().mean[:, :1]).expand(2, -1, -1)
     e = torch.nn.functional.normalize(torch.tensor([[1.0, 0, 0, 0, 0, 0], [0, 1.0, 0, 0, 0, 0]]))
     target = x * torch.tensor([1.0, -1.0])[:, None, None]
-    optimiser = torch.optim.Adam(net.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     for _ in range(80):
         loss = (net(x, e) - target).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert loss < 0.02 * target.square().mean()
 
 

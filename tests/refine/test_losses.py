@@ -41,12 +41,12 @@ def test_identity_loss_is_one_minus_the_cosine(angle, expected):
 
 
 def test_vertex_loss_with_and_without_weights():
-    colours, target = torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)
-    colours[0, 0] = torch.tensor([0.0, 3.0, 4.0])
-    assert vertex_loss(colours, target).item() == pytest.approx(5 / 4)
+    colors, target = torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)
+    colors[0, 0] = torch.tensor([0.0, 3.0, 4.0])
+    assert vertex_loss(colors, target).item() == pytest.approx(5 / 4)
     weight = torch.tensor([1.0, 1.0, 0.0, 0.0])[None, :, None]
-    assert vertex_loss(colours, target, weight).item() == pytest.approx(5 / 2)
-    assert vertex_loss(colours, target, 0 * weight).item() == 0
+    assert vertex_loss(colors, target, weight).item() == pytest.approx(5 / 2)
+    assert vertex_loss(colors, target, 0 * weight).item() == 0
 
 
 def test_norm_at_zero_has_gradient_zero():

@@ -92,17 +92,17 @@ def test_the_mirrored_photo_colours_reach_the_other_side(sphere):
 def test_one_sample_can_be_learned_hidden_side_included(sphere):
     net = make(sphere)
     coarse, projected, seen, embedding = sample(sphere, 1)
-    optimiser = torch.optim.Adam(net.parameters(), 5e-3)
+    optimizer = torch.optim.Adam(net.parameters(), 5e-3)
 
     def error():
         return (net(coarse, projected, seen, embedding) - projected).abs().mean()
 
     before = error().item()
     for _ in range(40):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = error()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert error().item() < before / 5
 
 

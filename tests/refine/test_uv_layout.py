@@ -45,9 +45,9 @@ def features(array):
 def test_a_linear_function_of_the_sheet_is_drawn_exactly_with_v_up():
     layout = UVLayout(sheet(), 16)
     image = layout.to_image(features(sheet().mean[:, :2]))[0]
-    centres = (torch.arange(16) + 0.5) / 16
-    assert torch.allclose(image[0], centres.expand(16, 16), atol=1e-5)
-    assert torch.allclose(image[1], centres.flip(0)[:, None].expand(16, 16), atol=1e-5)
+    centers = (torch.arange(16) + 0.5) / 16
+    assert torch.allclose(image[0], centers.expand(16, 16), atol=1e-5)
+    assert torch.allclose(image[1], centers.flip(0)[:, None].expand(16, 16), atol=1e-5)
     assert layout.mask.all()
 
 
@@ -93,9 +93,9 @@ def test_smooth_functions_survive_the_round_trip(model, layout):
 def test_no_vertex_is_mixed_with_far_ones(model, layout):
     """Of the texels that a vertex reads, each shows a point near it on the mean face, in mm."""
     shown = layout.to_image(features(model.mean))
-    centre = layout.to_vertices(shown)
-    assert (centre[0] - torch.as_tensor(model.mean)).norm(dim=1).max() < 16
-    spread = layout.to_vertices(shown.square()) - centre.square()
+    center = layout.to_vertices(shown)
+    assert (center[0] - torch.as_tensor(model.mean)).norm(dim=1).max() < 16
+    spread = layout.to_vertices(shown.square()) - center.square()
     assert spread.sum(-1).clamp_min(0).sqrt().max() < 16
 
 

@@ -21,16 +21,16 @@ def sphere(lines: int = 24, columns: int = 40) -> tuple[Tensor, Tensor]:
     return verts, torch.cat(quads + caps)
 
 
-def in_camera(verts_model: Tensor, scale_mm: float, centre_mm: tuple[float, float, float]) -> Tensor:
+def in_camera(verts_model: Tensor, scale_mm: float, center_mm: tuple[float, float, float]) -> Tensor:
     """(1, V, 3) camera space: model axes turned by diag(1, -1, -1), scaled and moved."""
-    return (verts_model * torch.tensor([1.0, -1.0, -1.0]) * scale_mm + torch.tensor(centre_mm))[None]
+    return (verts_model * torch.tensor([1.0, -1.0, -1.0]) * scale_mm + torch.tensor(center_mm))[None]
 
 
 def random_triangles(count: int, hw: tuple[int, int], seed: int, spread: float = 12.0) -> tuple[Tensor, Tensor]:
     """Triangles (1, 3 * count, 3) on the screen, some beyond its frame, depths 1 to 3, and their faces."""
     generator = torch.Generator().manual_seed(seed)
-    centre = torch.rand(count, 1, 2, generator=generator) * torch.tensor([hw[1] * 1.4, hw[0] * 1.4])
-    centre = centre - 0.2 * torch.tensor([hw[1], hw[0]])
-    xy = centre + spread * torch.randn(count, 3, 2, generator=generator)
+    center = torch.rand(count, 1, 2, generator=generator) * torch.tensor([hw[1] * 1.4, hw[0] * 1.4])
+    center = center - 0.2 * torch.tensor([hw[1], hw[0]])
+    xy = center + spread * torch.randn(count, 3, 2, generator=generator)
     z = 1 + 2 * torch.rand(count, 3, 1, generator=generator)
     return torch.cat([xy, z], -1).view(1, -1, 3), torch.arange(3 * count).view(-1, 3)

@@ -24,9 +24,9 @@ def test_a_square_covers_every_texel_without_holes(size):
     assert texels.mask.all()
     torch.testing.assert_close(texels.bary.sum(-1), torch.ones(size, size))
     uv = bake(QUAD_UV, QUAD, texels)
-    centre = (torch.arange(size) + 0.5) / size
-    torch.testing.assert_close(uv[..., 0], centre.expand(size, size), atol=1e-6, rtol=0)
-    torch.testing.assert_close(uv[..., 1], (1 - centre)[:, None].expand(size, size), atol=1e-6, rtol=0)
+    center = (torch.arange(size) + 0.5) / size
+    torch.testing.assert_close(uv[..., 0], center.expand(size, size), atol=1e-6, rtol=0)
+    torch.testing.assert_close(uv[..., 1], (1 - center)[:, None].expand(size, size), atol=1e-6, rtol=0)
 
 
 def test_first_row_is_v_one():

@@ -19,8 +19,8 @@ def test_screen_positions_come_back_as_pixel_centres(drawn):
     screen, faces, fragments = drawn
     image = interpolate(screen[0, :, :2], faces, fragments)
     y, x = torch.meshgrid(torch.arange(HW[0]) + 0.5, torch.arange(HW[1]) + 0.5, indexing="ij")
-    centre = torch.stack([x, y], -1).expand(2, *HW, 2)
-    torch.testing.assert_close(image[fragments.mask], centre[fragments.mask], atol=1e-3, rtol=1e-4)
+    center = torch.stack([x, y], -1).expand(2, *HW, 2)
+    torch.testing.assert_close(image[fragments.mask], center[fragments.mask], atol=1e-3, rtol=1e-4)
 
 
 def test_constant_and_background(drawn):

@@ -8,8 +8,8 @@ from tests.render.meshes import sphere
 def test_sphere_normals_are_its_points():
     verts, faces = sphere(48, 80)
     assert (vertex_normals(verts[None], faces)[0] * verts).sum(-1).min() > 0.999
-    centres = verts[faces].mean(1)
-    assert (face_normals(verts[None], faces)[0] * centres).sum(-1).min() > 0.99
+    centers = verts[faces].mean(1)
+    assert (face_normals(verts[None], faces)[0] * centers).sum(-1).min() > 0.99
 
 
 def test_counter_clockwise_points_out():

@@ -23,12 +23,12 @@ def meshes():
 @pytest.mark.parametrize("which", range(3))
 def test_values_and_gradients(which, perspective_correct):
     screen, faces, hw = list(meshes())[which]
-    colour = torch.rand(screen.shape[1], 3, generator=torch.Generator().manual_seed(0))
+    color = torch.rand(screen.shape[1], 3, generator=torch.Generator().manual_seed(0))
     results = []
     for backend in ("torch", "pytorch3d"):
         verts = screen.clone().requires_grad_()
         fragments = rasterize(verts, faces, hw, perspective_correct=perspective_correct, backend=backend)
-        image = interpolate(colour, faces, fragments)
+        image = interpolate(color, faces, fragments)
         (image.square().sum() + fragments.depth[fragments.mask].sum() / 100).backward()
         results.append((fragments, image, verts.grad))
     (ours, our_image, our_grad), (theirs, their_image, their_grad) = results

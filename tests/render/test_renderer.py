@@ -21,20 +21,20 @@ def test_a_sphere_is_a_disc_over_its_background():
 def test_hidden_surface_is_removed():
     verts, faces = sphere()
     near, far = in_camera(verts, 50.0, (0.0, 0.0, 500.0)), in_camera(verts, 200.0, (0.0, 0.0, 1000.0))
-    colour = torch.cat([torch.zeros(len(verts), 1), torch.ones(len(verts), 1)])
-    both = render_mesh(torch.cat([far, near], 1), torch.cat([faces, faces + len(verts)]), colour, CAMERA)
+    color = torch.cat([torch.zeros(len(verts), 1), torch.ones(len(verts), 1)])
+    both = render_mesh(torch.cat([far, near], 1), torch.cat([faces, faces + len(verts)]), color, CAMERA)
     assert both.image[0, 32, 32, 0] > 0.999
 
 
 def test_moving_the_mesh_towards_a_picture_lowers_the_loss():
     verts, faces = sphere()
-    colour = verts * 0.5 + 0.5
-    target = render_mesh(in_camera(verts, 100.0, (0.0, 0.0, 1000.0)), faces, colour, CAMERA).image
+    color = verts * 0.5 + 0.5
+    target = render_mesh(in_camera(verts, 100.0, (0.0, 0.0, 1000.0)), faces, color, CAMERA).image
     offset = torch.tensor([6.0, -4.0, 0.0], requires_grad=True)
     optimizer = torch.optim.Adam([offset], lr=0.5)
     losses = []
     for _ in range(40):
-        rendered = render_mesh(in_camera(verts, 100.0, (0.0, 0.0, 1000.0)) + offset, faces, colour, CAMERA)
+        rendered = render_mesh(in_camera(verts, 100.0, (0.0, 0.0, 1000.0)) + offset, faces, color, CAMERA)
         loss = (rendered.image - target)[rendered.mask].square().mean()
         optimizer.zero_grad()
         loss.backward()

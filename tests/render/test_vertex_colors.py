@@ -6,7 +6,7 @@ import torch
 
 from render.interpolate import interpolate
 from render.rasterize import rasterize
-from render.vertex_colors import ColourTarget, barycentric_matrix, solve_vertex_colours
+from render.vertex_colors import ColorTarget, barycentric_matrix, solve_vertex_colors
 
 SIDE = 24
 STEPS = 60
@@ -32,23 +32,23 @@ def picture():
     return torch.rand(SIDE, SIDE, 3, generator=torch.Generator().manual_seed(0))
 
 
-def drawn(colours, faces, fragments):
-    return interpolate(colours, faces, fragments)[0][fragments.mask[0]]
+def drawn(colors, faces, fragments):
+    return interpolate(colors, faces, fragments)[0][fragments.mask[0]]
 
 
 def test_matrix_times_colours_is_the_drawing(sheet):
     count, faces, fragments = sheet
-    colours = torch.rand(count, 3)
+    colors = torch.rand(count, 3)
     matrix, pixel = barycentric_matrix(fragments, faces, count)
-    np.testing.assert_allclose(matrix @ colours.numpy(), drawn(colours, faces, fragments), atol=1e-6)
+    np.testing.assert_allclose(matrix @ colors.numpy(), drawn(colors, faces, fragments), atol=1e-6)
     np.testing.assert_array_equal(pixel, np.flatnonzero(fragments.mask[0].numpy()))
 
 
 def test_answer_is_the_closed_form(sheet, picture):
     count, faces, fragments = sheet
     start, ridge = torch.rand(count, 3), 0.3
-    found = solve_vertex_colours(
-        start, faces, [ColourTarget(fragments, picture)], torch.ones(count), ridge=ridge, steps=STEPS
+    found = solve_vertex_colors(
+        start, faces, [ColorTarget(fragments, picture)], torch.ones(count), ridge=ridge, steps=STEPS
     )
     w = barycentric_matrix(fragments, faces, count)[0].toarray()
     p = picture.numpy().reshape(-1, 3)[fragments.mask[0].flatten().numpy()]
@@ -61,14 +61,14 @@ def test_gradient_vanishes_at_the_answer(sheet, picture):
     count, faces, fragments = sheet
     freedom = torch.rand(count, generator=torch.Generator().manual_seed(1)) * 0.8 + 0.2
     start = torch.full((count, 3), 0.5)
-    target = ColourTarget(fragments, picture)
-    found = solve_vertex_colours(start, faces, [target], freedom, ridge=0.1, steps=200)
+    target = ColorTarget(fragments, picture)
+    found = solve_vertex_colors(start, faces, [target], freedom, ridge=0.1, steps=200)
     weight = drawn(freedom[:, None], faces, fragments).double()
     shown = picture[fragments.mask[0]].double()
 
     def loss(y):
-        colours = start + freedom[:, None] * y
-        misses = drawn(colours.float(), faces, fragments).double() - shown
+        colors = start + freedom[:, None] * y
+        misses = drawn(colors.float(), faces, fragments).double() - shown
         return float((weight * misses**2).sum() + 0.1 * (y.double() ** 2).sum())
 
     y = (found - start) / freedom[:, None]
@@ -91,8 +91,8 @@ def test_drawing_comes_closer_than_samples_at_the_vertices(sheet):
     shown = picture[fragments.mask[0]]
     errors = [float((drawn(samples, faces, fragments) - shown).square().mean())]
     for steps in (1, 3, 12):
-        target = ColourTarget(fragments, picture)
-        solved = solve_vertex_colours(samples, faces, [target], torch.ones(count), ridge=1e-3, steps=steps)
+        target = ColorTarget(fragments, picture)
+        solved = solve_vertex_colors(samples, faces, [target], torch.ones(count), ridge=1e-3, steps=steps)
         errors.append(float((drawn(solved, faces, fragments) - shown).square().mean()))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.75 * errors[0]
@@ -102,25 +102,25 @@ def test_held_vertices_stay_and_what_lies_over_them_pulls_at_nothing(sheet, pict
     count, faces, fragments = sheet
     start, free = torch.full((count, 3), 0.4), torch.ones(count)
     free[: count // 2] = 0
-    found = solve_vertex_colours(start, faces, [ColourTarget(fragments, picture)], free)
+    found = solve_vertex_colors(start, faces, [ColorTarget(fragments, picture)], free)
     assert torch.equal(found[free == 0], start[free == 0])
     assert (found - start)[free > 0].abs().max() > 0.05
     held = drawn(free[:, None], faces, fragments)[:, 0] == 0
     other = picture.clone()
     other[fragments.mask[0].nonzero()[held].unbind(1)] += 1
-    again = solve_vertex_colours(start, faces, [ColourTarget(fragments, other)], free)
+    again = solve_vertex_colors(start, faces, [ColorTarget(fragments, other)], free)
     torch.testing.assert_close(again, found)
 
 
 def test_vertices_that_no_pixel_shows_stay(sheet, picture):
     count, faces, fragments = sheet
     start = torch.rand(count + 3, 3)
-    found = solve_vertex_colours(start, faces, [ColourTarget(fragments, picture)], torch.ones(count + 3))
+    found = solve_vertex_colors(start, faces, [ColorTarget(fragments, picture)], torch.ones(count + 3))
     assert torch.equal(found[count:], start[count:])
 
 
 def test_arguments_are_left_alone(sheet, picture):
     count, faces, fragments = sheet
     start = torch.full((count, 3), 0.4)
-    solve_vertex_colours(start, faces, [ColourTarget(fragments, picture)], torch.ones(count))
+    solve_vertex_colors(start, faces, [ColorTarget(fragments, picture)], torch.ones(count))
     assert (start == 0.4).all()

@@ -11,9 +11,9 @@ HW = (224, 224)
 CAMERA = perspective_camera(1015.0, (112.0, 112.0), HW)
 
 
-def turned_to_camera(verts_cam, centre):
+def turned_to_camera(verts_cam, center):
     """n.v of a sphere's points: positive where they face the camera at the origin."""
-    normal = verts_cam - torch.tensor(centre)
+    normal = verts_cam - torch.tensor(center)
     return -(normal * verts_cam).sum(-1) / (normal.norm(dim=-1) * verts_cam.norm(dim=-1))
 
 

@@ -22,7 +22,7 @@ from gcnface.version import __version__
 if TYPE_CHECKING:
     from gcnface.result.morph_targets import MorphTarget
 
-METRES_PER_MM = 1e-3
+METERS_PER_MM = 1e-3
 ROUGHNESS = 0.6
 """Skin under a viewer's lamp: a soft highlight, no plastic."""
 
@@ -30,7 +30,7 @@ _MAGIC, _VERSION, _JSON_CHUNK, _BINARY_CHUNK = 0x46546C67, 2, 0x4E4F534A, 0x004E
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _COMPONENT = {np.dtype(np.float32): 5126, np.dtype(np.uint32): 5125, np.dtype(np.uint16): 5123}
 _TYPE = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
-VERTEX_COLOUR = "_VERTEX_ALBEDO"
+VERTEX_COLOR = "_VERTEX_ALBEDO"
 """Attribute of the vertex colours: RGBA, 16 bits, linear."""
 
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
@@ -67,11 +67,11 @@ def glb_bytes(
     split = mesh.split
     attributes = {
         "POSITION": buffer.accessor(
-            mesh.vertices[split.vertex] * np.float32(METRES_PER_MM), _ARRAY_BUFFER, bounds=True
+            mesh.vertices[split.vertex] * np.float32(METERS_PER_MM), _ARRAY_BUFFER, bounds=True
         ),
         "NORMAL": buffer.accessor(_unit(mesh.normals)[split.vertex], _ARRAY_BUFFER),
         "TEXCOORD_0": buffer.accessor(_uv_from_top(mesh.uv)[split.uv], _ARRAY_BUFFER),
-        VERTEX_COLOUR: buffer.accessor(_linear_rgba16(mesh.vertex_rgb)[split.vertex], _ARRAY_BUFFER, normalized=True),
+        VERTEX_COLOR: buffer.accessor(_linear_rgba16(mesh.vertex_rgb)[split.vertex], _ARRAY_BUFFER, normalized=True),
     }
     indices = buffer.accessor(split.faces.reshape(-1, 1), _ELEMENT_ARRAY_BUFFER)
     primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
@@ -164,7 +164,7 @@ class _Buffer:
 
 def _target(buffer: _Buffer, target: MorphTarget, vertex: np.ndarray) -> dict[str, int]:
     """The accessors of a morph target; `vertex` (N,) names each corner's vertex."""
-    offset = target.offset_mm * np.float32(METRES_PER_MM)
+    offset = target.offset_mm * np.float32(METERS_PER_MM)
     attributes = {"POSITION": buffer.sparse(*_at_corners(vertex, target.moved, offset), len(vertex), bounds=True)}
     attributes["NORMAL"] = buffer.sparse(*_at_corners(vertex, target.bent, target.normal_change), len(vertex))
     return attributes

@@ -85,8 +85,8 @@ def overlay_image(reconstruction: Reconstruction) -> np.ndarray:
     pictures = [photo, replace(head, rgb=head.extras["coarse"]).over(photo), head.over(photo)]
     for angle_rad in (TURN_RAD, -TURN_RAD):
         turned = _turn(verts, torch.from_numpy(reconstruction.rotation), angle_rad)
-        centred = in_place.transformed(_centring(in_place, turned, panel.hw), panel.hw)
-        pictures.append(painter.draw(turned[0], centred, shading).over(BACKGROUND))
+        centered = in_place.transformed(_centring(in_place, turned, panel.hw), panel.hw)
+        pictures.append(painter.draw(turned[0], centered, shading).over(BACKGROUND))
     gap = np.ones((panel.hw[0], _GAP_PX, 3), np.float32)
     row = [part for picture in pictures for part in (picture, gap)][:-1]
     return np.concatenate(row, axis=1).clip(0, 1)

@@ -138,8 +138,8 @@ def test_grid_holds_the_chart_coordinates_of_its_texels(model):
     assert grid.mask.float().mean() > 0.99
     uv = torch.from_numpy(np.nan_to_num(model.chart_uv))
     found = grid(uv[None])[0].view(side, side, 2)
-    centres = (torch.arange(side) + 0.5) / side
-    v, u = torch.meshgrid(1 - centres, centres, indexing="ij")
+    centers = (torch.arange(side) + 0.5) / side
+    v, u = torch.meshgrid(1 - centers, centers, indexing="ij")
     torch.testing.assert_close(found[grid.mask], torch.stack([u, v], -1)[grid.mask], atol=1e-5, rtol=0)
 
 

@@ -2,19 +2,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from coarse.spatial_transformer.localizer import BACKBONES, Localiser, VggBackbone, load_localiser
+from coarse.spatial_transformer.localizer import BACKBONES, Localizer, VggBackbone, load_localizer
 from coarse.spatial_transformer.theta import ThetaLayout, theta_layout_of
 
 LAYOUT = ThetaLayout(identity=3, expression=2)
 
 
 def test_fresh_network_answers_almost_the_neutral_face():
-    raw = Localiser(LAYOUT).eval()(torch.rand(2, 3, 224, 224))
+    raw = Localizer(LAYOUT).eval()(torch.rand(2, 3, 224, 224))
     assert 0 < raw.abs().max() < 0.02
 
 
 def test_shipped_size_stays_under_six_megabytes_in_half_precision(model):
-    assert 2 * sum(p.numel() for p in Localiser(theta_layout_of(model)).parameters()) < 6e6
+    assert 2 * sum(p.numel() for p in Localizer(theta_layout_of(model)).parameters()) < 6e6
 
 
 def test_published_backbone_is_vgg16():
@@ -27,23 +27,23 @@ def test_published_backbone_is_vgg16():
 
 
 def test_gradients_reach_the_first_layer():
-    network = Localiser(LAYOUT)
+    network = Localizer(LAYOUT)
     network(torch.rand(2, 3, 64, 64)).sum().backward()
     assert network.backbone.stem[0].weight.grad.abs().sum() > 0
 
 
 def test_unknown_backbones_are_named():
     with pytest.raises(ValueError, match="huge"):
-        Localiser(LAYOUT, "huge")
+        Localizer(LAYOUT, "huge")
     assert set(BACKBONES) == {"light", "resnet50", "vgg16"}
 
 
 def test_weights_load_and_wrong_ones_are_refused(tmp_path):
-    path, network = tmp_path / "weights.safetensors", Localiser(LAYOUT).eval()
+    path, network = tmp_path / "weights.safetensors", Localizer(LAYOUT).eval()
     save_file({name: v.half() if v.is_floating_point() else v for name, v in network.state_dict().items()}, path)
     crops = torch.rand(1, 3, 64, 64)
-    torch.testing.assert_close(load_localiser(LAYOUT, path)(crops), network(crops), atol=1e-3, rtol=0.05)
+    torch.testing.assert_close(load_localizer(LAYOUT, path)(crops), network(crops), atol=1e-3, rtol=0.05)
     with pytest.raises(ValueError, match="do not fit"):
-        load_localiser(ThetaLayout(identity=4, expression=2), path)
+        load_localizer(ThetaLayout(identity=4, expression=2), path)
     with pytest.raises(ValueError, match=r"nothing\.safetensors.*missing"):
-        load_localiser(LAYOUT, tmp_path / "nothing.safetensors")
+        load_localizer(LAYOUT, tmp_path / "nothing.safetensors")

@@ -98,8 +98,8 @@ def test_painted_face_comes_back_flat(model, careful, theta):
     uv = torch.from_numpy(np.nan_to_num(model.chart_uv, nan=0.5))
     drawn = interpolate(uv, faces, fragments).permute(0, 3, 1, 2)
     flat = careful(drawn, theta)
-    centres = (torch.arange(SIDE) + 0.5) / SIDE
-    v, u = torch.meshgrid(1 - centres, centres, indexing="ij")
+    centers = (torch.arange(SIDE) + 0.5) / SIDE
+    v, u = torch.meshgrid(1 - centers, centers, indexing="ij")
     error = (flat.texture - torch.stack([u, v])).abs().amax(1)[flat.mask]
     assert error.quantile(0.9) < 0.002
     assert (error > 0.02).float().mean() < 0.08, "more than the rims of face, eyes and lips"

@@ -37,10 +37,10 @@ class FakeFlattener:
 
 @pytest.fixture
 def photo(tmp_path):
-    def make(name, grey=100, width=20):
+    def make(name, gray=100, width=20):
         path = tmp_path / "photos" / name
         path.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.full((20, width, 3), grey, np.uint8)).save(path)
+        Image.fromarray(np.full((20, width, 3), gray, np.uint8)).save(path)
         return str(path)
 
     return make

@@ -45,10 +45,10 @@ def test_principal_components_of_partly_seen_colours(model):
     direction /= np.linalg.norm(direction)
     amount = rng.normal(size=(count, 1, 1))
     truth = 0.5 + 0.3 * amount * direction
-    colours = truth + rng.normal(scale=1e-3, size=truth.shape)
+    colors = truth + rng.normal(scale=1e-3, size=truth.shape)
     weight = (rng.random((count, vertices)) > 0.2).astype(np.float16)
-    colours[weight == 0] = 5.0
-    samples = _Samples(colours.astype(np.float16), weight)
+    colors[weight == 0] = 5.0
+    samples = _Samples(colors.astype(np.float16), weight)
     mean, basis = _robust_pca(model, samples, AlbedoLearning(components=3, imputations=6))
     np.testing.assert_allclose(mean, truth.mean(0), atol=0.02)
     first = basis[..., 0]
@@ -80,7 +80,7 @@ def test_faces_of_one_colour_give_that_colour(model):
     learned = learn_albedo(start, faces, np.arange(3), neutral, settings)
     assert learned.albedo_basis.shape == (*model.mean.shape, 2)
     front = (model.region == 0) & (model.mean[:, 2] > np.percentile(model.mean[:, 2], 80))
-    colour = learned.albedo_mean[front]
-    assert colour.std(0).max() < 0.06
-    ratio = np.median(colour, 0) / skin.numpy()
+    color = learned.albedo_mean[front]
+    assert color.std(0).max() < 0.06
+    ratio = np.median(color, 0) / skin.numpy()
     assert ratio.max() / ratio.min() < 1.8, "the tone, as far as one photo tells light from skin"

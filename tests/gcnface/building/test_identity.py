@@ -31,8 +31,8 @@ def test_alignment_keeps_size_when_asked():
     reference = rng.normal(size=(30, 3)) * 50
     bigger = (reference @ rotation(rng).T * 1.2)[None]
     kept = align_similarity(bigger, reference, np.ones(30), 1.0)[0]
-    centred = reference - reference.mean(0)
-    np.testing.assert_allclose(kept - kept.mean(0), centred * 1.2, atol=1e-9)
+    centered = reference - reference.mean(0)
+    np.testing.assert_allclose(kept - kept.mean(0), centered * 1.2, atol=1e-9)
 
 
 def test_basis_spans_the_samples_with_unit_coefficients():

@@ -45,12 +45,12 @@ def fit(network):
 @pytest.fixture(scope="module")
 def painted(model, network):
     """Grey skin with a red nose tip and a blue corner of the mouth, (V, 3) linear."""
-    colours = torch.full((len(model.mean), 3), 0.3)
+    colors = torch.full((len(model.mean), 3), 0.3)
     tips = network.landmark_mean[[NOSE_TIP, LEFT_LIP]]
     near = torch.cdist(tips, torch.from_numpy(model.mean).float()) < 4.0
-    colours[near[0]] = torch.tensor([1.0, 0, 0])
-    colours[near[1]] = torch.tensor([0.0, 0, 1])
-    return colours
+    colors[near[0]] = torch.tensor([1.0, 0, 0])
+    colors[near[1]] = torch.tensor([0.0, 0, 1])
+    return colors
 
 
 def centroid(picture, channel):

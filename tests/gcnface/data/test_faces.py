@@ -12,7 +12,7 @@ from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
 from gcnface.preparing.layouts import find_sources
 from gcnface.training.crops import Augmentation, CropBatch, CropDataset, mirror468
-from gcnface.training.parser_augment import AugmentConfig, centre_views, random_views
+from gcnface.training.parser_augment import AugmentConfig, center_views, random_views
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 from tests.gcnface.annotated_folder import DRAWN, PEOPLE, write_prepared_faces
 
@@ -81,7 +81,7 @@ def views(faces, config, seed=0):
 @pytest.fixture
 def moved_only():
     return AugmentConfig(
-        log_gamma=0, channel_gain=0, side_light=0, grey=0, blur=0, noise=0, jpeg=0, occluder=0, rotation_deg=20
+        log_gamma=0, channel_gain=0, side_light=0, gray=0, blur=0, noise=0, jpeg=0, occluder=0, rotation_deg=20
     )
 
 
@@ -89,8 +89,8 @@ def test_views_move_image_and_labels_together(faces, moved_only):
     images, labels = views(faces, moved_only)
     lips = labels == PARSING_CLASSES.index("lips")
     assert lips.sum() > 500
-    colours = images.permute(0, 2, 3, 1)[lips]
-    torch.testing.assert_close(colours.median(0).values, torch.tensor([180, 60, 70]) / 255, atol=0.02, rtol=0)
+    colors = images.permute(0, 2, 3, 1)[lips]
+    torch.testing.assert_close(colors.median(0).values, torch.tensor([180, 60, 70]) / 255, atol=0.02, rtol=0)
 
 
 def test_views_are_ruled_by_the_generator(faces):
@@ -101,7 +101,7 @@ def test_views_are_ruled_by_the_generator(faces):
 
 
 def test_views_stay_pictures_and_labels(faces):
-    images, labels = views(faces, AugmentConfig(occluder=1.0, blur=1.0, noise=1.0, jpeg=1.0, grey=1.0))
+    images, labels = views(faces, AugmentConfig(occluder=1.0, blur=1.0, noise=1.0, jpeg=1.0, gray=1.0))
     assert images.shape == (7, 3, 224, 224)
     assert images.min() >= 0
     assert images.max() <= 1
@@ -118,7 +118,7 @@ def test_occluders_are_labelled_rest(faces, moved_only):
 
 def test_middle_view(faces):
     images = torch.from_numpy(np.array(faces.canvases[:1])).permute(0, 3, 1, 2).float() / 255
-    image, _ = centre_views(images, torch.from_numpy(np.array(faces.labels[:1])), CROP_SIDE_PX)
+    image, _ = center_views(images, torch.from_numpy(np.array(faces.labels[:1])), CROP_SIDE_PX)
     torch.testing.assert_close(image, faces.crop(0))
 
 
@@ -135,7 +135,7 @@ def test_regressor_crop_without_changes(faces):
 
 def test_regressor_crops_move_skin_with_the_image(faces):
     torch.manual_seed(0)
-    still = Augmentation(colour=0, grey=0, blur=0, jpeg=0, occluder=0)
+    still = Augmentation(color=0, gray=0, blur=0, jpeg=0, occluder=0)
     dataset = CropDataset(faces, ~faces.validation, augment=True, settings=still)
     for index in range(len(dataset)):
         sample = dataset[index]
@@ -147,7 +147,7 @@ def test_regressor_crops_move_skin_with_the_image(faces):
 def test_regressor_landmarks_follow_the_image(faces):
     """However the crop moves, the middle of the lips stays at the corners of the mouth."""
     torch.manual_seed(1)
-    still = Augmentation(colour=0, grey=0, blur=0, jpeg=0, occluder=0, flip=0, shift_px=20, angle_rad=0.4)
+    still = Augmentation(color=0, gray=0, blur=0, jpeg=0, occluder=0, flip=0, shift_px=20, angle_rad=0.4)
     dataset = CropDataset(faces, ~faces.validation, augment=True, settings=still)
     for index in range(len(dataset)):
         sample = dataset[index]
@@ -159,7 +159,7 @@ def test_regressor_landmarks_follow_the_image(faces):
 
 def test_changed_colours_are_not_compared_with_a_render(faces):
     torch.manual_seed(0)
-    dataset = CropDataset(faces, ~faces.validation, augment=True, settings=Augmentation(grey=1.0))
+    dataset = CropDataset(faces, ~faces.validation, augment=True, settings=Augmentation(gray=1.0))
     assert not any(dataset[index].drawable for index in range(len(dataset)))
 
 

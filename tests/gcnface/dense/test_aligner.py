@@ -17,7 +17,7 @@ from tests.gcnface.dense_stub import (
     STRAIGHT,
     TURNED,
     Head,
-    colours,
+    colors,
     drawn,
     exact_aligner,
     shared_model,
@@ -118,7 +118,7 @@ def test_texture_has_the_photos_colours_where_it_is_seen(model, aligner, face):
     assert set(np.unique(face.texture[..., 3])) == {0, 1}
     closed = aligner.reader.closed.close(aligner.reader.mean[None])[0].numpy()
     corner = closed[aligner.reader.faces[aligner.texels.face.clamp(min=0)]]
-    truth = colours((corner * aligner.texels.bary.numpy()[..., None]).sum(2))
+    truth = colors((corner * aligner.texels.bary.numpy()[..., None]).sum(2))
     error = np.abs(face.texture[..., :3] - truth).max(2)
     assert np.median(error[seen]) < 0.01
     assert np.quantile(error[seen], 0.95) < 0.08  # the rest: eyeballs, and the outline before the dark ground
@@ -131,7 +131,7 @@ def test_unseen_texels_borrow_from_their_mirror_image(aligner, face):
     assert borrowed.mean() > 0.2
     closed = aligner.reader.closed.close(aligner.reader.mean[None])[0].numpy()
     corner = closed[aligner.reader.faces[aligner.texels.face.clamp(min=0)]]
-    truth = colours((corner * aligner.texels.bary.numpy()[..., None]).sum(2))
+    truth = colors((corner * aligner.texels.bary.numpy()[..., None]).sum(2))
     error = np.abs(face.texture[..., 1:3] - truth[..., 1:]).max(2)  # green and blue are the same on both sides
     assert np.median(error[borrowed]) < 0.03
 
@@ -188,7 +188,7 @@ def test_mesh_is_the_head_upright_in_mm(model, aligner, face):
 
 
 def test_vertex_colours_are_the_textures(face):
-    wrong = np.abs(face.mesh.vertex_rgb - colours(face.mesh.vertices)).max(1)[face.visible]
+    wrong = np.abs(face.mesh.vertex_rgb - colors(face.mesh.vertices)).max(1)[face.visible]
     assert np.median(wrong) < 0.02
 
 

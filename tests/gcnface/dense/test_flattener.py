@@ -10,7 +10,7 @@ from coarse.face_model import load_face_model
 from coarse.losses import landmark_distance_loss
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import load_regressor
-from coarse.spatial_transformer.localizer import Localiser
+from coarse.spatial_transformer.localizer import Localizer
 from coarse.spatial_transformer.theta import theta_layout_of
 from gcnface.dense.flattener import Flattener, mean_face
 from gcnface.errors import NoFaceError
@@ -24,7 +24,7 @@ SIZE = 64
 def flattener(detector):
     torch.manual_seed(0)
     layout = theta_layout_of(load_face_model(), identity=5, expression=5)
-    return Flattener(size=SIZE, localiser=Localiser(layout), detector=detector)
+    return Flattener(size=SIZE, localizer=Localizer(layout), detector=detector)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def flat(flattener, portrait):
 
 @pytest.fixture
 def neutral(flattener):
-    layout = flattener.localiser.layout
+    layout = flattener.localizer.layout
     return layout.decode(torch.zeros(1, layout.total))
 
 
@@ -151,7 +151,7 @@ def shipped(detector):
 def test_shipped_localiser_finds_the_landmarks(shipped, portrait, glasses_portrait):
     """Nearer than the neutral face to where the regressor, a network of its own, sees the landmarks."""
     model = MorphableModel(load_face_model())
-    layout = shipped.localiser.layout
+    layout = shipped.localizer.layout
     theta = layout.decode(torch.zeros(1, layout.total))
     neutral = shipped.pose(shipped.landmarks(theta.alpha), theta)[..., :2]
     errors = []

@@ -15,9 +15,9 @@ def studio(reconstructor):
     return Studio(reconstructor.model)
 
 
-def plain(seen, colour, *, texture=None):
+def plain(seen, color, *, texture=None):
     count = seen.view.coarse.verts.shape[1]
-    return Painted(torch.full((count, 3), colour), torch.ones(count, 3), texture)
+    return Painted(torch.full((count, 3), color), torch.ones(count, 3), texture)
 
 
 def test_one_colour_is_drawn_as_it_is(studio, seen):

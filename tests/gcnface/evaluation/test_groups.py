@@ -31,8 +31,8 @@ def linear_of_lab(lightness, a, b):
 
 @pytest.mark.parametrize(("lightness", "b"), [(70, 15), (60, 18), (45, 20), (30, 10)])
 def test_angle_of_a_known_colour(lightness, b):
-    colour = torch.tensor(linear_of_lab(lightness, 9, b), dtype=torch.float32).expand(10, 3)
-    assert typology_angle_deg(colour) == pytest.approx(math.degrees(math.atan((lightness - 50) / b)), abs=0.5)
+    color = torch.tensor(linear_of_lab(lightness, 9, b), dtype=torch.float32).expand(10, 3)
+    assert typology_angle_deg(color) == pytest.approx(math.degrees(math.atan((lightness - 50) / b)), abs=0.5)
 
 
 def test_a_mole_does_not_move_the_median():
@@ -66,20 +66,20 @@ def seen_with(linear, shading, skin):
 
 
 def test_light_counts_in_the_photo_and_not_in_the_albedo():
-    colour = torch.tensor(linear_of_lab(60, 9, 16), dtype=torch.float32)
+    color = torch.tensor(linear_of_lab(60, 9, 16), dtype=torch.float32)
     patch = np.ones(200, bool)
     found = []
     for light in (0.3, 0.9):
         shading = torch.full((200, 3), light)
-        found.append(skin_angles_deg(seen_with(colour * shading, shading, torch.ones(200)), patch))
+        found.append(skin_angles_deg(seen_with(color * shading, shading, torch.ones(200)), patch))
     assert found[0]["albedo"] == pytest.approx(found[1]["albedo"], abs=1e-3)
-    assert found[0]["albedo"] == pytest.approx(typology_angle_deg(colour[None]), abs=1e-3)
+    assert found[0]["albedo"] == pytest.approx(typology_angle_deg(color[None]), abs=1e-3)
     assert found[0]["photo"] < found[1]["photo"] - 20
 
 
 def test_hidden_skin_tells_nothing():
-    colours = torch.full((200, 3), 0.3)
-    found = skin_angles_deg(seen_with(colours, colours, torch.zeros(200)), np.ones(200, bool))
+    colors = torch.full((200, 3), 0.3)
+    found = skin_angles_deg(seen_with(colors, colors, torch.zeros(200)), np.ones(200, bool))
     assert all(math.isnan(angle) for angle in found.values())
 
 

@@ -13,7 +13,7 @@ from gcnface.evaluation.methods import (
     MethodUnavailableError,
     build_methods,
     look,
-    projected_colours,
+    projected_colors,
 )
 from refine import stored
 from refine.network import TextureRefiner, TextureRefinerConfig
@@ -21,7 +21,7 @@ from refine.pyramid import MeshPyramid
 from refine.unet import UNetConfig
 
 
-def recoloured(seen):
+def recolored(seen):
     """The same face in a photo of other colours."""
     observation = replace(seen.observation, linear=seen.observation.linear.flip(-1) * 0.5 + 0.2)
     return replace(seen, observation=observation, view=replace(seen.view, photo=seen.view.photo[..., ::-1] * 0.5))
@@ -30,7 +30,7 @@ def recoloured(seen):
 @pytest.mark.parametrize(("name", "reads"), [("mean", False), ("coarse", False), ("projected", True)])
 def test_who_reads_the_pixels(reconstructor, seen, name, reads):
     method = METHODS[name].build(reconstructor)
-    one, two = method(seen), method(recoloured(seen))
+    one, two = method(seen), method(recolored(seen))
     assert torch.equal(one.albedo, two.albedo) != reads
     assert METHODS[name].copies_photo == reads
 
@@ -59,14 +59,14 @@ def test_hidden_halves_are_mirrored_and_the_rest_is_continued(reconstructor):
     mirror = torch.from_numpy(model.mirror.astype(np.int64))
     left = torch.from_numpy(model.mean[:, 0] > 0)
     pyramid = MeshPyramid(model.levels)
-    colours = torch.rand(1, len(left), 3, generator=torch.Generator().manual_seed(0))
-    found = projected_colours(colours, left[None].float(), mirror, pyramid)
+    colors = torch.rand(1, len(left), 3, generator=torch.Generator().manual_seed(0))
+    found = projected_colors(colors, left[None].float(), mirror, pyramid)
     twin = ~left & left[mirror]
-    assert torch.allclose(found[0, left], colours[0, left], atol=1e-5)
-    assert torch.allclose(found[0, twin], colours[0, mirror[twin]], atol=1e-5)
-    constant = torch.full_like(colours, 0.4)
+    assert torch.allclose(found[0, left], colors[0, left], atol=1e-5)
+    assert torch.allclose(found[0, twin], colors[0, mirror[twin]], atol=1e-5)
+    constant = torch.full_like(colors, 0.4)
     few = torch.rand(1, len(left), generator=torch.Generator().manual_seed(1)) > 0.98
-    assert projected_colours(constant, few.float(), mirror, pyramid) == pytest.approx(0.4, abs=1e-5)
+    assert projected_colors(constant, few.float(), mirror, pyramid) == pytest.approx(0.4, abs=1e-5)
 
 
 def test_ours_are_the_pipelines_own_colours(reconstructor, seen):

@@ -58,8 +58,8 @@ def test_a_lamp_is_brightest_where_the_normal_points_to_it():
     normals = torch.tensor([[[0.0, 0.6, 0.8], [1.0, 0.0, 0.0], [0.0, -0.6, -0.8]]])
     shading = shade(normals, lamp.lighting())[0]
     # Of the half cosine's expansion to order 2: 1/4 + 1/2 + 5/16 towards the lamp, 1/4 - 5/32 across it.
-    assert shading[0] == pytest.approx((0.2 + 1.0625 * torch.tensor(lamp.colour)).numpy(), abs=1e-5)
-    assert shading[1] == pytest.approx((0.2 + 0.09375 * torch.tensor(lamp.colour)).numpy(), abs=1e-5)
+    assert shading[0] == pytest.approx((0.2 + 1.0625 * torch.tensor(lamp.color)).numpy(), abs=1e-5)
+    assert shading[1] == pytest.approx((0.2 + 0.09375 * torch.tensor(lamp.color)).numpy(), abs=1e-5)
     assert shading[2].max() < 0.25
 
 
@@ -108,7 +108,7 @@ def test_hard_lamps_leave_the_ambient_light_alone_where_they_do_not_reach(seen, 
     shading = lamp.shading(face.verts_cam[0], face.normals_view[0], faces)
     away = face.normals_view[0] @ lamp.towards < 0
     assert shading[away] == pytest.approx(lamp.ambient)
-    assert 0.5 < float(shading.max()) <= lamp.ambient + max(lamp.colour)
+    assert 0.5 < float(shading.max()) <= lamp.ambient + max(lamp.color)
     facing = face.normals_view[0] @ lamp.towards > 0.3
     shadowed = (shading[:, 0] == lamp.ambient) & facing
     assert 0.01 < float(shadowed.float().sum() / facing.float().sum()) < 0.4

@@ -44,7 +44,7 @@ def test_squares_are_split_and_negative_corners_count_from_the_end(square):
     assert scan.surface.faces.tolist() == [[0, 1, 2], [0, 2, 3], [0, 1, 2]]
     assert scan.surface.uv_faces.tolist() == scan.surface.faces.tolist()
     # v is up: the corner (0, 0) lies in the lower left texel, which is blue.
-    assert scan.surface.colours(torch.zeros(1, 2))[0].tolist() == pytest.approx([0, 0, 1], abs=1e-6)
+    assert scan.surface.colors(torch.zeros(1, 2))[0].tolist() == pytest.approx([0, 0, 1], abs=1e-6)
 
 
 def test_what_is_no_textured_scan_is_refused_by_name(square, tmp_path):
@@ -64,13 +64,13 @@ def test_our_own_glb_is_read_back_with_its_colours_upright(tmp_path):
     mesh = make_mesh()
     scan = read_scan(mesh.save(tmp_path / "ball.glb"))
     uv = torch.stack([torch.linspace(0.1, 0.9, 9), torch.linspace(0.8, 0.2, 9)], dim=1)
-    expected = surface_from(mesh).colours(uv)
-    assert scan.surface.colours(uv).numpy() == pytest.approx(expected.numpy(), abs=1e-3)
-    corner = scan.surface.colours(scan.surface.uv[scan.surface.uv_faces[40]])
+    expected = surface_from(mesh).colors(uv)
+    assert scan.surface.colors(uv).numpy() == pytest.approx(expected.numpy(), abs=1e-3)
+    corner = scan.surface.colors(scan.surface.uv[scan.surface.uv_faces[40]])
     middle = scan.verts[scan.surface.faces[40]].mean(0)
     own = int(((torch.from_numpy(mesh.vertices[mesh.faces]).mean(1) / 1000 - middle) ** 2).sum(1).argmin())
     assert corner.mean(0).numpy() == pytest.approx(
-        surface_from(mesh).colours(torch.from_numpy(mesh.uv[mesh.uv_faces[own]])).mean(0).numpy(), abs=1e-3
+        surface_from(mesh).colors(torch.from_numpy(mesh.uv[mesh.uv_faces[own]])).mean(0).numpy(), abs=1e-3
     )
 
 

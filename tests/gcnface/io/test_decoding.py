@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 8, 6
 RAMP = np.linspace(0, 1, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
 
 
-def grey_tiff(content, bits, order="<", big=False):
+def gray_tiff(content, bits, order="<", big=False):
     """A TIFF of one strip of grey numbers without a sign, classic or "big"."""
     count, entry, offset = (("Q", "HHQQ", 16) if big else ("H", "HHII", 8))
     tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 1, 273: offset, 277: 1, 278: HEIGHT, 279: len(content)}
@@ -40,10 +40,10 @@ def thirty_two_bits(values, order):
 @pytest.mark.parametrize(
     "content",
     [
-        grey_tiff(twelve_bits(RAMP), 12),
-        grey_tiff(thirty_two_bits(RAMP, "<"), 32),
-        grey_tiff(thirty_two_bits(RAMP, ">"), 32, ">"),
-        grey_tiff(thirty_two_bits(RAMP, "<"), 32, big=True),
+        gray_tiff(twelve_bits(RAMP), 12),
+        gray_tiff(thirty_two_bits(RAMP, "<"), 32),
+        gray_tiff(thirty_two_bits(RAMP, ">"), 32, ">"),
+        gray_tiff(thirty_two_bits(RAMP, "<"), 32, big=True),
     ],
     ids=["12 bits", "32 bits", "32 bits, other end first", "32 bits, big"],
 )
@@ -64,13 +64,13 @@ def test_damaged_exif_data_are_no_part_of_the_picture(tmp_path, suffix, exif):
 
 def test_a_tiff_that_is_cut_off_says_so(tmp_path):
     path = tmp_path / "a.tif"
-    path.write_bytes(grey_tiff(thirty_two_bits(RAMP, "<"), 32)[:150])
+    path.write_bytes(gray_tiff(thirty_two_bits(RAMP, "<"), 32)[:150])
     with pytest.raises(PhotoError, match=r"a\.tif: .*(cut off|damaged|not a picture)"):
         read_photo(path)
 
 
 def test_a_kind_of_tiff_that_is_not_known_says_what_to_do(tmp_path):
     path = tmp_path / "a.tif"
-    path.write_bytes(grey_tiff(thirty_two_bits(RAMP, ">"), 32, ">", big=True))
+    path.write_bytes(gray_tiff(thirty_two_bits(RAMP, ">"), 32, ">", big=True))
     with pytest.raises(PhotoError, match="its kind of TIFF is not known: save it with 8 or 16 bits"):
         read_photo(path)

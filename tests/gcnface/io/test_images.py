@@ -10,7 +10,7 @@ from gcnface.io.images import read_photo, write_image
 
 HEIGHT, WIDTH = 6, 9
 UPRIGHT = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-GREY = UPRIGHT[..., 0]
+GRAY = UPRIGHT[..., 0]
 
 STORED = {
     1: UPRIGHT,
@@ -59,12 +59,12 @@ def test_values_are_float32_in_the_unit_interval(tmp_path):
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
 def test_grey_fills_three_channels(tmp_path, mode):
-    photo = read_photo(saved(tmp_path / "photo.png", GREY, mode))
-    np.testing.assert_allclose(photo, np.repeat(GREY[..., None], 3, 2) / 255, atol=1e-7)
+    photo = read_photo(saved(tmp_path / "photo.png", GRAY, mode))
+    np.testing.assert_allclose(photo, np.repeat(GRAY[..., None], 3, 2) / 255, atol=1e-7)
 
 
 def test_black_and_white_of_one_bit(tmp_path):
-    bits = GREY > 127
+    bits = GRAY > 127
     photo = read_photo(saved(tmp_path / "photo.png", bits))
     np.testing.assert_array_equal(photo[..., 1], bits)
 
@@ -97,10 +97,10 @@ def test_palette_with_a_transparent_entry(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_sixteen_bit_grey(tmp_path, suffix):
-    wide = GREY.astype(np.uint16) * 257
+    wide = GRAY.astype(np.uint16) * 257
     path = tmp_path / f"photo.{suffix}"
     Image.fromarray(wide).save(path)
-    np.testing.assert_allclose(read_photo(path)[..., 2], GREY / 255, atol=1e-6)
+    np.testing.assert_allclose(read_photo(path)[..., 2], GRAY / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -113,13 +113,13 @@ def test_sixteen_bit_colour(tmp_path, suffix):
 def test_sixteen_bit_grey_turned(tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(np.ascontiguousarray(STORED[6][..., 0]).astype(np.uint16) * 257).save(path, exif=exif(6))
-    np.testing.assert_allclose(read_photo(path)[..., 0], GREY / 255, atol=1e-6)
+    np.testing.assert_allclose(read_photo(path)[..., 0], GRAY / 255, atol=1e-6)
 
 
 def test_floating_point_tiff(tmp_path):
     path = tmp_path / "photo.tif"
-    Image.fromarray(GREY.astype(np.float32) / 255).save(path)
-    np.testing.assert_allclose(read_photo(path)[..., 0], GREY / 255, atol=1e-6)
+    Image.fromarray(GRAY.astype(np.float32) / 255).save(path)
+    np.testing.assert_allclose(read_photo(path)[..., 0], GRAY / 255, atol=1e-6)
 
 
 def test_cmyk(tmp_path):

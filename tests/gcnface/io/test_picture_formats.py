@@ -169,12 +169,12 @@ def test_damaged_heic_and_avif_are_named(tmp_path):
 # Floats -------------------------------------------------------------------------------------------------------------
 
 
-def grey_tiff(path, values):
+def gray_tiff(path, values):
     Image.fromarray(np.asarray(values, np.float32)).save(path)
     return path
 
 
-def colour_tiff(path, values, orientation=1):
+def color_tiff(path, values, orientation=1):
     """A minimal TIFF of float RGB or RGBA, which Pillow does not write."""
     height, width, channels = values.shape
     tags = ImageFileDirectory_v2()
@@ -191,55 +191,55 @@ def colour_tiff(path, values, orientation=1):
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("colours", [False, True])
-def test_one_pixel_that_is_not_finite_is_refused(tmp_path, wrong, colours):
+def test_one_pixel_that_is_not_finite_is_refused(tmp_path, wrong, colors):
     values = RANDOM.copy()
     values[2, 3, 1] = wrong
     path = tmp_path / "a.tif"
-    _ = colour_tiff(path, values) if colours else grey_tiff(path, values[..., 1])
+    _ = color_tiff(path, values) if colors else gray_tiff(path, values[..., 1])
     with pytest.raises(PhotoError, match="some pixels are not finite numbers"):
         read_photo(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_colours_in_floats_are_read_upright(tmp_path, orientation):
-    path = colour_tiff(tmp_path / "a.tif", np.ascontiguousarray(stored(RANDOM)[orientation]), orientation)
+    path = color_tiff(tmp_path / "a.tif", np.ascontiguousarray(stored(RANDOM)[orientation]), orientation)
     np.testing.assert_allclose(read_photo(path), RANDOM, atol=1e-6)
 
 
 def test_transparent_floats_are_laid_over_white(tmp_path):
     values = np.concatenate([RANDOM, np.full((6, 9, 1), 0.25, np.float32)], axis=2)
-    np.testing.assert_allclose(read_photo(colour_tiff(tmp_path / "a.tif", values)), 0.25 * RANDOM + 0.75, atol=1e-5)
+    np.testing.assert_allclose(read_photo(color_tiff(tmp_path / "a.tif", values)), 0.25 * RANDOM + 0.75, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [255, 65535])
 def test_whole_numbers_in_floats_are_8_or_16_bits(tmp_path, scale):
     values = np.rint(RANDOM * scale)
     values[0, 0] = scale
-    colours = read_photo(colour_tiff(tmp_path / "a.tif", values))
-    grey = read_photo(grey_tiff(tmp_path / "b.tif", values[..., 0]))
-    np.testing.assert_allclose(colours, values / scale, atol=1e-6)
-    np.testing.assert_allclose(grey[..., 2], values[..., 0] / scale, atol=1e-6)
+    colors = read_photo(color_tiff(tmp_path / "a.tif", values))
+    gray = read_photo(gray_tiff(tmp_path / "b.tif", values[..., 0]))
+    np.testing.assert_allclose(colors, values / scale, atol=1e-6)
+    np.testing.assert_allclose(gray[..., 2], values[..., 0] / scale, atol=1e-6)
 
 
 @pytest.mark.parametrize("bright", [1.5, 20, 1000])
 @pytest.mark.parametrize("colours", [False, True])
-def test_a_speck_above_one_changes_nothing_else(tmp_path, bright, colours):
+def test_a_speck_above_one_changes_nothing_else(tmp_path, bright, colors):
     values = np.random.default_rng(1).random((50, 60, 3)).astype(np.float32)
     values[5, 5], values[6, 6] = bright, -0.5
     path = tmp_path / "a.tif"
-    _ = colour_tiff(path, values) if colours else grey_tiff(path, values[..., 0])
-    expected = values.clip(0, 1) if colours else np.repeat(values[..., :1].clip(0, 1), 3, 2)
+    _ = color_tiff(path, values) if colors else gray_tiff(path, values[..., 0])
+    expected = values.clip(0, 1) if colors else np.repeat(values[..., :1].clip(0, 1), 3, 2)
     np.testing.assert_allclose(read_photo(path), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("exposure", [2.0, 500.0])
 @pytest.mark.parametrize("colours", [False, True])
-def test_linear_light_is_exposed_and_encoded(tmp_path, exposure, colours):
+def test_linear_light_is_exposed_and_encoded(tmp_path, exposure, colors):
     """What a camera's linear light encodes to, whatever its unit."""
     encoded = np.linspace(0, 1, 3000).astype(np.float32).reshape(50, 60, 1).repeat(3, 2)
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4) * exposure
     path = tmp_path / "a.tif"
-    _ = colour_tiff(path, linear) if colours else grey_tiff(path, linear[..., 0])
+    _ = color_tiff(path, linear) if colors else gray_tiff(path, linear[..., 0])
     white = encoded.ravel()[int(0.99 * encoded.size)]
     np.testing.assert_allclose(read_photo(path), (encoded / white).clip(0, 1), atol=0.02)
 
@@ -307,8 +307,8 @@ def test_large_pictures_are_reduced_as_pillow_reduces_them_at_once(tmp_path, mon
     monkeypatch.setattr(decoding, "_BAND_PIXELS", 9_000)
     source = Image.open(PORTRAIT).convert("RGB").resize((300, 260))
     if mode in ("I;16", "F"):
-        grey = np.asarray(source.convert("L"), np.float32) / 255
-        source = Image.fromarray(grey if mode == "F" else np.rint(grey * 65535).astype(np.uint16))
+        gray = np.asarray(source.convert("L"), np.float32) / 255
+        source = Image.fromarray(gray if mode == "F" else np.rint(gray * 65535).astype(np.uint16))
     else:
         source = source.convert(mode)
     path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16", "F") else "a.png")

@@ -44,9 +44,9 @@ def test_exposures_are_matched_half_way(faces, column):
     confidence, quality = left_and_right(column)
     albedo = flat(0.2, 0.4)
     blend = blend_photos(faces, albedo, confidence, quality, SETTINGS)
-    colours = blend.colours(albedo)
+    colors = blend.colors(albedo)
     expected = float(np.sqrt(0.2 * 0.4))
-    torch.testing.assert_close(colours, torch.full_like(colours, expected), rtol=0.02, atol=0.0)
+    torch.testing.assert_close(colors, torch.full_like(colors, expected), rtol=0.02, atol=0.0)
 
 
 def test_weights_sum_to_the_largest_confidence_and_follow_the_quality(faces, column):
@@ -76,11 +76,11 @@ def test_a_smooth_difference_leaves_no_step_and_detail_stays(faces, column):
     shadow = torch.linspace(1.0, 0.6, SIDE).repeat_interleave(SIDE)[:, None]
     albedo = torch.stack([(0.3 + detail).expand(-1, 3), ((0.3 + detail) * shadow).expand(-1, 3)])
     blend = blend_photos(faces, albedo, confidence, quality, SETTINGS)
-    found, plain = (x.view(SIDE, SIDE, 3) for x in (blend.colours(albedo), _cut(albedo, blend)))
+    found, plain = (x.view(SIDE, SIDE, 3) for x in (blend.colors(albedo), _cut(albedo, blend)))
     steps = [(x[:, 1:] - x[:, :-1]).abs().amax() for x in (found, plain)]
     assert steps[0] < 0.04
     assert steps[1] > 0.08
-    checks = (blend.colours(albedo)[row == 3, 0][::2] - blend.colours(albedo)[row == 3, 0][1::2]).abs()
+    checks = (blend.colors(albedo)[row == 3, 0][::2] - blend.colors(albedo)[row == 3, 0][1::2]).abs()
     assert checks.min() > 0.008
 
 

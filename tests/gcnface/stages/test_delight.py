@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coarse.face_model import load_face_model
-from gcnface.stages.delight import DelightSettings, SkinColours, full_shading
+from gcnface.stages.delight import DelightSettings, SkinColors, full_shading
 from refine.pyramid import MeshPyramid
 
 
@@ -30,7 +30,7 @@ def face(model):
 def even(model, face):
     """Skin of one colour under even light, all of the face seen."""
     flat = torch.full((1, len(model.mean), 3), 0.3)
-    return SkinColours(flat * 0.8, face.float()[None], flat, torch.full_like(flat, 0.8))
+    return SkinColors(flat * 0.8, face.float()[None], flat, torch.full_like(flat, 0.8))
 
 
 def ahead(model, face):

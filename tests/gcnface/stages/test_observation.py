@@ -138,13 +138,13 @@ def test_lips_colour_the_mouth_and_eyes_the_eyeballs(model, face, region):
     assert seen_with(model, face, all_of("eyes")).confidence[0, inside(region, "face")].max() == 0
 
 
-GREY = 0.5
+GRAY = 0.5
 
 
 def plain(face):
     """The face in one colour, under even light."""
-    colour = linear_from_srgb(torch.tensor(GREY))
-    return replace(face, albedo=torch.full_like(face.albedo, float(colour)), shading=torch.ones_like(face.shading))
+    color = linear_from_srgb(torch.tensor(GRAY))
+    return replace(face, albedo=torch.full_like(face.albedo, float(color)), shading=torch.ones_like(face.shading))
 
 
 def half(name):
@@ -154,11 +154,11 @@ def half(name):
 
 
 @pytest.mark.parametrize(("neighbour", "kept_px"), [("hair", 1.8), ("glasses", 2.8), ("rest", 0.8)])
-def test_distance_is_kept_from_other_classes(model, face, region, neighbour, kept_px):
-    image = torch.full((1, 3, SIDE, SIDE), GREY)
+def test_distance_is_kept_from_other_classes(model, face, region, neighbor, kept_px):
+    image = torch.full((1, 3, SIDE, SIDE), GRAY)
     seen, free = (
         observe_vertices(model, plain(face), image, classes, crop_camera())
-        for classes in (half(neighbour), all_of("skin"))
+        for classes in (half(neighbor), all_of("skin"))
     )
     x = crop_camera().project(face.verts_cam)[0, :, 0]
     skin = inside(region, "face") & (seen.visible[0])
@@ -170,7 +170,7 @@ def test_distance_is_kept_from_other_classes(model, face, region, neighbour, kep
 @pytest.mark.parametrize(("far_px", "kept"), [(4.5, False), (NEAR_PX[1] + 4, True)])
 def test_a_dark_line_on_skin_is_refused_beside_glasses_and_kept_elsewhere(model, face, region, far_px, kept):
     """A piece of a frame that the parser took for skin; the same line far from any glasses may be a scar."""
-    image = torch.full((1, 3, SIDE, SIDE), GREY)
+    image = torch.full((1, 3, SIDE, SIDE), GRAY)
     line = int(SIDE / 2 - far_px)
     image[..., line - 1 : line + 2] = 0.05
     seen = observe_vertices(model, plain(face), image, half("glasses"), crop_camera())
@@ -224,8 +224,8 @@ def test_mask_is_the_face_without_glasses_hair_and_ears():
 
 def test_colours_of_a_selection(on_skin):
     rows = torch.tensor([5, 3])
-    torch.testing.assert_close(on_skin.colours(rows).linear, on_skin.linear[:, [5, 3]])
-    torch.testing.assert_close(on_skin.colours().skin, on_skin.skin)
+    torch.testing.assert_close(on_skin.colors(rows).linear, on_skin.linear[:, [5, 3]])
+    torch.testing.assert_close(on_skin.colors().skin, on_skin.skin)
 
 
 def test_a_mouth_is_seen_a_little_further_than_its_visible_vertices():

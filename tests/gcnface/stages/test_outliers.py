@@ -21,8 +21,8 @@ def skin():
     return 0.3 + 0.02 * torch.rand(1, COUNT, 3, generator=generator)
 
 
-def refused(colours, expected, doubt=1.0):
-    found = deviation(colours, expected, torch.ones(1, COUNT))
+def refused(colors, expected, doubt=1.0):
+    found = deviation(colors, expected, torch.ones(1, COUNT))
     return 1 - plausibility(found, torch.full((1, COUNT), doubt))
 
 

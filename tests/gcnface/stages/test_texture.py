@@ -174,9 +174,9 @@ def test_a_turned_head_shows_one_half_and_mirrors_the_other(model, place):
         face = network(replace(neutral, rotation=torch.tensor([[0.0, -0.9, 0.0]])))
     skin = torch.zeros(1, len(PARSING_CLASSES), 224, 224)
     skin[:, PARSING_CLASSES.index("skin")] = 1
-    grey = torch.full((1, 3, 224, 224), 0.5)
+    gray = torch.full((1, 3, 224, 224), 0.5)
     evenly_lit = replace(face, albedo=torch.full_like(face.albedo, 0.2), shading=torch.ones_like(face.shading))
-    seen = observe_vertices(model, evenly_lit, grey, skin, crop_camera())
+    seen = observe_vertices(model, evenly_lit, gray, skin, crop_camera())
     screen = crop_camera().project(face.verts_cam)[0]
     photo = np.full((224, 224, 3), 0.5, np.float32)
     texture = bake(model, screen, seen.confidence[0], photo)

@@ -10,11 +10,11 @@ from gcnface.training.augment import (
     noise_texture,
     occluded,
     random_window,
-    recoloured,
+    recolored,
 )
 
 STILL = Augmentation(
-    shift_px=0, scale=0, angle_rad=0, flip=0, colour=0, grey=0, blur=0, jpeg=0, occluder=0, small=0
+    shift_px=0, scale=0, angle_rad=0, flip=0, color=0, gray=0, blur=0, jpeg=0, occluder=0, small=0
 )
 
 
@@ -61,32 +61,32 @@ def test_turns_keep_their_limit(rng):
 
 def test_no_change_of_colour_is_no_change(rng):
     image = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    colours, natural = recoloured(image, rng, STILL)
+    colors, natural = recolored(image, rng, STILL)
     assert natural
-    assert np.abs(colours - image / 255).max() < 1e-6
+    assert np.abs(colors - image / 255).max() < 1e-6
 
 
 def test_gain_and_gamma_act_on_every_channel_alike():
     image = np.dstack([np.arange(256, dtype=np.uint8)[None].repeat(8, 0)] * 3)
-    colours, natural = recoloured(image, np.random.default_rng(1), Augmentation(small=0, blur=0, jpeg=0, grey=0))
+    colors, natural = recolored(image, np.random.default_rng(1), Augmentation(small=0, blur=0, jpeg=0, gray=0))
     assert natural
     for channel in range(3):
-        ramp = colours[0, :, channel]
+        ramp = colors[0, :, channel]
         assert (np.diff(ramp) >= 0).all()
         inner = (ramp > 0.02) & (ramp < 0.98)
         level = np.log(np.arange(256)[inner] / 255)
         slope = np.polyfit(level, np.log(ramp[inner]), 1)[0]
         assert np.abs(np.polyval(np.polyfit(level, np.log(ramp[inner]), 1), level) - np.log(ramp[inner])).max() < 1e-3
-        assert slope == pytest.approx(np.polyfit(level, np.log(colours[0, inner, channel]), 1)[0], rel=1e-3)
+        assert slope == pytest.approx(np.polyfit(level, np.log(colors[0, inner, channel]), 1)[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("change", ["grey", "blur", "small"])
 def test_changed_pictures_are_said_to_be_changed(rng, change):
     image = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
     settings = Augmentation(**{**STILL.__dict__, change: 1.0})
-    colours, natural = recoloured(image, rng, settings)
+    colors, natural = recolored(image, rng, settings)
     assert not natural
-    assert np.abs(colours - image / 255).max() > 0.05
+    assert np.abs(colors - image / 255).max() > 0.05
 
 
 def test_occluders_cover_what_they_say(rng):

@@ -13,7 +13,7 @@ import gcnface
 import gcnface.training.refiner as refiner_training
 from coarse.face_model import load_face_model
 from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS
-from coarse.spatial_transformer import localizer as localiser
+from coarse.spatial_transformer import localizer as localizer
 from gcnface.cli.train import PARTS, resolve
 from gcnface.errors import DivergedError, FileError
 from gcnface.training import regressor as regressor_training
@@ -84,7 +84,7 @@ def _quick(monkeypatch, networks):
     for module in (regressor_training, refiner_training):
         monkeypatch.setattr(module, "load_facenet", lambda: facenet)
     monkeypatch.setattr(refiner_training, "load_observer", lambda model: observer)
-    monkeypatch.setattr(localiser, "VggBackbone", SmallBackbone)
+    monkeypatch.setattr(localizer, "VggBackbone", SmallBackbone)
 
 
 def part_of(config):
@@ -145,7 +145,7 @@ def run_and_copy(function, settings, copy, monkeypatch):
 def tensors(checkpoint):
     """What float16 weights do not show: weights in full and what the optimisers keep of them."""
     kept = torch.load(checkpoint, weights_only=True)
-    states = [state for optimiser in kept["optimizer_states"] for state in optimiser["state"].values()]
+    states = [state for optimizer in kept["optimizer_states"] for state in optimizer["state"].values()]
     return [value for state in (kept["state_dict"], *states) for value in state.values()]
 
 

@@ -12,7 +12,7 @@ from gcnface.errors import GcnfaceError
 from gcnface.training.crops import Augmentation, CropBatch, CropDataset, mirror468
 from gcnface.training.regressor import RegressorModule, RegressorTraining
 
-MOVED_ONLY = Augmentation(colour=0, grey=0, blur=0, jpeg=0, occluder=0, small=0)
+MOVED_ONLY = Augmentation(color=0, gray=0, blur=0, jpeg=0, occluder=0, small=0)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from gcnface.training.parser import (
     parsing_loss,
     training_samples,
 )
-from gcnface.training.parser_data import labelled_rows
+from gcnface.training.parser_data import labeled_rows
 from tests.gcnface.annotated_folder import write_prepared_faces
 
 
@@ -57,7 +57,7 @@ def test_other_labels_are_learned_instead(tmp_path):
     config = ParserTraining(data=data, labels=path)
     samples = training_samples(config)
     assert (samples.labels[0] == 3).all()
-    assert set(labelled_rows(samples).tolist()) <= set(range(0, len(own), 2))
+    assert set(labeled_rows(samples).tolist()) <= set(range(0, len(own), 2))
 
 
 def test_labels_of_other_faces_are_refused(tmp_path):

@@ -98,13 +98,13 @@ def test_confidence_learns_a_set_by_heart(model):
     albedo = torch.zeros(16, 5, model.layout.albedo)
     batch = [features, identity, albedo, torch.ones(16, 5), truth, albedo[:, 0]]
     module = ConfidenceModule(ConfidenceTraining())
-    optimiser = torch.optim.Adam(module.network.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(module.network.parameters(), 3e-3)
     losses = []
     for step in range(40):
         loss = module.training_step(batch, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
 
@@ -118,13 +118,13 @@ def test_identity_learns_a_batch_by_heart(views, model, loss):
     features, labels = views.features[0], views.labels
     batch = [features, labels.true, labels.albedo, views.landmarks[0], apply_heads(network, features).detach()]
     frozen = network.blocks[0].body[0][0].weight.clone()
-    optimiser = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 3e-2)
+    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 3e-2)
     losses = []
     for step in range(60):
         value = module.training_step(batch, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(value.item())
     assert losses[-1] < 0.2 * losses[0]
     assert torch.equal(network.blocks[0].body[0][0].weight, frozen)

@@ -91,9 +91,9 @@ def answer(module, batch):
 
 def test_a_few_steps_lower_the_loss_with_every_term_in_it(stage, batch):
     module = make_module(stage)
-    module.optimizers = lambda: optimisers
+    module.optimizers = lambda: optimizers
     module._length = lambda: 10**6
-    optimisers = module.configure_optimizers()
+    optimizers = module.configure_optimizers()
     module._rate = lambda progress: 0.1
     losses = []
     for step in range(10):
@@ -112,13 +112,13 @@ def test_a_few_steps_lower_the_loss_with_every_term_in_it(stage, batch):
 
 def test_the_critic_learns_to_prefer_the_photo(module, batch):
     module = make_module(module_stage(module))
-    optimiser = module.configure_optimizers()[1]
+    optimizer = module.configure_optimizers()[1]
     photo = module._reduced(batch.image)
     fake = (photo * 0.5).contiguous()
     with torch.no_grad():
         before = float(module.critic(photo) - module.critic(fake))
     for _ in range(10):
-        module._teach_critic(optimiser, photo, fake)
+        module._teach_critic(optimizer, photo, fake)
     with torch.no_grad():
         assert float(module.critic(photo) - module.critic(fake)) > before
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from coarse.face_model import load_face_model
-from coarse.spatial_transformer.localizer import load_localiser
+from coarse.spatial_transformer.localizer import load_localizer
 from coarse.spatial_transformer.losses import TransformerLossWeights
 from coarse.spatial_transformer.theta import theta_layout_of
 from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, COLUMNS, load_prepared
@@ -74,7 +74,7 @@ def test_run_resumes_where_it_stopped_and_its_weights_load(data, tmp_path):
     assert "valid/landmarks_percent" in logged[0]
     assert (tmp_path / "run" / "pictures" / "epoch_0001.png").exists()
     assert weights.stat().st_size < 6e6
-    load_localiser(theta_layout_of(load_face_model(), 5, 4), weights)
+    load_localizer(theta_layout_of(load_face_model(), 5, 4), weights)
 
 
 def test_a_batch_is_learned_by_heart(data, batch, tmp_path):
@@ -83,13 +83,13 @@ def test_a_batch_is_learned_by_heart(data, batch, tmp_path):
     weights = replace(BALANCED, siamese=1e-6, symmetry=1e-6)
     module = quiet_module(settings(data, tmp_path, landmark_distance=10.0, weights=weights))
     two = replace(batch, **{name: value[:2] for name, value in vars(batch).items()})
-    optimiser = torch.optim.Adam(module.network.parameters(), 3e-4)
+    optimizer = torch.optim.Adam(module.network.parameters(), 3e-4)
     terms = []
     for step in range(8):
         loss = module.training_step(two, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         terms.append(loss.item())
     assert np.isfinite(terms).all()
     assert terms[-1] < 0.4 * terms[0], terms

@@ -264,8 +264,8 @@ def test_one_cycle_takes_any_number_of_steps():
     class Module:
         trainer = Trainer()
 
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.5)
-    schedule = one_cycle(Module(), optimiser, warm_up=0.1)["lr_scheduler"]["scheduler"]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.5)
+    schedule = one_cycle(Module(), optimizer, warm_up=0.1)["lr_scheduler"]["scheduler"]
     assert 0 < schedule.get_last_lr()[0] <= 0.5
 
 

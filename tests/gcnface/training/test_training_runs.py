@@ -18,7 +18,7 @@ from gcnface.training.configuration import plain
 from gcnface.training.crops import CropBatch, CropDataset
 from gcnface.training.loading import SeededOrder
 from gcnface.training.parser import ParserTraining, parsing_loss, train_parser
-from gcnface.training.parser_data import gather, labelled_rows, photo_weights
+from gcnface.training.parser_data import gather, labeled_rows, photo_weights
 from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor
 from gcnface.training.runs import RunSettings
 from tests.gcnface.annotated_folder import write_prepared_faces
@@ -58,13 +58,13 @@ def test_regressor_learns_a_batch_by_heart(data, tmp_path):
     posed = module.model.layout.decode(0.5 * torch.randn(2, module.model.layout.total))
     points = crop_camera(2).project(module.model.landmarks_cam(posed))[..., :2]
     batch = replace(CropBatch.stack([dataset[0], dataset[1]]), landmarks=points)
-    optimiser = torch.optim.Adam(module.network.parameters(), 1e-3)
+    optimizer = torch.optim.Adam(module.network.parameters(), 1e-3)
     losses = []
     for step in range(20):
         loss = module.training_step(batch, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
     assert np.isfinite(losses).all()
@@ -102,7 +102,7 @@ def test_parser_run_writes_weights_that_load_and_goes_on_for_longer(data, tmp_pa
 
 def test_parser_batches_hold_training_people_and_photos_more_often(data):
     faces = load_prepared(data)
-    rows = labelled_rows(faces)
+    rows = labeled_rows(faces)
     assert not faces.validation[rows].any()
     order = SeededOrder(len(rows), 0, 4000, photo_weights(faces, rows, 3.0))
     drawn = faces.drawn[rows][[index for index, _ in order]]

@@ -15,7 +15,7 @@ from gcnface.training.position_map import PositionMapModule, PositionMapTraining
 from gcnface.training.windows import KnownFaces, WindowBatch, WindowDataset
 
 NOSE_TIP = 4
-MOVED_ONLY = Augmentation(angle_rad=0.8, scale=0.2, colour=0, grey=0, blur=0, jpeg=0, occluder=0, small=0)
+MOVED_ONLY = Augmentation(angle_rad=0.8, scale=0.2, color=0, gray=0, blur=0, jpeg=0, occluder=0, small=0)
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +99,14 @@ def test_one_batch_is_learned(module, known):
     (batch,) = batches(known, 1, augment=False)
     truth = module.true_maps(batch)
     image = batch.image + 0.1 * torch.rand_like(batch.image)
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-2)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     errors = []
     for _ in range(25):
         loss = (network(image) - truth).abs().mean()
         errors.append(loss.item())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert errors[-1] < 0.6 * errors[0]
 
 

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from gcnface.result.files.gltf import VERTEX_COLOUR, glb_bytes
+from gcnface.result.files.gltf import VERTEX_COLOR, glb_bytes
 from gcnface.result.morph_targets import MorphTarget
 from tests.gcnface.results import make_mesh
 
@@ -108,19 +108,19 @@ def test_one_scene_of_one_mesh(document):
     """Some programs show all meshes of a file at once, and all multiply COLOR_0 with the texture."""
     assert [len(document[key]) for key in ("scenes", "nodes", "meshes", "materials")] == [1, 1, 1, 1]
     (primitive,) = document["meshes"][0]["primitives"]
-    assert set(primitive["attributes"]) == {"POSITION", "NORMAL", "TEXCOORD_0", VERTEX_COLOUR}
-    assert VERTEX_COLOUR.startswith("_")  # the specification's mark of what is an application's own
+    assert set(primitive["attributes"]) == {"POSITION", "NORMAL", "TEXCOORD_0", VERTEX_COLOR}
+    assert VERTEX_COLOR.startswith("_")  # the specification's mark of what is an application's own
     assert "targets" not in primitive
 
 
 def test_vertex_colours_are_linear(glb, document):
     mesh = make_mesh()
-    index = document["meshes"][0]["primitives"][0]["attributes"][VERTEX_COLOUR]
-    colours = read(glb, document, index) / 65535
+    index = document["meshes"][0]["primitives"][0]["attributes"][VERTEX_COLOR]
+    colors = read(glb, document, index) / 65535
     assert document["accessors"][index]["normalized"] is True
     expected = ((mesh.vertex_rgb + 0.055) / 1.055) ** 2.4
-    assert np.allclose(colours[:, :3], expected[mesh.split.vertex], atol=2e-5)
-    assert (colours[:, 3] == 1).all()
+    assert np.allclose(colors[:, :3], expected[mesh.split.vertex], atol=2e-5)
+    assert (colors[:, 3] == 1).all()
 
 
 def test_uv_counts_from_the_top_and_the_picture_is_the_texture(glb, document):
