@@ -33,9 +33,9 @@ from gcnface.evaluation.completion import (
     completion_figures,
     shown_weight,
 )
-from gcnface.evaluation.drawing import Studio, turned
-from gcnface.evaluation.methods import DEFAULT_METHODS, METHODS, Method, build_methods, look
-from gcnface.evaluation.records import Seen
+from gcnface.evaluation.methods import DEFAULT_METHODS, METHODS, Method, build_methods, fit_photo
+from gcnface.evaluation.records import FittedPhoto
+from gcnface.evaluation.rendering import HeadRenderer, rotated
 from gcnface.evaluation.scenes import SCENE_PX, photograph, scene_camera
 from gcnface.pipeline import Reconstructor
 from render.camera import Camera
@@ -97,7 +97,7 @@ def shoot(scan: Scan, yaw_deg: float, face: Tensor | None = None) -> Shot:
     shading = shade(normals, lighting)[0].clamp(min=0.05)
     origin = torch.tensor([[0.0, 0.0, 1000.0 + FACE_DEPTH_MM]])
     straight = scan.verts * torch.tensor(VIEW_FROM_CAM) + origin
-    verts = turned(straight[None], origin, yaw_deg)[0]
+    verts = rotated(straight[None], origin, yaw_deg)[0]
     camera = scene_camera(verts if face is None else verts[face])
     behind = np.broadcast_to(np.array(BACKGROUND, np.float32), (SCENE_PX, SCENE_PX, 3)).copy()
     return Shot(verts, shading, camera, photograph(scan.surface, verts, shading, camera, behind))
@@ -110,13 +110,15 @@ def first_placed(scan: Scan) -> Scan:
     return replace(scan, verts=verts)
 
 
-def registered(reconstructor: Reconstructor, scan: Scan, shot: Shot, samples: Samples) -> tuple[Seen, Registration]:
+def registered(
+    reconstructor: Reconstructor, scan: Scan, shot: Shot, samples: Samples
+) -> tuple[FittedPhoto, Registration]:
     """Reconstruct a picture of a scan and lay the mesh onto it.
 
     Raises:
         GcnfaceError: no face is found.
     """
-    seen = look(reconstructor, shot.picture)
+    seen = fit_photo(reconstructor, shot.picture)
     if seen is None:
         raise GcnfaceError("no face is found in the drawn scan; it must have y up and look along +z")
     return seen, register(reconstructor.model, seen, scan, samples, shot.verts_cam, shot.camera)
@@ -174,14 +176,14 @@ def sheet(
     reconstructor: Reconstructor, views: list[ScanView], methods: Mapping[str, Method], yaw_deg: float = 40.0
 ) -> NDArray:
     """A row a view: the picture, then each method's answer from the side that was hidden, `yaw_deg` off the front."""
-    studio, rows = Studio(reconstructor.model, 256), []
+    renderer, rows = HeadRenderer(reconstructor.model, 256), []
     for view in views:
         seen = view.held_out.seen
         if seen is None:
             continue
         away = -np.sign(view.held_out.yaw_deg or 1.0) * (yaw_deg + abs(view.held_out.yaw_deg))
-        frame = studio.frame(seen.view.coarse, float(away))
-        drawn = [studio.paint(frame, method(seen)).picture for method in methods.values()]
+        frame = renderer.frame(seen.view.coarse, float(away))
+        drawn = [renderer.shade(frame, method(seen)).picture for method in methods.values()]
         rows.append(np.hstack([cv2.resize(view.held_out.picture, (256, 256), interpolation=cv2.INTER_AREA), *drawn]))
     return np.vstack(rows)
 

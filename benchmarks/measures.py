@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS5_FROM_468
 from coarse.morphable import cam_from_model
-from gcnface.evaluation.drawing import turned as turned_points
 from gcnface.evaluation.figures import psnr_db
 from gcnface.evaluation.identity import FaceNetIdentity, Portrait, SFaceIdentity, find_sface
+from gcnface.evaluation.rendering import rotated as rotated_points
 from gcnface.result.reconstruction import Reconstruction
 from refine.facenet import load_facenet
 from render.camera import Camera
@@ -31,8 +31,8 @@ __all__ = [
     "landmark_error_percent",
     "landmark_percent",
     "psnr_db",
-    "turned",
-    "turned_points5",
+    "rotated",
+    "rotated_points5",
 ]
 
 FACE_CLASSES19 = (1, 2, 3, 4, 5, 10, 12, 13)
@@ -49,7 +49,7 @@ class Drawing:
 
 def draw(face: Reconstruction, vertex_rgb: NDArray[np.float32], hw: tuple[int, int], yaw_deg: float = 0.0) -> Drawing:
     """Draw vertex colours through the face's own camera, the head turned about its vertical axis by `yaw_deg`."""
-    verts = turned(face.vertices_cam, face, yaw_deg)
+    verts = rotated(face.vertices_cam, face, yaw_deg)
     camera = Camera(torch.from_numpy(face.px_from_cam)[None], hw)
     faces = torch.from_numpy(face.faces.astype(np.int64))
     fragments = rasterize(camera.project(torch.from_numpy(verts)[None]), faces, hw)
@@ -94,15 +94,15 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
 
 
-def turned_points5(face: Reconstruction, yaw_deg: float) -> NDArray[np.float64]:
+def rotated_points5(face: Reconstruction, yaw_deg: float) -> NDArray[np.float64]:
     """Five points of the turned head, px of the photo's frame, from the mesh itself."""
     rotation = cam_from_model(torch.from_numpy(face.rotation)[None])[0].numpy()
-    points = turned(face.mesh.landmarks468 @ rotation.T + face.translation, face, yaw_deg) @ face.px_from_cam.T
+    points = rotated(face.mesh.landmarks468 @ rotation.T + face.translation, face, yaw_deg) @ face.px_from_cam.T
     xy = points[:, :2] / points[:, 2:]
     return np.stack([xy[list(index)].mean(0) for index in LANDMARKS5_FROM_468])
 
 
-def turned(points_cam: NDArray[np.float32], face: Reconstruction, yaw_deg: float) -> NDArray[np.float32]:
+def rotated(points_cam: NDArray[np.float32], face: Reconstruction, yaw_deg: float) -> NDArray[np.float32]:
     """Points (N, 3) in camera space after the head has turned about its vertical axis, the nose to the right."""
     points, origin = torch.from_numpy(points_cam).float(), torch.from_numpy(face.translation)
-    return turned_points(points[None], origin[None], yaw_deg)[0].numpy()
+    return rotated_points(points[None], origin[None], yaw_deg)[0].numpy()

@@ -15,7 +15,7 @@ from coarse.face_model import LANDMARKS5_FROM_468, FaceModel
 from coarse.similarity import Similarity, similarity_between
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.completion import FACE_REGIONS
-from gcnface.evaluation.records import Seen
+from gcnface.evaluation.records import FittedPhoto
 from gcnface.evaluation.scenes import Surface
 from gcnface.io.images import read_photo
 from render.camera import Camera
@@ -164,7 +164,7 @@ def _read_gltf(path: Path, texture: Path | None) -> tuple[NDArray, NDArray, NDAr
 
 
 def register(
-    model: FaceModel, seen: Seen, scan: Scan, samples: Samples, verts_cam: Tensor, camera: Camera
+    model: FaceModel, seen: FittedPhoto, scan: Scan, samples: Samples, verts_cam: Tensor, camera: Camera
 ) -> Registration:
     """Lay our reconstruction of a drawn scan onto the scan.
 
@@ -205,7 +205,7 @@ def _same_pixel(scan: Scan, verts_cam: Tensor, camera: Camera, screen: Tensor) -
     return scan.surface.faces[face, corner]
 
 
-def placed_like(model: FaceModel, scan: Scan, found: Registration, seen: Seen) -> Scan:
+def placed_like(model: FaceModel, scan: Scan, found: Registration, seen: FittedPhoto) -> Scan:
     """The scan in the axes of our model, its origin between the ears, in mm by `EYE_DISTANCE_MM`."""
     landmarks = model.landmarks468(seen.view.coarse.verts[0].cpu().numpy())
     eyes = [torch.from_numpy(landmarks[list(LANDMARKS5_FROM_468[k])].mean(0)) for k in (0, 1)]

@@ -46,11 +46,11 @@ def measure(
         mask = drawn.mask & np.isin(classes, measures.FACE_CLASSES19)
         row[f"psnr_{name}"] = measures.psnr_db(drawn.picture, photo, mask)
         pasted = np.where(drawn.mask[..., None], drawn.picture, photo)
-        turned = measures.draw(face, colors, hw, YAW_DEG).picture
-        points = measures.turned_points5(face, YAW_DEG)
+        rotated = measures.draw(face, colors, hw, YAW_DEG).picture
+        points = measures.rotated_points5(face, YAW_DEG)
         for network, feature in measures.features(pasted, sample.annotation.points5, sface).items():
             row[f"{network}_{name}"] = measures.cosine(feature, target[network])
-        for network, feature in measures.features(turned, points, sface).items():
+        for network, feature in measures.features(rotated, points, sface).items():
             row[f"{network}_{name}_yaw30"] = measures.cosine(feature, target[network])
     return row
 

@@ -26,7 +26,7 @@ class Coefficients:
 
     Attributes:
         identity: (B, Ni), unit Gaussian under the model's prior.
-        expression: (B, Ne), face units; 0 is rest, 1 the full unit.
+        expression: (B, Ne), blendshapes; 0 is rest, 1 the full unit.
         albedo: (B, Na), unit Gaussian under the model's prior.
         rotation: (B, 3) axis-angle of the head, rad; zero looks into the camera.
         translation: (B, 3) of the model's origin in camera space, mm.

@@ -64,14 +64,14 @@ class DensePose:
             head counter-clockwise.
         scale: (B,) px a mm.
         translation: (B, 3) px: where the model's origin (between the ears) lies.
-        misfit: (B,) px, weighted root mean square distance between the dense points and the posed mean face.
+        residual: (B,) px, weighted root mean square distance between the dense points and the posed mean face.
     """
 
     rotation: Tensor
     euler: Tensor
     scale: Tensor
     translation: Tensor
-    misfit: Tensor
+    residual: Tensor
 
     def camera(self, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> Camera:
         """Draws points in camera axes (`cam_from_model(rotation) @ model mm`) where they lie in the window."""
@@ -184,7 +184,7 @@ class DenseReader(nn.Module):
             euler=euler_from_rotation(found.rotation),
             scale=found.scale,
             translation=found.translation * flip,
-            misfit=((squared * self.weight).sum(1) / self.weight.sum()).sqrt(),
+            residual=((squared * self.weight).sum(1) / self.weight.sum()).sqrt(),
         )
 
     def visible(self, vertices: Tensor, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> Tensor:

@@ -40,7 +40,7 @@ class CoarseLossWeights:
     prior_albedo: float = 1.7e-2
     """Share of the albedo coefficients' squares in the prior."""
     expression_range: float = 0.0
-    """Weight of the squared overshoot of face units outside [0, 1]: our units are one-sided, unlike the published."""
+    """Weight of the squared overshoot of blendshapes outside [0, 1]: our units are one-sided, unlike the published."""
     gamma: float = 10.0
     """Weight of the distance of the light from white."""
     reflectance: float = 5.0
@@ -88,7 +88,7 @@ def identity_loss(render_embedding: Tensor, photo_embedding: Tensor) -> Tensor:
 
 
 def coefficient_prior(coefficients: Coefficients, weights: CoarseLossWeights) -> Tensor:
-    """Weighted squared norms of identity, expression and albedo (eq. 6), and the range of the face units."""
+    """Weighted squared norms of identity, expression and albedo (eq. 6), and the range of the blendshapes."""
     c, w = coefficients, weights
     expression = c.expression
     overshoot = (expression.clamp(max=0.0).square() + (expression - 1).clamp(min=0.0).square()).sum(1)

@@ -226,7 +226,7 @@ class _Posed:
         """(3, 3) model to camera axes."""
 
     @cached_property
-    def turned(self) -> Tensor:
+    def rotated(self) -> Tensor:
         """(3, 3, 3) derivative of `turn` by each raw number of the rotation, those in front."""
         found = rotation_derivative(self.coefficients.rotation)[0]
         return self.flip[:, None] * found * self.layout.rotation_unit_rad
@@ -248,9 +248,9 @@ class _Posed:
     def derivative(self, points: Tensor, basis: Tensor, by_cam: Tensor) -> tuple[Tensor, Tensor]:
         """What changes by `by_cam` (n, k, 3) with camera mm: by raw shape (n, k, Ni + Ne), by raw pose (n, k, 6)."""
         by_shape = torch.bmm(by_cam @ self.turn, basis).mul_(self.units)
-        turned = torch.einsum("jcl,nl->ncj", self.turned, points)
+        rotated = torch.einsum("jcl,nl->ncj", self.rotated, points)
         by_place = by_cam * by_cam.new_tensor(self.layout.translation_unit_mm)
-        return by_shape, torch.cat([by_cam @ turned, by_place], 2)
+        return by_shape, torch.cat([by_cam @ rotated, by_place], 2)
 
 
 class _Projected(NamedTuple):
@@ -375,7 +375,7 @@ class _Colors:
         gradient = sh_gradient(lit.normals @ posed.view_turn.T) * factors
         by_normal = (slope * lit.albedo)[..., None] * (gradient.mT @ posed.coefficients.lighting[0]).mT
         by_shape += torch.bmm(by_normal @ posed.view_turn, self.normal_basis).mul_(posed.units)
-        by_pose[..., :3] += (by_normal * posed.flip) @ torch.einsum("jcl,nl->ncj", posed.turned, lit.normals)
+        by_pose[..., :3] += (by_normal * posed.flip) @ torch.einsum("jcl,nl->ncj", posed.rotated, lit.normals)
         by_albedo = (slope * lit.shading)[..., None] * self.albedo_basis
         channel = torch.diag_embed(slope * lit.albedo * posed.layout.lighting_unit)
         by_light = (lit.design[:, None, :, None] * channel[:, :, None, :]).flatten(2)

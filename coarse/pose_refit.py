@@ -14,23 +14,23 @@ from render.shapes import check_shape
 
 
 @dataclass(frozen=True)
-class Reposing:
-    """Settings of `repose`."""
+class PoseRefit:
+    """Settings of `refit_pose`."""
 
     steps: int = 80
     learning_rate: float = 0.03
     expression: float = 0.02
-    """Pull of the face units towards what they were (mean square)."""
+    """Pull of the blendshapes towards what they were (mean square)."""
     expression_range: float = 0.05
-    """Squared overshoot of face units outside [0, 1]."""
+    """Squared overshoot of blendshapes outside [0, 1]."""
 
 
-def repose(
+def refit_pose(
     model: MorphableModel,
     face: Coefficients,
     identity: Tensor,
     points: DensePoints,
-    settings: Reposing = Reposing(),
+    settings: PoseRefit = PoseRefit(),
 ) -> Coefficients:
     """Move a face of another identity to where a face was seen.
 

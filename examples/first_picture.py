@@ -33,10 +33,10 @@ def row(path: Path) -> NDArray[np.float32]:
     shown = [
         face,
         face.relit("ambient"),
-        face.turned(yaw=-40),
-        face.turned(yaw=40),
+        face.rotated(yaw=-40),
+        face.rotated(yaw=40),
         face.relit("left"),
-        face.relit("sunset").turned(yaw=12),
+        face.relit("sunset").rotated(yaw=12),
         face.relit("studio").with_expression(SURPRISE),
     ]
     drawn = [one.draw(2 * SIDE_PX).over(BEHIND) for one in shown]

@@ -19,16 +19,16 @@ from coarse.confidence import Confidences, load_confidence
 from coarse.decomposition import decompose
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints
-from coarse.pose_refit import repose
+from coarse.pose_refit import refit_pose
 from coarse.set_aggregation import aggregate
 from gcnface.api import NamedPhoto, photo_sizes
 from gcnface.photo.detection import no_face
-from gcnface.pipeline import Reconstructor, RefinedFace, View, on_cpu
+from gcnface.pipeline import FittedFace, Reconstructor, RefinedFace, on_cpu
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.blending import Blend, blend_photos
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.stages.observation import VertexObservation, observe_vertices, view_cosine
-from gcnface.stages.texture import Sight
+from gcnface.stages.texture import TexturePhoto
 from gcnface.system.isolation import plain_torch
 from render.visibility import vertex_visibility
 
@@ -50,7 +50,7 @@ _FINEST_PX_PER_MM = 4.0
 
 
 @dataclass(frozen=True)
-class _Sighting:
+class _PersonPhoto:
     """What one photo shows of the fused face.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Sighting:
         quality: (V,) how well the photo shows each vertex.
     """
 
-    view: View
+    view: FittedFace
     seen: VertexObservation
     light: Tensor
     albedo: Tensor
@@ -114,30 +114,30 @@ class PersonReconstructor:
             if on_doubt is not None and doubt is not None:
                 on_doubt(doubt)
             posed = self.of_one_identity(views)
-            sightings = [self._sighting(view, posed[0]) for view in posed]
-            blend = self._blend(sightings)
-        refined = self._refined(sightings, blend, embeddings, watch)
-        sights = [_sight(sighting, blend, k) for k, sighting in enumerate(sightings)]
-        result = self.pipeline.assemble(sightings[0].view, refined, sights, watch)
+            person_photos = [self._person_photo(view, posed[0]) for view in posed]
+            blend = self._blend(person_photos)
+        refined = self._refined(person_photos, blend, embeddings, watch)
+        texture_photos = [_texture_photo(person_photo, blend, k) for k, person_photo in enumerate(person_photos)]
+        result = self.pipeline.assemble(person_photos[0].view, refined, texture_photos, watch)
         names = tuple(photo.name.name for photo in photos)
         return replace(result, photo_names=names, provenance={**_provenance(photos, cosine), **result.provenance})
 
-    def _look(self, photo: NamedPhoto, watch: Stopwatch, on_photo: Callable[[Path], None] | None) -> View:
+    def _look(self, photo: NamedPhoto, watch: Stopwatch, on_photo: Callable[[Path], None] | None) -> FittedFace:
         if on_photo is not None:
             on_photo(photo.name)
         with watch.stage("detect"):
             found = self.pipeline.detector.detect(photo.pixels)
-        view = self.pipeline.look(photo.pixels, found[0], watch) if found else None
+        view = self.pipeline.fit_face(photo.pixels, found[0], watch) if found else None
         if view is None or not view.can_be_trusted:
             raise no_face(photo.name, photo.pixels, "leave it out or take a larger picture with the whole face in it")
         return view
 
-    def confidences(self, views: Sequence[View]) -> Confidences:
+    def confidences(self, views: Sequence[FittedFace]) -> Confidences:
         """Of each photo's coefficients: (P, Ni) and (P, Na)."""
         images = torch.cat([view.image for view in views])
         return self.confidence(self.pipeline.coarse.regressor.features(images))
 
-    def of_one_identity(self, views: Sequence[View]) -> list[View]:
+    def of_one_identity(self, views: Sequence[FittedFace]) -> list[FittedFace]:
         """The same photos, their faces posed with one identity and coloured with one albedo, each in its own light."""
         stage, trust = self.pipeline.coarse, self.confidences(views)
         own = [view.coarse.coefficients for view in views]
@@ -155,7 +155,7 @@ class PersonReconstructor:
             for view, c, light in zip(views, posed, lights, strict=True)
         ]
 
-    def _reposed(self, view: View, identity: Tensor) -> Coefficients:
+    def _reposed(self, view: FittedFace, identity: Tensor) -> Coefficients:
         """The face's own coefficients with another identity, moved to where its vertices lie in the crop."""
         camera, c = crop_camera(), view.coarse.coefficients
         verts = view.coarse.verts_cam[:, self.posed.vertex_index]
@@ -165,18 +165,18 @@ class PersonReconstructor:
         chosen = (weight[0] > 0.05).nonzero()[:, 0]
         points = DensePoints(chosen, screen[:, chosen, :2], weight[:, chosen])
         with torch.enable_grad():
-            return repose(self.posed, c, identity, points)
+            return refit_pose(self.posed, c, identity, points)
 
     def _face_at_level(self) -> Tensor:
         """(V',) bool, face and features among the vertices that are posed."""
         region = torch.from_numpy(self.pipeline.model.region_mask("face", "eyes_nose_mouth"))
         return region.to(self.posed.vertex_index.device)[self.posed.vertex_index]
 
-    def _colors(self, view: View, coefficients: Coefficients) -> VertexObservation:
+    def _colors(self, view: FittedFace, coefficients: Coefficients) -> VertexObservation:
         face = self.pipeline.coarse.morphable(coefficients)
         return observe_vertices(self.pipeline.model, face, view.image, view.classes, crop_camera())
 
-    def _sighting(self, view: View, first: View) -> _Sighting:
+    def _person_photo(self, view: FittedFace, first: FittedFace) -> _PersonPhoto:
         """What a photo shows; of places that its expression moves, the less the further they are from the first's."""
         seen = self.pipeline.observe(view)
         cosine = view_cosine(view.coarse.verts_cam, view.coarse.normals_view)[0].clamp(min=0)
@@ -185,27 +185,27 @@ class PersonReconstructor:
         alike = same_expression(view.coarse.verts[0], first.coarse.verts[0])
         quality = seen.confidence[0] * cosine * alike * (px_per_mm / _FINEST_PX_PER_MM).clamp(max=1)
         light = self.pipeline.light(view, seen)
-        return _Sighting(view, seen, light, seen.linear / light, quality)
+        return _PersonPhoto(view, seen, light, seen.linear / light, quality)
 
-    def _blend(self, sightings: Sequence[_Sighting]) -> Blend:
-        albedo = torch.cat([s.albedo for s in sightings]).cpu()
-        confidence = torch.cat([s.seen.confidence for s in sightings]).cpu()
-        quality = torch.stack([s.quality for s in sightings]).cpu()
+    def _blend(self, person_photos: Sequence[_PersonPhoto]) -> Blend:
+        albedo = torch.cat([s.albedo for s in person_photos]).cpu()
+        confidence = torch.cat([s.seen.confidence for s in person_photos]).cpu()
+        quality = torch.stack([s.quality for s in person_photos]).cpu()
         return blend_photos(self.pipeline.model.faces, albedo, confidence, quality)
 
     def _refined(
-        self, sightings: Sequence[_Sighting], blend: Blend, embeddings: Tensor, watch: Stopwatch
+        self, person_photos: Sequence[_PersonPhoto], blend: Blend, embeddings: Tensor, watch: Stopwatch
     ) -> RefinedFace:
         """The refiner told of all photos at once; pose and light of the first."""
-        view, device = sightings[0].view, self.pipeline.device
+        view, device = person_photos[0].view, self.pipeline.device
         with watch.stage("refine"), torch.no_grad():
-            colors = blend.colors(torch.cat([s.albedo for s in sightings]).cpu())[None].to(device)
+            colors = blend.colors(torch.cat([s.albedo for s in person_photos]).cpu())[None].to(device)
             confidence = blend.weight.sum(0).clamp(max=1)[None].to(device)
             embedding = torch.nn.functional.normalize(embeddings.mean(0, keepdim=True))
             albedo = self.pipeline.refiner(view.coarse.albedo, colors, confidence[..., None], embedding)
             albedo = self.pipeline.completed(albedo, confidence)
-        seen = replace(sightings[0].seen, confidence=confidence)
-        light = sightings[0].light[0]
+        seen = replace(person_photos[0].seen, confidence=confidence)
+        light = person_photos[0].light[0]
         return on_cpu(RefinedFace(view.coarse, seen, albedo[0], light, albedo[0] * light, light))
 
 
@@ -239,10 +239,10 @@ def doubted(names: Sequence[Path], cosine: Tensor) -> str | None:
     return f"{names[least]}: {what} ({figure}); leave it out if it shows someone else"
 
 
-def _sight(sighting: _Sighting, blend: Blend, index: int) -> Sight:
+def _texture_photo(person_photo: _PersonPhoto, blend: Blend, index: int) -> TexturePhoto:
     """One photo's part of the texture: its light divided by the factor that its tones are multiplied by."""
-    view, shading = sighting.view, sighting.light[0].cpu() / blend.factor[index]
-    return Sight(view.photo, view.screen, shading, blend.weight[index])
+    view, shading = person_photo.view, person_photo.light[0].cpu() / blend.factor[index]
+    return TexturePhoto(view.photo, view.screen, shading, blend.weight[index])
 
 
 def _provenance(photos: Sequence[NamedPhoto], cosine: Tensor) -> dict[str, object]:

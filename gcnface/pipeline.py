@@ -30,9 +30,9 @@ from gcnface.stages.coarse import CoarseStage, OnStage, Stopwatch
 from gcnface.stages.delight import photo_light
 from gcnface.stages.mouth import darkened_mouth, mouth_fade
 from gcnface.stages.observation import MINIMUM_SHADING, VertexObservation, face_mask, observe_vertices
-from gcnface.stages.texture import Sight, bake_texture
+from gcnface.stages.texture import TexturePhoto, bake_texture
 from gcnface.stages.tone_matching import match_tones
-from gcnface.stages.vertex_solve import Shot, finish
+from gcnface.stages.vertex_solve import ImageView, solve_colors
 from gcnface.system.isolation import plain_torch
 from gcnface.version import __version__
 from refine.adaptation import AdaptationConfig, AdaptationTarget, adapt
@@ -51,7 +51,7 @@ _ADAPTATION = AdaptationConfig(smallest_shading=MINIMUM_SHADING)
 
 
 @dataclass(frozen=True)
-class View:
+class FittedFace:
     """A face in a photo, as the coarse stage leaves it.
 
     Attributes:
@@ -180,26 +180,26 @@ class Reconstructor:
             found = self.detector.detect(photo)
         chosen = found if self.all_faces else found[:1]
         watches = [watch.fork() for _ in chosen]
-        views = [self.look(photo, face, own) for face, own in zip(chosen, watches, strict=True)]
+        views = [self.fit_face(photo, face, own) for face, own in zip(chosen, watches, strict=True)]
         pairs = zip(views, watches, strict=True)
         return [self._reconstruct(view, own) for view, own in pairs if view.can_be_trusted]
 
-    def _reconstruct(self, view: View, watch: Stopwatch) -> Reconstruction:
+    def _reconstruct(self, view: FittedFace, watch: Stopwatch) -> Reconstruction:
         with watch.stage("refine"), torch.no_grad():
             seen = self.observe(view)
             refined = None if self.adapt else self.refine(view, seen)
         if refined is None:
             with watch.stage("adapt"):
                 refined = self._adapted(view, seen)
-        sight = Sight(view.photo, view.screen, refined.light, refined.observation.confidence[0])
-        return self.assemble(view, refined, [sight], watch)
+        texture_photo = TexturePhoto(view.photo, view.screen, refined.light, refined.observation.confidence[0])
+        return self.assemble(view, refined, [texture_photo], watch)
 
-    def light(self, view: View, seen: VertexObservation) -> Tensor:
+    def light(self, view: FittedFace, seen: VertexObservation) -> Tensor:
         """(1, V, 3) what the photo's colours are divided by: the estimated light, cast shadows and highlights in it."""
         return photo_light(view.coarse, seen, self.refiner.pyramid, self.model.mirror)
 
     @torch.no_grad()
-    def refine(self, view: View, seen: VertexObservation) -> RefinedFace:
+    def refine(self, view: FittedFace, seen: VertexObservation) -> RefinedFace:
         """The refiner's answer for one photo, finished, on the CPU."""
         light = self.light(view, seen)
         inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], view.embedding)
@@ -210,14 +210,14 @@ class Reconstructor:
         albedo = match_tones(self.model, self.refiner.pyramid, albedo, confidence)
         return darkened_mouth(albedo[0], confidence[0], self._mouth.to(albedo))[None]
 
-    def _finished(self, view: View, seen: VertexObservation, light: Tensor, albedo: Tensor) -> RefinedFace:
+    def _finished(self, view: FittedFace, seen: VertexObservation, light: Tensor, albedo: Tensor) -> RefinedFace:
         albedo = self.completed(albedo, seen.confidence)
-        shots = [Shot(view.sharp, crop_camera(1, view.sharp.shape[-1])), Shot(view.image, crop_camera())]
+        shown = [ImageView(view.sharp, crop_camera(1, view.sharp.shape[-1])), ImageView(view.image, crop_camera())]
         coarse, faces = view.coarse, self.coarse.morphable.faces
-        done = finish(coarse.verts_cam, faces, albedo[0], light[0], seen, shots)
+        done = solve_colors(coarse.verts_cam, faces, albedo[0], light[0], seen, shown)
         return on_cpu(RefinedFace(coarse, seen, done.albedo, done.shading, done.lit, light[0]))
 
-    def look(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> View:
+    def fit_face(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> FittedFace:
         """Align, parse, regress and fit one face of a photo."""
         with watch.stage("align"):
             crop = align_face(photo, face)
@@ -237,7 +237,7 @@ class Reconstructor:
             inside = torch.from_numpy(window_inside(crop, photo.shape[:2])).to(self.device)
             coarse, completed = find_again(self.coarse, pictures, coarse, inside, self._tone, watch)
             embedding, shown = embed_crop224(self.facenet, completed), self._shown(coarse, crop, photo)
-        return View(photo, crop, image, sharp, classes, embedding, coarse, shown)
+        return FittedFace(photo, crop, image, sharp, classes, embedding, coarse, shown)
 
     def _shown(self, coarse: CoarseFace, crop: FaceCrop, photo: NDArray[np.float32]) -> float:
         return shown_share(coarse, self.coarse.morphable, crop, photo.shape[:2])
@@ -246,11 +246,11 @@ class Reconstructor:
         """(1, 3) expected tone of the skin in a crop (1, 3, 224, 224)."""
         return self.skin_tone(embed_crop224(self.facenet, image))
 
-    def observe(self, view: View) -> VertexObservation:
+    def observe(self, view: FittedFace) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""
         return observe_vertices(self.model, view.coarse, view.sharp, view.classes, crop_camera(1, view.sharp.shape[-1]))
 
-    def _adapted(self, view: View, seen: VertexObservation) -> RefinedFace:
+    def _adapted(self, view: FittedFace, seen: VertexObservation) -> RefinedFace:
         """The answer of a copy of the refiner that was trained on the photo."""
         with torch.no_grad():
             light = self.light(view, seen)
@@ -267,11 +267,13 @@ class Reconstructor:
         sharp = warp_image(photo, double, (2 * CROP_SIDE_PX, 2 * CROP_SIDE_PX))
         return torch.from_numpy(np.ascontiguousarray(sharp.transpose(2, 0, 1)))[None].to(self.device)
 
-    def assemble(self, view: View, refined: RefinedFace, sights: Sequence[Sight], watch: Stopwatch) -> Reconstruction:
-        """The record of a face, posed and lit as in `view`, its texture baked from all `sights`."""
+    def assemble(
+        self, view: FittedFace, refined: RefinedFace, texture_photos: Sequence[TexturePhoto], watch: Stopwatch
+    ) -> Reconstruction:
+        """The record of a face, posed and lit as in `view`, its texture baked from all `texture_photos`."""
         coarse, model, camera = refined.coarse, self.model, view.camera
         with watch.stage("bake"), torch.no_grad():
-            texture = bake_texture(model, refined.albedo, sights, self.texture_size)
+            texture = bake_texture(model, refined.albedo, texture_photos, self.texture_size)
             landmarks468 = self._landmarks_px(coarse, camera)
             mesh = self._mesh(coarse, refined, texture.rgb)
         coefficients: dict[str, Any] = {n: value[0].numpy() for n, value in coarse.coefficients.named().items()}

@@ -121,7 +121,7 @@ def directional_lighting(direction: tuple[float, float, float], rgb: float | tup
     return sh_basis(towards / towards.norm())[:, None] * torch.as_tensor(rgb, dtype=torch.float32).expand(3)
 
 
-def turned_lighting(lighting: Tensor, rotation: Tensor) -> Tensor:
+def rotated_lighting(lighting: Tensor, rotation: Tensor) -> Tensor:
     """The light after it was turned: what came from direction d comes from `rotation @ d`.
 
     Each band turns into itself. The matrix is found from the harmonics at fixed directions, which is exact: nine

@@ -114,8 +114,8 @@ def test_fragments():
     fragments = rasterize(torch.cat([far, near, near])[None], torch.arange(9).view(3, 3), (10, 10))
     assert fragments.pix_to_face[0, 0, 0] == 1  # nearer than 0, before 2
     assert fragments.pix_to_face[0, 9, 9] == fragments.depth[0, 9, 9] == fragments.bary[0, 9, 9, 0] == -1
-    turned = rasterize(near[None], TRIANGLE.flip(1), (10, 10))
-    assert turned.mask[0, 0, 0]  # the back is seen as well
+    rotated = rasterize(near[None], TRIANGLE.flip(1), (10, 10))
+    assert rotated.mask[0, 0, 0]  # the back is seen as well
     diagonal = torch.tensor([[[0.0, 0, 1], [8, 0, 1], [0, 8, 1], [8, 8, 1]]])
     both = rasterize(diagonal, torch.tensor([[0, 1, 2], [2, 1, 3]]), (8, 8))
     assert not both.mask[0, 3, 4]  # centre (4.5, 3.5) lies on the shared edge

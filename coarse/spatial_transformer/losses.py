@@ -32,7 +32,7 @@ class TransformerLossWeights:
     symmetry: float = 1e-4
     """Weight of the squared difference of a flattened face and its mirror image, colours from 0 to 255."""
     expression_range: float = 0.0
-    """Weight of the squared overshoot of face units outside [0, 1]: our units are one-sided; published are none."""
+    """Weight of the squared overshoot of blendshapes outside [0, 1]: our units are one-sided; published are none."""
 
 
 def landmark_loss(points_px: Tensor, truth_px: Tensor, visible: Tensor | None = None) -> Tensor:
@@ -59,7 +59,7 @@ def prior_loss(alpha: Tensor) -> Tensor:
 
 
 def range_loss(expression: Tensor) -> Tensor:
-    """Sum of squared overshoots of the face units (B, Ne) outside [0, 1], mean over the batch."""
+    """Sum of squared overshoots of the blendshapes (B, Ne) outside [0, 1], mean over the batch."""
     below, above = expression.clamp(max=0.0), (expression - 1).clamp(min=0.0)
     return (below.square() + above.square()).sum(1).mean()
 

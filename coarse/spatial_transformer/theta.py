@@ -25,7 +25,7 @@ class Theta:
         log_scale: (B, 1) natural logarithm of the camera's pixels a mm.
         translation: (B, 2) pixel of the crop in which the model's origin stands.
         identity: (B, Ni), unit Gaussian under the model's prior.
-        expression: (B, Ne), face units; 0 is rest, 1 the full unit.
+        expression: (B, Ne), blendshapes; 0 is rest, 1 the full unit.
     """
 
     rotation: Tensor

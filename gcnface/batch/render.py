@@ -18,8 +18,8 @@ from gcnface.batch.progress import Reporter
 from gcnface.errors import GcnfaceError, printable
 from gcnface.io.images import read_photo
 from gcnface.io.video import write_video
-from gcnface.result.drawing import BACKGROUND
 from gcnface.result.reconstruction import Reconstruction
+from gcnface.result.rendering import BACKGROUND
 from gcnface.result.turntable import turntable
 
 FPS = 30
@@ -41,9 +41,9 @@ class RenderOptions:
         yaw: degrees; likewise pitch and roll.
         light: a name or a file, as `gcnface.result.lights.lighting_of` takes it.
         light_follows: the light turns with the head.
-        expression: face units by name, added to the face's own.
+        expression: blendshapes by name, added to the face's own.
         neutral: start from the face at rest.
-        view: one of `gcnface.result.drawing.VIEWS`.
+        view: one of `gcnface.result.rendering.VIEWS`.
         size: a side, or height and width; None is the default.
         background: a colour, a picture or "transparent"; None is the default.
         seconds: that a turn takes.
@@ -110,9 +110,9 @@ def _render(options: RenderOptions, reporter: Reporter, frames: int) -> None:
 def _as_asked(face: Reconstruction, options: RenderOptions) -> Reconstruction:
     """The face in the light, pose and expression asked for."""
     follows = options.light_follows
-    face = face.turned(upright=options.view == "portrait", light_follows=follows).relit(options.light)
+    face = face.rotated(upright=options.view == "portrait", light_follows=follows).relit(options.light)
     face = face.with_expression(options.expression, neutral=options.neutral)
-    return face.turned(options.yaw, options.pitch, options.roll, light_follows=follows)
+    return face.rotated(options.yaw, options.pitch, options.roll, light_follows=follows)
 
 
 def _write_still(face: Reconstruction, options: RenderOptions, path: Path) -> tuple[int, int]:

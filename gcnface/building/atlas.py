@@ -130,10 +130,10 @@ def _pack_shelves(uv: np.ndarray, faces: np.ndarray, height: float) -> np.ndarra
     label = connected_components(adjacency(faces, len(uv)), directed=False)[1]
     corner = np.array([uv[label == k].min(0) for k in range(label.max() + 1)])
     size = np.array([uv[label == k].max(0) for k in range(label.max() + 1)]) - corner
-    local, turned = uv - corner[label], size[:, 1] > size[:, 0]
+    local, rotated = uv - corner[label], size[:, 1] > size[:, 0]
     upright = np.stack([local[:, 1], size[label, 0] - local[:, 0]], axis=-1)
-    local = np.where(turned[label, None], upright, local)
-    size = np.where(turned[:, None], size[:, ::-1], size)
+    local = np.where(rotated[label, None], upright, local)
+    size = np.where(rotated[:, None], size[:, ::-1], size)
     low, high = 0.0, 1.0 / size[:, 0].max()
     for _ in range(40):
         middle = 0.5 * (low + high)

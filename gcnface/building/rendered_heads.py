@@ -31,7 +31,7 @@ from coarse.decomposition import decompose
 from coarse.face_model import LANDMARKS5_FROM_468, FaceModel, load_face_model
 from coarse.fitting import fit_landmarks
 from coarse.morphable import MorphableModel, crop_camera
-from gcnface.building.turned_photo import turned_photo
+from gcnface.building.rotated_photo import rotated_photo
 from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, forget_heads, save_heads, source_of
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX, similarity_from_points
@@ -55,7 +55,7 @@ _SUPERSAMPLE = 2
 
 
 @dataclass(frozen=True)
-class Views:
+class RenderedViews:
     """How many views, and the ranges of the random changes."""
 
     people: int = 1500
@@ -109,7 +109,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class View:
+class RenderedView:
     """One drawn view; fields as in `HeadRenders`."""
 
     canvas: NDArray[np.uint8]
@@ -139,10 +139,10 @@ def canvas_landmarks(network: MorphableModel, posed: Coefficients, camera: Camer
 def bare_head(network: MorphableModel, posed: Coefficients, linear: Tensor, behind: Tensor, camera: Camera) -> Tensor:
     """(288, 288, 3) sRGB: a head with vertex colours `linear` (V, 3) over the picture `behind` (288, 288, 3)."""
     verts = network.vertices(posed.identity, posed.expression)
-    turned = network.in_camera(verts, posed)
+    rotated = network.in_camera(verts, posed)
     side = CANVAS_PX * _SUPERSAMPLE
     larger = camera.transformed(torch.diag(torch.tensor([_SUPERSAMPLE, _SUPERSAMPLE, 1.0])), (side, side))
-    fragments = rasterize(larger.project(turned), network.faces, larger.hw)
+    fragments = rasterize(larger.project(rotated), network.faces, larger.hw)
     drawn = interpolate(linear, network.faces, fragments)
     stacked = torch.cat([drawn * fragments.mask[..., None], fragments.mask[..., None].float()], dim=3)
     mean = avg_pool2d(stacked.permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)
@@ -171,8 +171,12 @@ def complete_colors(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor:
 
 
 def draw_views(
-    network: MorphableModel, source: Source, backgrounds: NDArray[np.uint8], settings: Views, rng: np.random.Generator
-) -> Iterator[View]:
+    network: MorphableModel,
+    source: Source,
+    backgrounds: NDArray[np.uint8],
+    settings: RenderedViews,
+    rng: np.random.Generator,
+) -> Iterator[RenderedView]:
     """Views of one person at any yaw, both kinds mixed.
 
     Args:
@@ -198,16 +202,16 @@ def draw_views(
         behind = _background(backgrounds[rng.integers(len(backgrounds))], rng)
         if photographic:
             photo = torch.from_numpy(source.canvas.astype(np.float32) / 255)
-            picture = turned_photo(network, fit, photo, turn, behind, camera)
+            picture = rotated_photo(network, fit, photo, turn, behind, camera)
         else:
             lit = source.albedo * _light(network, posed, source.shading, settings, rng)
             picture = bare_head(network, posed, lit, behind, camera)
         yaw = float(torch.atan2(rotation[0, 0, 2], rotation[0, 2, 2]))
         points = canvas_landmarks(network, posed, camera)
-        yield View((picture * 255).round().byte().numpy(), posed, matrix, points, yaw, photographic)
+        yield RenderedView((picture * 255).round().byte().numpy(), posed, matrix, points, yaw, photographic)
 
 
-def _with_expression(fit: Coefficients, settings: Views, rng: np.random.Generator) -> Coefficients:
+def _with_expression(fit: Coefficients, settings: RenderedViews, rng: np.random.Generator) -> Coefficients:
     """Rest, the photo's expression, or some units at random."""
     if rng.random() >= settings.expression:
         return fit
@@ -217,7 +221,7 @@ def _with_expression(fit: Coefficients, settings: Views, rng: np.random.Generato
 
 
 def _light(
-    network: MorphableModel, posed: Coefficients, own: Tensor, settings: Views, rng: np.random.Generator
+    network: MorphableModel, posed: Coefficients, own: Tensor, settings: RenderedViews, rng: np.random.Generator
 ) -> Tensor:
     """(V, 3) shading: the photo's own, or a random lamp's that stays with the camera."""
     if rng.random() >= settings.light:
@@ -247,7 +251,7 @@ class _Job:
     output: Path
     rows: NDArray[np.int64]
     first: int
-    settings: Views
+    settings: RenderedViews
 
 
 @lru_cache(maxsize=1)
@@ -281,7 +285,7 @@ def _draw_people(job: _Job) -> dict[str, NDArray]:
     return {name: np.stack([one[name] for one in found]) for name in found[0]}
 
 
-def _row(view: View, person: int) -> dict[str, NDArray]:
+def _row(view: RenderedView, person: int) -> dict[str, NDArray]:
     c = view.posed
     return {
         "identity": c.identity[0].numpy(),
@@ -296,7 +300,7 @@ def _row(view: View, person: int) -> dict[str, NDArray]:
     }
 
 
-def render_heads(data: Path, output: Path, settings: Views = Views(), workers: int = 1) -> HeadRenders:
+def render_heads(data: Path, output: Path, settings: RenderedViews = RenderedViews(), workers: int = 1) -> HeadRenders:
     """Draw views of people of a prepared data set, training and held-out ones alike.
 
     Args:
@@ -325,7 +329,7 @@ def render_heads(data: Path, output: Path, settings: Views = Views(), workers: i
     return heads
 
 
-def _chosen_people(faces: PreparedFaces, settings: Views) -> NDArray[np.int64]:
+def _chosen_people(faces: PreparedFaces, settings: RenderedViews) -> NDArray[np.int64]:
     """Photographs before drawn faces, at random within each."""
     order = np.random.default_rng(settings.seed).permutation(len(faces))
     return order[np.argsort(faces.drawn[order], kind="stable")][: settings.people]
@@ -335,13 +339,13 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared faces (gcnface prepare)")
-    parser.add_argument("--people", type=int, default=Views.people, help="at most so many people")
-    parser.add_argument("--views", type=int, default=Views.views, help="views a person")
+    parser.add_argument("--people", type=int, default=RenderedViews.people, help="at most so many people")
+    parser.add_argument("--views", type=int, default=RenderedViews.views, help="views a person")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    render_heads(args.data, args.output, Views(people=args.people, views=args.views), args.workers)
+    render_heads(args.data, args.output, RenderedViews(people=args.people, views=args.views), args.workers)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gcnface.cli.arguments import add_verbosity
 
-# Held equal to gcnface.result.lights.LIGHTS and gcnface.result.drawing.VIEWS by tests: importing those would
+# Held equal to gcnface.result.lights.LIGHTS and gcnface.result.rendering.VIEWS by tests: importing those would
 # cost the help a second.
 LIGHTS = ("ambient", "studio", "left", "right", "top", "below", "sunset")
 VIEWS = ("portrait", "photo")
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_unit,
         default=[],
         metavar="UNIT=X",
-        help="ARKit face units, added to the face's own, such as jawOpen=0.6",
+        help="ARKit blendshapes, added to the face's own, such as jawOpen=0.6",
     )
     face.add_argument("--neutral", action="store_true", help="start from the face at rest")
     _add_picture(parser)
@@ -151,7 +151,7 @@ def _number(text: str, smallest: float, largest: float, what: str) -> float:
 
 
 def _unit(text: str) -> tuple[str, float]:
-    """A face unit and its weight."""
+    """A blendshape and its weight."""
     name, sign, value = text.partition("=")
     if not name.strip() or not sign:
         raise argparse.ArgumentTypeError(f"{text!r} given; expected UNIT=NUMBER, such as jawOpen=0.6")

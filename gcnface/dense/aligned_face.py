@@ -40,20 +40,20 @@ class HeadPose:
             viewer's right, bends it down, leans the head counter-clockwise.
         scale: px of the photo a mm.
         translation: (3,) px: where the model's origin (between the ears) lies.
-        misfit: px of the photo, weighted root mean square distance between the face and the posed mean face.
+        residual: px of the photo, weighted root mean square distance between the face and the posed mean face.
     """
 
     rotation: NDArray[np.float32]
     euler_deg: NDArray[np.float32]
     scale: float
     translation: NDArray[np.float32]
-    misfit: float
+    residual: float
 
     @property
     def photo_from_model(self) -> NDArray[np.float32]:
         """(3, 4): photo_from_model @ (x, y, z, 1) of a point in model mm is its x, y, z in photo px."""
-        turned = self.scale * np.diag(VIEW_FROM_CAM) @ self.rotation
-        return np.column_stack([turned, self.translation]).astype(np.float32)
+        rotated = self.scale * np.diag(VIEW_FROM_CAM) @ self.rotation
+        return np.column_stack([rotated, self.translation]).astype(np.float32)
 
     def model_from_photo(self, points: NDArray) -> NDArray[np.float32]:
         """Points (N, 3) in photo px upright and in mm: (N, 3) in model space."""

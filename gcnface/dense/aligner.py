@@ -143,7 +143,7 @@ def _pose_in_photo(aligned: DenseAlignment, photo_from_window: NDArray[np.float6
         euler_deg=np.degrees(euler_from_rotation(torch.from_numpy(rotation)[None])[0].numpy()).astype(np.float32),
         scale=float(pose.scale[0]) * enlarged,
         translation=warp_points(pose.translation.numpy(), photo_from_window)[0],
-        misfit=float(pose.misfit[0]) * enlarged,
+        residual=float(pose.residual[0]) * enlarged,
     )
 
 

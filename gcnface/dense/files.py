@@ -61,7 +61,7 @@ def pose_summary(face: AlignedFace) -> dict[str, Any]:
         "scale_px_per_mm": round(pose.scale, 6),
         "translation_px": _rounded(pose.translation, 3),
         "photo_from_model": _rounded(pose.photo_from_model, 6),
-        "misfit_px": round(pose.misfit, 3),
+        "misfit_px": round(pose.residual, 3),
         "photo_hw": list(face.photo.shape[:2]),
         "face_box_px": _rounded(face.box, 1),
         "detection_score": round(face.score, 4),

@@ -60,7 +60,7 @@ class FlattenedFace:
         scale: pixels of the crop a mm.
         translation: (2,) float32 crop px in which the model's origin stands.
         identity: (Ni,) float32, unit Gaussian.
-        expression: (Ne,) float32, face units; 0 rest, 1 full.
+        expression: (Ne,) float32, blendshapes; 0 rest, 1 full.
         landmarks468: (468, 2) float32 photo px.
         crop_from_photo: (3, 3) float64, takes homogenous photo px to px of the 224 px crop.
     """

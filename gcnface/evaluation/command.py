@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from gcnface.batch.loop import reason
 from gcnface.batch.progress import Reporter
 from gcnface.errors import GcnfaceError, printable
-from gcnface.evaluation.album import Album
 from gcnface.evaluation.extras import EXTRAS
 from gcnface.evaluation.figures import Lpips
 from gcnface.evaluation.groups import GLASSES_SHARE, read_groups, tone_of
 from gcnface.evaluation.identity import load_identity_networks
 from gcnface.evaluation.methods import DEFAULT_METHODS, build_methods
 from gcnface.evaluation.page import write_pages
-from gcnface.evaluation.people import Choice, Sitter, Sitters, choose_sitters
-from gcnface.evaluation.photos import PHOTO_ITSELF, Examined, Examiner, Measured, Protocol
+from gcnface.evaluation.people import Choice, Subject, Subjects, choose_subjects
+from gcnface.evaluation.photos import PHOTO_ITSELF, EvaluatedPhoto, Measured, PhotoEvaluator, Protocol
 from gcnface.evaluation.records import Figure
+from gcnface.evaluation.report_pictures import ReportPictures
 from gcnface.evaluation.table import Report, Summary, number_of, write_tables
 from gcnface.io.atomic import staged, writable
 from gcnface.io.images import read_photo
@@ -81,26 +81,26 @@ def evaluate(options: EvaluateOptions) -> int:
     """
     reporter = Reporter(0, quiet=options.quiet, debug=options.debug)
     try:
-        sitters = choose_sitters(options.photos, options.choice)
+        subjects = choose_subjects(options.photos, options.choice)
         columns = read_groups(options.groups) if options.groups else {}
         with writable(options.output):
-            return _measure(options, reporter, sitters, columns)
+            return _measure(options, reporter, subjects, columns)
     except GcnfaceError as error:
         reporter.error(error)
         return 1
 
 
 def _measure(
-    options: EvaluateOptions, reporter: Reporter, sitters: Sitters, columns: Mapping[str, Mapping[str, str]]
+    options: EvaluateOptions, reporter: Reporter, subjects: Subjects, columns: Mapping[str, Mapping[str, str]]
 ) -> int:
     """Every photo that was chosen; the exit status."""
-    for wrong in sitters.errors:
+    for wrong in subjects.errors:
         reporter.error(wrong)
-    if not sitters.chosen:
+    if not subjects.chosen:
         reporter.error(GcnfaceError("no photo is left to measure; name others, or fewer conditions"))
         return 1
-    reporter = Reporter(len(sitters.chosen), quiet=options.quiet, debug=options.debug)
-    for note in sitters.notes:
+    reporter = Reporter(len(subjects.chosen), quiet=options.quiet, debug=options.debug)
+    for note in subjects.notes:
         reporter.warning(note)
     try:
         run = _Run(options, reporter, columns)
@@ -108,15 +108,15 @@ def _measure(
         reporter.error(error, None if isinstance(error, GcnfaceError) else f"cannot start ({reason(error)})")
         return 1
     with reporter.running(stages=len(run.examiner.methods) + 12):
-        interrupted = run.all(sitters.chosen)
+        interrupted = run.all(subjects.chosen)
     if not run.figures:
         reporter.error(GcnfaceError("no photo gave figures; nothing was written"))
         return 130 if interrupted else 1
-    notes = [*sitters.notes, *(["interrupted before the last photo"] if interrupted else [])]
+    notes = [*subjects.notes, *(["interrupted before the last photo"] if interrupted else [])]
     run.write(notes)
     if interrupted:
         return 130
-    return 1 if run.failed or sitters.errors else 0
+    return 1 if run.failed or subjects.errors else 0
 
 
 @dataclass
@@ -148,23 +148,23 @@ class _Run:
             self.left_out["lpips"] = str(error)
         for name, why in self.left_out.items():
             self.reporter.warning(f"{name} is left out: {why}")
-        self.examiner = Examiner(reconstructor, methods, networks, options.protocol, lpips)
-        self.album = Album(options.output, reconstructor.model, self.examiner.studio)
+        self.examiner = PhotoEvaluator(reconstructor, methods, networks, options.protocol, lpips)
+        self.album = ReportPictures(options.output, reconstructor.model, self.examiner.renderer)
 
-    def all(self, sitters: Sequence[Sitter]) -> bool:
+    def all(self, subjects: Sequence[Subject]) -> bool:
         """Every photo in turn; whether the user interrupted."""
-        for sitter in sitters:
+        for subject in subjects:
             if reader_gone():
                 return True
-            self.reporter.photo(sitter.file)
+            self.reporter.photo(subject.file)
             try:
-                self._one(sitter)
+                self._one(subject)
             except KeyboardInterrupt:
                 return True
             except GcnfaceError as error:
-                self._fail(sitter, error, str(error))
+                self._fail(subject, error, str(error))
             except Exception as error:
-                self._fail(sitter, error, f"{printable(sitter.file)}: failed ({reason(error)}); --debug shows where")
+                self._fail(subject, error, f"{printable(subject.file)}: failed ({reason(error)}); --debug shows where")
         return False
 
     def write(self, notes: Sequence[str]) -> None:
@@ -185,27 +185,27 @@ class _Run:
         count = number_of(len(summary.photos), "photo")
         self.reporter.result(f"{count} of {summary.people} people -> {self.options.output / 'index.html'}")
 
-    def _fail(self, sitter: Sitter, error: Exception, text: str) -> None:
-        self.failed[str(sitter.file)] = text.removeprefix(f"{printable(sitter.file)}: ")
+    def _fail(self, subject: Subject, error: Exception, text: str) -> None:
+        self.failed[str(subject.file)] = text.removeprefix(f"{printable(subject.file)}: ")
         self.reporter.error(error, text)
 
-    def _one(self, sitter: Sitter) -> None:
+    def _one(self, subject: Subject) -> None:
         """One photo."""
         self.reporter.stage("read")
-        photo = read_photo(sitter.file)
+        photo = read_photo(subject.file)
         examined = self.examiner(photo, Stopwatch(self.reporter.stage))
         if examined is None:
-            raise no_face(sitter.file, photo, "check that a face is seen from the front")
+            raise no_face(subject.file, photo, "check that a face is seen from the front")
         measured = list(examined.figures)
         measured += self._extras(examined)
-        key = str(sitter.file)
+        key = str(subject.file)
         self.album.add(key, examined)
-        self.figures += [Figure(key, sitter.person, *figure) for figure in measured]
-        self.features[key], self.people[key] = dict(examined.features), sitter.person
-        self._group(sitter, examined)
-        self.reporter.result(f"{sitter.file}: {_line(examined)}")
+        self.figures += [Figure(key, subject.person, *figure) for figure in measured]
+        self.features[key], self.people[key] = dict(examined.features), subject.person
+        self._group(subject, examined)
+        self.reporter.result(f"{subject.file}: {_line(examined)}")
 
-    def _extras(self, examined: Examined) -> list[Measured]:
+    def _extras(self, examined: EvaluatedPhoto) -> list[Measured]:
         """The protocols that have not had photos enough; those that have no use for this one do not count it."""
         measured = []
         for name, wanted in self.options.extras.items():
@@ -216,14 +216,14 @@ class _Run:
                 measured += found
         return measured
 
-    def _group(self, sitter: Sitter, examined: Examined) -> None:
+    def _group(self, subject: Subject, examined: EvaluatedPhoto) -> None:
         own = {name: value for method, name, value in examined.figures if method == PHOTO_ITSELF}
         tone = tone_of(own["skin_angle_albedo"])
         found = {"glasses": "with" if own["glasses_share"] > GLASSES_SHARE else "without"}
         found |= {"skin tone": tone} if tone else {}
-        found |= self.columns.get(sitter.name, self.columns.get(sitter.file.name, {}))
+        found |= self.columns.get(subject.name, self.columns.get(subject.file.name, {}))
         for kind, group in found.items():
-            self.groups.setdefault(kind, {})[str(sitter.file)] = group
+            self.groups.setdefault(kind, {})[str(subject.file)] = group
 
     def _strangers(self) -> list[Figure]:
         """The mean cosine of each photo to those of all other people: what a wrong face scores."""
@@ -261,7 +261,7 @@ def peak_memory_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def _line(examined: Examined) -> str:
+def _line(examined: EvaluatedPhoto) -> str:
     """PSNR of every method, in a few words."""
     parts = [f"{method} {value:.1f}" for method, name, value in examined.figures if name == "psnr_face"]
     return "PSNR of the face, dB: " + ", ".join(parts)

@@ -22,9 +22,9 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
 from gcnface.evaluation.colors import Difference, color_difference, mean_difference
-from gcnface.evaluation.drawing import turned
-from gcnface.evaluation.methods import METHODS, Method, look
-from gcnface.evaluation.records import Painted, Seen
+from gcnface.evaluation.methods import METHODS, Method, fit_photo
+from gcnface.evaluation.records import FittedPhoto, MethodResult
+from gcnface.evaluation.rendering import rotated
 from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.observation import grazing_weight, view_cosine
@@ -58,7 +58,7 @@ class HeldOutView:
 
     yaw_deg: float
     picture: NDArray[np.float32]
-    seen: Seen | None
+    seen: FittedPhoto | None
     lit: Tensor
     shown: Tensor
     hidden: Tensor
@@ -83,13 +83,13 @@ def shown_weight(verts_cam: Tensor, faces: Tensor, camera: Camera) -> Tensor:
     return (grazing_weight(view_cosine(verts, normals_view)) * visible)[0]
 
 
-def turned_light(painted: Painted) -> Tensor:
+def rotated_light(result: MethodResult) -> Tensor:
     """(V, 3) linear: what a turned head's albedo is multiplied by."""
-    return painted.shading if painted.light is None else painted.light
+    return result.shading if result.light is None else result.light
 
 
 def held_out_view(
-    model: FaceModel, seen: Seen, truth: Painted, yaw_deg: float, behind: NDArray[np.float32]
+    model: FaceModel, seen: FittedPhoto, truth: MethodResult, yaw_deg: float, behind: NDArray[np.float32]
 ) -> HeldOutView:
     """Draw a photo's head turned by an angle, light and all; nothing has looked at the picture yet.
 
@@ -104,12 +104,12 @@ def held_out_view(
     face = seen.view.coarse
     surface = surface_of(model, truth.texture)
     on_face = torch.from_numpy(model.region_mask(*FACE_REGIONS))
-    verts = turned(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)[0]
+    verts = rotated(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)[0]
     camera = scene_camera(verts[on_face])
-    picture = photograph(surface, verts, turned_light(truth), camera, behind)
+    picture = photograph(surface, verts, rotated_light(truth), camera, behind)
     weight = shown_weight(verts, surface.faces, camera)
     known = on_face & (seen.observation.confidence[0].cpu() > _SURE)
-    lit = vertex_albedo(model, truth) * turned_light(truth)
+    lit = vertex_albedo(model, truth) * rotated_light(truth)
     return HeldOutView(yaw_deg, picture, None, lit, known & (weight > _SHOWN), known & (weight < _HIDDEN))
 
 
@@ -136,8 +136,8 @@ def completion_figures(
         for view in views:
             if view.seen is None:
                 continue
-            painted = method(view.seen)
-            lit = vertex_albedo(model, painted) * turned_light(painted)
+            result = method(view.seen)
+            lit = vertex_albedo(model, result) * rotated_light(result)
             for part, difference in completion_differences(lit, view).items():
                 if part == "shown_gain":
                     continue  # within a tenth of a decibel of the one without
@@ -159,10 +159,10 @@ def found_shares(views: Sequence[HeldOutView]) -> dict[str, float]:
 
 
 def held_out_views(
-    reconstructor: Reconstructor, seen: Seen, turns_deg: Sequence[float] = TURNS_DEG
+    reconstructor: Reconstructor, seen: FittedPhoto, turns_deg: Sequence[float] = TURNS_DEG
 ) -> list[HeldOutView]:
     """A photo's head turned to every angle, each picture through the whole pipeline."""
     truth = METHODS["ours"].build(reconstructor)(seen)
     behind = backdrop(seen.view.photo)
     drawn = (held_out_view(reconstructor.model, seen, truth, yaw, behind) for yaw in all_turns(turns_deg))
-    return [replace(view, seen=look(reconstructor, view.picture)) for view in drawn]
+    return [replace(view, seen=fit_photo(reconstructor, view.picture)) for view in drawn]

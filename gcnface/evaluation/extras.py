@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from gcnface.evaluation.methods import Method
 from gcnface.evaluation.photos import PHOTO_ITSELF, Measured
-from gcnface.evaluation.records import Seen
+from gcnface.evaluation.records import FittedPhoto
 from gcnface.pipeline import Reconstructor
 
-Extra = Callable[[Reconstructor, Seen, Mapping[str, Method]], list[Measured]]
+Extra = Callable[[Reconstructor, FittedPhoto, Mapping[str, Method]], list[Measured]]
 
 
-def completion(reconstructor: Reconstructor, seen: Seen, methods: Mapping[str, Method]) -> list[Measured]:
+def completion(reconstructor: Reconstructor, seen: FittedPhoto, methods: Mapping[str, Method]) -> list[Measured]:
     """The side of the face that a turned picture does not show; nothing for photos whose head is turned itself."""
     from gcnface.evaluation import completion as protocol
     from gcnface.evaluation.photos import head_yaw_deg
@@ -25,7 +25,7 @@ def completion(reconstructor: Reconstructor, seen: Seen, methods: Mapping[str, M
     return found + [Measured(method, n, value) for method, values in figures.items() for n, value in values.items()]
 
 
-def relit(reconstructor: Reconstructor, seen: Seen, methods: Mapping[str, Method]) -> list[Measured]:
+def relit(reconstructor: Reconstructor, seen: FittedPhoto, methods: Mapping[str, Method]) -> list[Measured]:
     """One face under several lamps must give one albedo."""
     from gcnface.evaluation.relit import measure_relit
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from gcnface.errors import GcnfaceError
-from gcnface.evaluation.records import Seen
+from gcnface.evaluation.records import FittedPhoto
 from gcnface.io.files import open_input
 from gcnface.photo.parsing import PARSING_CLASSES
 from render.color import srgb_from_linear
@@ -75,7 +75,7 @@ def cheeks_and_forehead(model: FaceModel) -> NDArray[np.bool_]:
     return near & model.region_mask("face")
 
 
-def skin_angles_deg(seen: Seen, patch: NDArray[np.bool_]) -> dict[str, float]:
+def skin_angles_deg(seen: FittedPhoto, patch: NDArray[np.bool_]) -> dict[str, float]:
     """Typology angles of the skin that the photo shows at `patch` (V,): "albedo" and "photo", its light included.
 
     The first, of the photo's colours without the estimated light, is what people are grouped by: every refinement keeps

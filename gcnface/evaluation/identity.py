@@ -23,7 +23,7 @@ from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
 from coarse.weights import weights_file
 from gcnface.errors import GcnfaceError, WeightsError
-from gcnface.evaluation.drawing import turned
+from gcnface.evaluation.rendering import rotated
 from gcnface.photo.crop import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
 from refine.facenet import embed_crop224
 
@@ -180,8 +180,8 @@ def load_identity_networks(
 
 
 def points5_of(model: FaceModel, face: CoarseFace, yaw_deg: float, side_px: int) -> NDArray[np.float64]:
-    """(5, 2) points of the turned head, from the mesh itself, px of a `gcnface.evaluation.drawing.Studio`'s drawing."""
-    verts = turned(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
+    """(5, 2) points of the turned head, from the mesh itself, px in a picture of `HeadRenderer`."""
+    verts = rotated(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
     points = torch.from_numpy(model.landmarks468(verts[0].numpy()).astype(np.float32))
     xy = crop_camera(1, side_px).project(points[None])[0, :, :2].double().numpy()
     return np.stack([xy[list(index)].mean(0) for index in LANDMARKS5_FROM_468])

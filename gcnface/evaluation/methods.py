@@ -1,7 +1,7 @@
 """Ways from one photo's coarse face to a painted head: the baselines, the ablations and ours, on the same geometry.
 
-Every method is given the same `Seen` and may read the photo through its observation alone (ours also through the UV
-stage, by the observation's confidence), so that parts of a photo can be held out by changing the observation.
+Every method is given the same `FittedPhoto` and may read the photo through its observation alone (ours also through the
+UV stage, by the observation's confidence), so that parts of a photo can be held out by changing the observation.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from gcnface.errors import GcnfaceError
-from gcnface.evaluation.records import Painted, Seen
+from gcnface.evaluation.records import FittedPhoto, MethodResult
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
-from gcnface.stages.texture import Sight, bake_texture
+from gcnface.stages.texture import TexturePhoto, bake_texture
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
 from refine.stored import BASELINES, baseline_weights, load_refiner
 
-Method = Callable[[Seen], Painted]
+Method = Callable[[FittedPhoto], MethodResult]
 Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -52,7 +52,9 @@ class MethodSpec:
 
 
 @torch.no_grad()
-def look(reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwatch | None = None) -> Seen | None:
+def fit_photo(
+    reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwatch | None = None
+) -> FittedPhoto | None:
     """The largest face of a photo after the coarse stage; None when there is no face, or too little of one.
 
     Args:
@@ -63,11 +65,11 @@ def look(reconstructor: Reconstructor, photo: NDArray[np.float32], watch: Stopwa
     watch = watch or Stopwatch()
     with watch.stage("detect"):
         found = reconstructor.detector.detect(photo)
-    view = reconstructor.look(photo, found[0], watch) if found else None
+    view = reconstructor.fit_face(photo, found[0], watch) if found else None
     if view is None or not view.can_be_trusted:
         return None
     with watch.stage("observe"):
-        return Seen(view, reconstructor.observe(view), view.embedding)
+        return FittedPhoto(view, reconstructor.observe(view), view.embedding)
 
 
 def build_methods(
@@ -95,17 +97,17 @@ def build_methods(
     return built, left_out
 
 
-def _painted(albedo: Tensor, shading: Tensor, texture: NDArray[np.float32] | None = None) -> Painted:
-    return Painted(albedo.detach().cpu(), shading.detach().cpu(), texture)
+def _result(albedo: Tensor, shading: Tensor, texture: NDArray[np.float32] | None = None) -> MethodResult:
+    return MethodResult(albedo.detach().cpu(), shading.detach().cpu(), texture)
 
 
 def _mean(reconstructor: Reconstructor) -> Method:
     albedo = torch.from_numpy(np.asarray(reconstructor.model.albedo_mean, np.float32))
-    return lambda seen: _painted(albedo, seen.view.shading[0])
+    return lambda seen: _result(albedo, seen.view.shading[0])
 
 
 def _coarse(reconstructor: Reconstructor) -> Method:
-    return lambda seen: _painted(seen.view.coarse.albedo[0], seen.view.shading[0])
+    return lambda seen: _result(seen.view.coarse.albedo[0], seen.view.shading[0])
 
 
 def projected_colors(linear: Tensor, confidence: Tensor, mirror: Tensor, pyramid: MeshPyramid) -> Tensor:
@@ -131,15 +133,15 @@ def _projected(reconstructor: Reconstructor) -> Method:
     pyramid = reconstructor.refiner.pyramid
     mirror = torch.from_numpy(reconstructor.model.mirror.astype(np.int64)).to(reconstructor.device)
 
-    def paint(seen: Seen) -> Painted:
+    def shade(seen: FittedPhoto) -> MethodResult:
         found = seen.observation
         colors = projected_colors(found.linear, found.confidence, mirror, pyramid)[0]
-        return _painted(colors, torch.ones_like(colors))
+        return _result(colors, torch.ones_like(colors))
 
-    return paint
+    return shade
 
 
-def painted_by(network: Network, reconstructor: Reconstructor, seen: Seen) -> Painted:
+def result_of(network: Network, reconstructor: Reconstructor, seen: FittedPhoto) -> MethodResult:
     """A network's own answer: the photo's colours go in, and the answer comes out, by the light of the pipeline.
 
     That light has cast shadows and highlights in it; all networks were trained with it.
@@ -148,7 +150,7 @@ def painted_by(network: Network, reconstructor: Reconstructor, seen: Seen) -> Pa
     with torch.no_grad():
         light = reconstructor.light(view, found)
         answer = network(view.coarse.albedo, found.linear / light, found.confidence[..., None], seen.embedding)
-    return _painted(answer[0], light[0])
+    return _result(answer[0], light[0])
 
 
 def _from_file(name: str) -> Callable[[Reconstructor], Method]:
@@ -156,7 +158,7 @@ def _from_file(name: str) -> Callable[[Reconstructor], Method]:
 
     def build(reconstructor: Reconstructor) -> Method:
         network = _loaded(reconstructor.model, name).to(reconstructor.device)
-        return lambda seen: painted_by(network, reconstructor, seen)
+        return lambda seen: result_of(network, reconstructor, seen)
 
     return build
 
@@ -172,25 +174,25 @@ def _loaded(model: FaceModel, name: str) -> torch.nn.Module:
 
 
 def _ours_network(reconstructor: Reconstructor) -> Method:
-    return lambda seen: painted_by(reconstructor.refiner, reconstructor, seen)
+    return lambda seen: result_of(reconstructor.refiner, reconstructor, seen)
 
 
 def _ours_vertices(reconstructor: Reconstructor) -> Method:
-    def paint(seen: Seen) -> Painted:
+    def shade(seen: FittedPhoto) -> MethodResult:
         refined = reconstructor.refine(seen.view, seen.observation)
-        return Painted(refined.albedo, refined.shading, light=refined.light)
+        return MethodResult(refined.albedo, refined.shading, light=refined.light)
 
-    return paint
+    return shade
 
 
 def _ours(reconstructor: Reconstructor) -> Method:
-    def paint(seen: Seen) -> Painted:
+    def shade(seen: FittedPhoto) -> MethodResult:
         view, refined = seen.view, reconstructor.refine(seen.view, seen.observation)
-        sight = Sight(view.photo, view.screen, refined.light, refined.observation.confidence[0])
+        sight = TexturePhoto(view.photo, view.screen, refined.light, refined.observation.confidence[0])
         texture = bake_texture(reconstructor.model, refined.albedo, [sight], reconstructor.texture_size)
-        return Painted(refined.albedo, refined.shading, texture.rgb, refined.light)
+        return MethodResult(refined.albedo, refined.shading, texture.rgb, refined.light)
 
-    return paint
+    return shade
 
 
 def _stored(name: str, title: str, *, keeps: bool, weights: str | None = None) -> MethodSpec:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from gcnface.evaluation.album import SOURCES, PhotoPictures
 from gcnface.evaluation.bootstrap import Interval
 from gcnface.evaluation.markup import Figures, image, number, page, text
 from gcnface.evaluation.methods import METHODS
 from gcnface.evaluation.photos import PHOTO_ITSELF
+from gcnface.evaluation.report_pictures import SOURCES, PhotoPictures
 from gcnface.evaluation.table import COST, SECTIONS, Column, Summary, column_of, number_of
 from gcnface.evaluation.worst import judged_method, worst_page
 from gcnface.io.atomic import staged
@@ -73,19 +73,19 @@ class _Captions:
         there = set(summary.names)
         network = next((n for n in _NETWORKS if f"{n}_front" in there), None)
         self.pasted: list[str] = [name for name in ("psnr_face", "ssim_face", "l1") if name in there]
-        self.turned: list[str] = []
+        self.rotated: list[str] = []
         if network:
             self.pasted.append(f"{network}_front")
             yaws = sorted(
                 (n for n in there if n.startswith(f"{network}_yaw")), key=lambda n: float(n.partition("yaw")[2])
             )
-            self.turned = yaws[-1:]
+            self.rotated = yaws[-1:]
         self.first = self.pasted[0] if self.pasted else "psnr_face"
 
     @property
     def all(self) -> list[str]:
         """Every figure of the captions."""
-        return self.pasted + self.turned
+        return self.pasted + self.rotated
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _method_column(photo: str, method: str, sheet: _Sheet, shown: PhotoPictures)
     return (
         f"<div{ours}><h4>{title}</h4><figure class=row>{image(own.pasted if own else None, f'{title}, over the photo')}"
         f"{lines(captions.pasted)}</figure>"
-        f"<figure>{image(own.turned if own else None, f'{title}, turned')}{lines(captions.turned)}</figure></div>"
+        f"<figure>{image(own.rotated if own else None, f'{title}, turned')}{lines(captions.rotated)}</figure></div>"
     )
 
 
@@ -239,8 +239,7 @@ def _css(color: tuple[float, float, float]) -> str:
 
 def _legend(summary: Summary, captions: _Captions) -> str:
     swatches = "".join(
-        f'<li><i style="background:{_css(color)}"></i>{name}: {_MEANING[name]}</li>'
-        for name, color in SOURCES.items()
+        f'<li><i style="background:{_css(color)}"></i>{name}: {_MEANING[name]}</li>' for name, color in SOURCES.items()
     )
     methods = "".join(
         f"<li><b>{text(METHODS[m].title)}</b>: {text(METHODS[m].summary)}</li>" for m in summary.report.methods

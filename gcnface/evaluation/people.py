@@ -13,7 +13,7 @@ from gcnface.preparing.sources import Source
 
 
 @dataclass(frozen=True)
-class Sitter:
+class Subject:
     """A photo to measure.
 
     Attributes:
@@ -30,7 +30,7 @@ class Sitter:
 
 
 @dataclass(frozen=True)
-class Sitters:
+class Subjects:
     """What was found.
 
     Attributes:
@@ -39,7 +39,7 @@ class Sitters:
         notes: what a reader of the figures should know about the choice.
     """
 
-    chosen: tuple[Sitter, ...]
+    chosen: tuple[Subject, ...]
     errors: tuple[GcnfaceError, ...]
     notes: tuple[str, ...]
 
@@ -61,7 +61,7 @@ class Choice:
     limit: int | None = None
 
 
-def choose_sitters(arguments: Sequence[str], choice: Choice = Choice()) -> Sitters:
+def choose_subjects(arguments: Sequence[str], choice: Choice = Choice()) -> Subjects:
     """The photos that the arguments mean.
 
     Args:
@@ -73,33 +73,33 @@ def choose_sitters(arguments: Sequence[str], choice: Choice = Choice()) -> Sitte
         GcnfaceError: the table of people cannot be read, or held-out people are asked for where nobody is.
     """
     identities = read_identities(choice.people)
-    found: dict[Path, Sitter] = {}
+    found: dict[Path, Subject] = {}
     errors: list[GcnfaceError] = []
     for argument in arguments:
         try:
-            for sitter in _sitters(argument, identities, choice):
-                found.setdefault(sitter.file, sitter)
+            for subject in _subjects(argument, identities, choice):
+                found.setdefault(subject.file, subject)
         except GcnfaceError as error:
             errors.append(error)
-    sitters = list(found.values())
+    subjects = list(found.values())
     notes = []
     if choice.held_out:
-        if sitters and all(s.held_out is None for s in sitters):
+        if subjects and all(s.held_out is None for s in subjects):
             raise GcnfaceError(
                 "--held-out: of plain photos nobody can tell who was trained on; give an annotated or prepared folder"
             )
-        sitters = [s for s in sitters if s.held_out]
-    sitters = sitters[: choice.limit]
-    trained = sum(s.held_out is False for s in sitters)
+        subjects = [s for s in subjects if s.held_out]
+    subjects = subjects[: choice.limit]
+    trained = sum(s.held_out is False for s in subjects)
     if trained:
         notes.append(
-            f"{trained} of {len(sitters)} photos show people whom the networks may have been trained on; "
+            f"{trained} of {len(subjects)} photos show people whom the networks may have been trained on; "
             "--held-out leaves them out"
         )
-    return Sitters(tuple(sitters), tuple(errors), tuple(notes))
+    return Subjects(tuple(subjects), tuple(errors), tuple(notes))
 
 
-def _sitters(argument: str, identities: dict[str, str], choice: Choice) -> list[Sitter]:
+def _subjects(argument: str, identities: dict[str, str], choice: Choice) -> list[Subject]:
     """The photos of one argument that can be used."""
     folder = Path(argument)
     if (folder / "table.csv").is_file() and (folder / "canvases.npy").is_file():
@@ -108,28 +108,28 @@ def _sitters(argument: str, identities: dict[str, str], choice: Choice) -> list[
     sources = [
         s for s in find_sources([argument], layout, identities) if not s.dropped and (choice.drawn or not s.drawn)
     ]
-    sitters = [_sitter(source, layout) for source in sources]
-    if not sitters:
+    subjects = [_subject(source, layout) for source in sources]
+    if not subjects:
         raise GcnfaceError(f"{argument}: holds no photo that can be used; --drawn takes drawn faces as well")
-    return sitters
+    return subjects
 
 
-def _sitter(source: Source, layout: str) -> Sitter:
-    return Sitter(source.file, source.name, source.identity, None if layout == "photos" else source.validation)
+def _subject(source: Source, layout: str) -> Subject:
+    return Subject(source.file, source.name, source.identity, None if layout == "photos" else source.validation)
 
 
-def _prepared(folder: Path, identities: dict[str, str], choice: Choice) -> list[Sitter]:
+def _prepared(folder: Path, identities: dict[str, str], choice: Choice) -> list[Subject]:
     """The photos that a prepared data set was made of."""
     rows = [row for row in read_table(folder) if choice.drawn or row["drawn"] != "1"]
     files = [Path(row["file"]) for row in rows]
     there = [path.is_file() for path in files]
     if not any(there):
         raise GcnfaceError(f"{folder}: none of the photos it was made of is where it was; name their folder instead")
-    sitters = [
-        Sitter(f, row["name"], row["identity"], row["validation"] == "1") for f, row in zip(files, rows, strict=True)
+    subjects = [
+        Subject(f, row["name"], row["identity"], row["validation"] == "1") for f, row in zip(files, rows, strict=True)
     ]
     return [
-        replace(sitter, person=identities.get(sitter.name, identities.get(sitter.file.name, sitter.person)))
-        for sitter, exists in zip(sitters, there, strict=True)
+        replace(subject, person=identities.get(subject.name, identities.get(subject.file.name, subject.person)))
+        for subject, exists in zip(subjects, there, strict=True)
         if exists
     ]

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcnface.pipeline import View
+from gcnface.pipeline import FittedFace
 from gcnface.stages.observation import VertexObservation
 
 
 @dataclass(frozen=True)
-class Seen:
+class FittedPhoto:
     """One photo after the coarse stage, the same for every method.
 
     Attributes:
@@ -22,13 +22,13 @@ class Seen:
         embedding: (1, 512) FaceNet's embedding of the crop, unit length.
     """
 
-    view: View
+    view: FittedFace
     observation: VertexObservation
     embedding: Tensor
 
 
 @dataclass(frozen=True)
-class Painted:
+class MethodResult:
     """A method's answer, on the CPU.
 
     Attributes:
@@ -46,7 +46,7 @@ class Painted:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class RenderedHead:
     """A painted head in the frame of the aligned crop.
 
     Attributes:

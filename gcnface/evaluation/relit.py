@@ -22,8 +22,8 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
 from gcnface.evaluation.colors import Difference, color_difference, mean_difference
-from gcnface.evaluation.methods import METHODS, Method, look
-from gcnface.evaluation.records import Painted, Seen
+from gcnface.evaluation.methods import METHODS, Method, fit_photo
+from gcnface.evaluation.records import FittedPhoto, MethodResult
 from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo
 from gcnface.pipeline import Reconstructor
 from render.lighting import ambient_lighting, sh_basis, shade
@@ -139,12 +139,12 @@ class LitPicture:
     """
 
     picture: NDArray[np.float32]
-    seen: Seen
+    seen: FittedPhoto
     shown: Tensor
 
 
 def draw_under(
-    model: FaceModel, seen: Seen, texture_srgb: NDArray[np.float32], lamp: Lamp, behind: NDArray[np.float32]
+    model: FaceModel, seen: FittedPhoto, texture_srgb: NDArray[np.float32], lamp: Lamp, behind: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(S, S, 3) sRGB: a face in its photo's pose with a texture of albedo, under a lamp."""
     face, surface = seen.view.coarse, surface_of(model, texture_srgb)
@@ -155,7 +155,7 @@ def draw_under(
 
 
 def lit_pictures(
-    reconstructor: Reconstructor, seen: Seen, truth: Painted, lamps: Sequence[Lamp] = LAMPS
+    reconstructor: Reconstructor, seen: FittedPhoto, truth: MethodResult, lamps: Sequence[Lamp] = LAMPS
 ) -> Iterator[LitPicture]:
     """The face under each lamp, each picture through the whole pipeline; those without a found face are left out."""
     assert truth.texture is not None
@@ -164,7 +164,7 @@ def lit_pictures(
     behind = backdrop(seen.view.photo)
     for lamp in lamps:
         picture = draw_under(model, seen, truth.texture, lamp, behind)
-        found = look(reconstructor, picture)
+        found = fit_photo(reconstructor, picture)
         if found is not None:
             yield LitPicture(picture, found, on_face & (found.observation.confidence[0].cpu() > _SURE))
 
@@ -187,7 +187,7 @@ def relit_errors(albedos: list[Tensor], shown: list[Tensor], true: Tensor) -> Re
 
 
 def measure_relit(
-    reconstructor: Reconstructor, seen: Seen, methods: Mapping[str, Method]
+    reconstructor: Reconstructor, seen: FittedPhoto, methods: Mapping[str, Method]
 ) -> dict[str, dict[str, float]]:
     """Figures of one photo's face by method and name: "relit_*" of the soft lamps, "relit_hard_*" of the hard ones.
 

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from coarse.face_model import FaceModel
 from coarse.morphable import CROP_PX, crop_camera
-from gcnface.evaluation.records import Painted
+from gcnface.evaluation.records import MethodResult
 from render.camera import Camera
 from render.color import linear_from_srgb, srgb_from_linear
 from render.interpolate import interpolate
@@ -73,11 +73,11 @@ def surface_of(model: FaceModel, texture_srgb: NDArray[np.float32]) -> Surface:
     )
 
 
-def vertex_albedo(model: FaceModel, painted: Painted) -> Tensor:
+def vertex_albedo(model: FaceModel, result: MethodResult) -> Tensor:
     """(V, 3) linear albedo that a method shows at the vertices: of its texture where it has one."""
-    if painted.texture is None:
-        return painted.albedo
-    surface = surface_of(model, painted.texture)
+    if result.texture is None:
+        return result.albedo
+    surface = surface_of(model, result.texture)
     corner = torch.zeros(len(model.mean), dtype=torch.int64)
     corner[surface.faces.flatten()] = surface.uv_faces.flatten()
     return surface.colors(surface.uv[corner])

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from gcnface.evaluation.album import PhotoPictures
 from gcnface.evaluation.markup import Figures, image, number, page, text
 from gcnface.evaluation.methods import METHODS
+from gcnface.evaluation.report_pictures import PhotoPictures
 from gcnface.evaluation.table import REFERENCE, Summary, column_of
 
 COUNT = 10
@@ -71,7 +71,7 @@ def _card(photo: str, value: float, digits: int, shown: PhotoPictures, method: s
     trio = (
         image(shown.original, f"{photo}: photo")
         + image(own.pasted if own else None, f"{photo}: drawn over the photo")
-        + image(own.turned if own else None, f"{photo}: turned")
+        + image(own.rotated if own else None, f"{photo}: turned")
     )
     name = text(PurePath(photo).name)
     return (

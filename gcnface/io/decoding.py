@@ -69,12 +69,12 @@ def is_unsigned(image: Image.Image) -> bool:
     return image.mode == "I" and image.format == "TIFF" and _tag(image, _SAMPLE_FORMAT, 1) == 1
 
 
-def upright_rgb(image: Image.Image, turned: int | None = None) -> NDArray[np.float32]:
+def upright_rgb(image: Image.Image, rotated: int | None = None) -> NDArray[np.float32]:
     """(H, W, 3) float32 sRGB in [0, 1] of an opened picture, its orientation applied.
 
     Args:
         image: the picture; it is closed when its pixels are no longer needed.
-        turned: its orientation, where its own EXIF data do not tell.
+        rotated: its orientation, where its own EXIF data do not tell.
 
     Raises:
         ValueError: some pixels are not finite.
@@ -82,7 +82,7 @@ def upright_rgb(image: Image.Image, turned: int | None = None) -> NDArray[np.flo
     image.draft(None, reduced_size(*image.size))  # type: ignore[arg-type]
     image.load()
     # Asked after loading, since Pillow turns TIFFs, and pillow-heif all, by itself.
-    turn = _TURNS.get(orientation(image) if turned is None else turned)
+    turn = _TURNS.get(orientation(image) if rotated is None else rotated)
     mode, bits, size = image.mode, min(_tag(image, ExifTags.Base.BitsPerSample, 16), 16), reduced_size(*image.size)
     plain = _plain(image) if image.size == size else _reduced(image, size)
     if plain is not image:

@@ -147,10 +147,10 @@ class FaceDetector:
         if found and found[0].score >= SURE_SCORE and least < SURE_DOUBT:
             return found
         for search in TURNED_PASSES:
-            turned = self._search(photo, search)
-            doubt = _doubt(turned[0], search.quarter_turns) + TURN_MARGIN if turned else np.inf
+            rotated = self._search(photo, search)
+            doubt = _doubt(rotated[0], search.quarter_turns) + TURN_MARGIN if rotated else np.inf
             if doubt < least:
-                best, least = turned, doubt
+                best, least = rotated, doubt
         return best
 
     def _search(self, photo: NDArray[np.float32], search: SearchPass) -> list[Detection]:
@@ -199,9 +199,9 @@ def _doubt(detection: Detection, quarter_turns: int = 0) -> float:
     One tenth a quarter turn of roll (squared), and the points' misfit to an average face in eye distances.
     """
     matrix = similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX)
-    misfit = np.linalg.norm(warp_points(detection.points5, matrix) - TEMPLATE_POINTS5_PX, axis=1).mean() / 64
+    residual = np.linalg.norm(warp_points(detection.points5, matrix) - TEMPLATE_POINTS5_PX, axis=1).mean() / 64
     roll = (_roll_in_quarters(detection) + quarter_turns + 2) % 4 - 2
-    return float(1 - detection.score + 0.1 * roll**2 + misfit)
+    return float(1 - detection.score + 0.1 * roll**2 + residual)
 
 
 def _roll_in_quarters(detection: Detection) -> float:

@@ -24,7 +24,7 @@ from gcnface.result.lights import OWN, LightLike, lighting_of
 from gcnface.stages.observation import MINIMUM_SHADING
 from gcnface.system.isolation import plain_torch
 from render.color import linear_from_srgb, srgb_from_linear
-from render.lighting import shade, turned_lighting
+from render.lighting import rotated_lighting, shade
 from render.normals import vertex_normals
 from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, rotation_from_euler
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class ExpressionError(GcnfaceError):
-    """A face unit that is not known, or a face whose units are not known."""
+    """A blendshape that is not known, or a face whose units are not known."""
 
 
 @plain_torch()
@@ -73,7 +73,7 @@ def relit(face: Reconstruction, light: LightLike) -> Reconstruction:
 
 
 @plain_torch()
-def turned(
+def rotated(
     face: Reconstruction,
     yaw: float = 0.0,
     pitch: float = 0.0,
@@ -108,19 +108,17 @@ def turned(
     after = (torch.eye(3)[None] if upright else before) @ rotation_from_euler(*angles)
     changes = {"rotation": axis_angle_from_rotation(after)[0].numpy()}
     if light_follows:
-        changes["lighting"] = turned_lighting(torch.from_numpy(face.lighting)[None], after @ before.mT)[0].numpy()
+        changes["lighting"] = rotated_lighting(torch.from_numpy(face.lighting)[None], after @ before.mT)[0].numpy()
     return _shaded_anew(face, _placed(face, **changes))
 
 
 @plain_torch()
-def with_expression(
-    face: Reconstruction, expression: Mapping[str, float], *, neutral: bool = False
-) -> Reconstruction:
+def with_expression(face: Reconstruction, expression: Mapping[str, float], *, neutral: bool = False) -> Reconstruction:
     """The face with another expression.
 
     Args:
         face: whose expression changes.
-        expression: face units by their ARKit names, added to those the face has (the same number does the same as the
+        expression: blendshapes by their ARKit names, added to those the face has (the same number does the same as the
             weight of the morph target in NAME.glb). 1 is the full unit; a negative number takes from the face's own.
         neutral: start from the face at rest, so that the numbers are the expression itself.
 
@@ -180,7 +178,7 @@ def shipped_model() -> FaceModel:
 
 
 def _applied(model: FaceModel, units: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(V, 3) mm that face units move the vertices by."""
+    """(V, 3) mm that blendshapes move the vertices by."""
     used = np.flatnonzero(units)
     return (model.expression_basis[..., used] @ units[used]).astype(np.float32)
 
@@ -221,7 +219,7 @@ def _encoded(linear: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _unknown(unknown: list[str], names: tuple[str, ...]) -> str:
-    """What to say of face units that do not exist."""
+    """What to say of blendshapes that do not exist."""
     if not names:
         return "the names of this face's units are not known, so its expression cannot be changed by name"
     lower = {name.lower(): name for name in names}
@@ -230,5 +228,5 @@ def _unknown(unknown: list[str], names: tuple[str, ...]) -> str:
         close = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.5)
         guess = f" (near: {', '.join(lower[word] for word in close)})" if close else ""
         parts.append(f"{name!r}{guess}")
-    what = "is no face unit" if len(parts) == 1 else "are no face units"
+    what = "is no blendshape" if len(parts) == 1 else "are no blendshapes"
     return f"{', '.join(parts)} {what}; the {len(names)} ARKit names are listed in docs/render.md"

@@ -38,7 +38,7 @@ class TexturedMesh:
         normals: (V, 3) unit.
         landmarks68: (68, 3) mm, model space, on the surface.
         landmarks468: (468, 3) mm likewise.
-        morph_targets: what GLB and HTML offer to move the face by; a `Reconstruction` gives its mesh the face units of
+        morph_targets: what GLB and HTML offer to move the face by; a `Reconstruction` gives its mesh the blendshapes of
             its model. None where nothing is known of them, () for files without.
 
     Raises:

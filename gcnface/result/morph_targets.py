@@ -1,4 +1,4 @@
-"""The face units as morph targets: what each moves, kept where it moves anything.
+"""The blendshapes as morph targets: what each moves, kept where it moves anything.
 
 The face model is linear, so a unit moves every face by the same offsets, whatever its identity and its expression. A
 weight of 0 leaves the face as it was reconstructed, its own expression included; a weight is added to that expression,
@@ -28,7 +28,7 @@ edge shows where they begin; half of what the normals take."""
 
 @dataclass(frozen=True, eq=False)
 class MorphTarget:
-    """One face unit at its full weight; equal to itself alone.
+    """One blendshape at its full weight; equal to itself alone.
 
     Attributes:
         name: of the unit, as ARKit has it.
@@ -46,7 +46,7 @@ class MorphTarget:
 
 
 @dataclass(frozen=True)
-class UnitsOfModel(Sequence[MorphTarget]):
+class ModelBlendshapes(Sequence[MorphTarget]):
     """The units of a face's model in its order, found when they are first asked for.
 
     Empty for a face of another model than gcnface has, whose units are not known.
@@ -75,7 +75,7 @@ class UnitsOfModel(Sequence[MorphTarget]):
 
 
 @lru_cache(maxsize=4)
-def _targets_of_shipped(units: UnitsOfModel) -> tuple[MorphTarget, ...]:
+def _targets_of_shipped(units: ModelBlendshapes) -> tuple[MorphTarget, ...]:
     """Those of the shipped model, if it is the face's; found once, whatever number of faces is written."""
     from gcnface.result.editing import shipped_model
 

@@ -12,14 +12,14 @@ import numpy as np
 from gcnface.errors import printable
 from gcnface.io.array_layout import NOT_ALWAYS, RECORD_LAYOUT, checked_arrays
 from gcnface.result.mesh import TexturedMesh
-from gcnface.result.morph_targets import UnitsOfModel
+from gcnface.result.morph_targets import ModelBlendshapes
 from gcnface.system.isolation import plain_torch
 
 if TYPE_CHECKING:
     import trimesh
 
-    from gcnface.result.drawing import Drawing
     from gcnface.result.lights import LightLike
+    from gcnface.result.rendering import RenderedImage
 
 FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
 TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
@@ -51,7 +51,7 @@ class Reconstruction:
         landmarks68: (68, 3) x and y in px; z in px as well, smaller is nearer, zero at the model's origin.
         landmarks468: (468, 3) likewise.
         identity: (Ni,) coefficients, unit Gaussian.
-        expression: (Ne,) face units, 0 at rest, 1 the full unit.
+        expression: (Ne,) blendshapes, 0 at rest, 1 the full unit.
         albedo: (Na,) coefficients, unit Gaussian.
         rotation: (3,) axis-angle, rad.
         translation: (3,) mm, camera space.
@@ -64,7 +64,7 @@ class Reconstruction:
             255 where it was seen and 0 elsewhere.
         vertex_light: (V, 3) linear, what the photo's colours were divided by: the shading, with cast shadows and
             highlights in it; None where it is the shading alone.
-        expression_names: names of the face units; empty when unknown.
+        expression_names: names of the blendshapes; empty when unknown.
         photo_hw: height and width in px of the photo as read, which px refer to; that of ``photo`` where it is there,
             None where neither is known.
         photo_names: file names of the photos, in their order; empty when unknown.
@@ -77,7 +77,7 @@ class Reconstruction:
 
     Raises:
         ShapeError: an array has another shape than `gcnface.io.array_layout.RECORD_LAYOUT` says.
-        ValueError: a number is not finite or out of range, the head is not before the camera, or face units and their
+        ValueError: a number is not finite or out of range, the head is not before the camera, or blendshapes and their
             names do not go together; or the photo's size or a name is none.
     """
 
@@ -126,7 +126,7 @@ class Reconstruction:
         self._check_camera()
         self._check_units()
         if self.mesh.morph_targets is None:
-            units = UnitsOfModel(self.face_model, self.expression_names, len(self.mesh.vertices))
+            units = ModelBlendshapes(self.face_model, self.expression_names, len(self.mesh.vertices))
             object.__setattr__(self, "mesh", replace(self.mesh, morph_targets=units))
 
     def __repr__(self) -> str:
@@ -144,7 +144,7 @@ class Reconstruction:
                 raise ValueError(f"{name} cannot be inverted; expected a matrix that takes points to px")
 
     def _check_units(self) -> None:
-        """Raise ValueError unless each face unit has a name of its own, or none has one."""
+        """Raise ValueError unless each blendshape has a name of its own, or none has one."""
         names = self.expression_names
         if names and len(names) != len(self.expression):
             raise ValueError(f"expression_names has {len(names)} names for {len(self.expression)} units")
@@ -163,7 +163,7 @@ class Reconstruction:
 
     @property
     def blendshapes(self) -> dict[str, float]:
-        """The face units by name, 0 at rest and 1 the full unit; empty when their names are unknown."""
+        """The blendshapes by name, 0 at rest and 1 the full unit; empty when their names are unknown."""
         return {name: float(self.expression[k]) for k, name in enumerate(self.expression_names)}
 
     @property
@@ -179,7 +179,7 @@ class Reconstruction:
 
         return relit(self, light)
 
-    def turned(
+    def rotated(
         self,
         yaw: float = 0.0,
         pitch: float = 0.0,
@@ -188,13 +188,13 @@ class Reconstruction:
         upright: bool = False,
         light_follows: bool = False,
     ) -> Reconstruction:
-        """The head turned by degrees; see `gcnface.result.editing.turned`."""
-        from gcnface.result.editing import turned
+        """The head turned by degrees; see `gcnface.result.editing.rotated`."""
+        from gcnface.result.editing import rotated
 
-        return turned(self, yaw, pitch, roll, upright=upright, light_follows=light_follows)
+        return rotated(self, yaw, pitch, roll, upright=upright, light_follows=light_follows)
 
     def with_expression(self, expression: Mapping[str, float], *, neutral: bool = False) -> Reconstruction:
-        """The face with face units added; see `gcnface.result.editing.with_expression`."""
+        """The face with blendshapes added; see `gcnface.result.editing.with_expression`."""
         from gcnface.result.editing import with_expression
 
         return with_expression(self, expression, neutral=neutral)
@@ -203,9 +203,9 @@ class Reconstruction:
         """The face at rest, all its blendshapes 0."""
         return self.with_expression({}, neutral=True)
 
-    def draw(self, size: int | tuple[int, int] = 1024, view: str = "portrait") -> Drawing:
-        """A picture of the textured head; see `gcnface.result.drawing.draw`."""
-        from gcnface.result.drawing import draw
+    def draw(self, size: int | tuple[int, int] = 1024, view: str = "portrait") -> RenderedImage:
+        """A picture of the textured head; see `gcnface.result.rendering.draw`."""
+        from gcnface.result.rendering import draw
 
         return draw(self, size, view)
 
@@ -214,9 +214,7 @@ class Reconstruction:
         return self.mesh.to_trimesh()
 
     @plain_torch()
-    def save(
-        self, path: str | Path, name: str | None = None, formats: str | Sequence[str] | None = None
-    ) -> list[Path]:
+    def save(self, path: str | Path, name: str | None = None, formats: str | Sequence[str] | None = None) -> list[Path]:
         """Write one file, or the chosen formats into a folder; all of them appear, or none does.
 
         ``face.save("actor.glb")`` writes one file in the format that the suffix names, with all that is known of the

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gcnface.result.drawing import Drawing, Painter, portrait
 from gcnface.result.editing import drawn_shading
+from gcnface.result.rendering import RenderedImage, TextureRenderer, portrait
 
 if TYPE_CHECKING:
     from gcnface.result.reconstruction import Reconstruction
@@ -33,21 +33,21 @@ def turntable(
     *,
     light_follows: bool = False,
     on_frame: Callable[[int], None] | None = None,
-) -> Iterator[Drawing]:
+) -> Iterator[RenderedImage]:
     """Draw a full turn about the head's vertical axis, from the pose it has, to the viewer's right first.
 
     Args:
         face: what turns.
         count: of drawings; the last shows what the first does.
-        size: as in `gcnface.result.drawing.draw`.
+        size: as in `gcnface.result.rendering.draw`.
         light_follows: the light turns with the head, as if the camera walked around; else the head turns in its light.
         on_frame: called with 1, 2, ... as each drawing begins.
     """
     hw = (size, size) if isinstance(size, int) else size
-    painter = Painter(face.mesh)
+    renderer = TextureRenderer(face.mesh)
     for number, angle in enumerate(turntable_angles(count), 1):
         if on_frame is not None:
             on_frame(number)
-        turned = face.turned(yaw=angle % 360.0, light_follows=light_follows)
-        shot = portrait(turned, hw)
-        yield painter.draw(shot.verts_cam, shot.camera, torch.from_numpy(drawn_shading(turned)))
+        rotated = face.rotated(yaw=angle % 360.0, light_follows=light_follows)
+        viewpoint = portrait(rotated, hw)
+        yield renderer.render(viewpoint.verts_cam, viewpoint.camera, torch.from_numpy(drawn_shading(rotated)))

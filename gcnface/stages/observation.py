@@ -21,7 +21,7 @@ from coarse.face_model import REGIONS
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.records import CoarseFace
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.stages.outliers import deviation, plausibility, step_down
+from gcnface.stages.outliers import deviation, inlier_weight, step_down
 from render.camera import Camera
 from render.color import linear_from_srgb
 from render.sampling import sample_image
@@ -200,16 +200,16 @@ def observe_vertices(
     any_angle = _inside(region, *_ANY_ANGLE)
     facing = looked_into * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
     on_face = _inside(region, "face", "eyes_nose_mouth")
-    turned = step_down(cosine, DOUBTED_COSINE) * ~any_angle
-    doubt = (read.near + turned).clamp(max=1) * _inside(region, *_DOUBTED)
+    rotated = step_down(cosine, DOUBTED_COSINE) * ~any_angle
+    doubt = (read.near + rotated).clamp(max=1) * _inside(region, *_DOUBTED)
     expected = face.albedo * face.shading.clamp(min=MINIMUM_SHADING)
     lit = facing * on_face * read.light
     found = deviation(linear, expected, lit * (1 - doubt))
-    plausible = plausibility(found, doubt)
-    confidence = facing * read.inside * plausible
+    inlier = inlier_weight(found, doubt)
+    confidence = facing * read.inside * inlier
     with_eyes = on_face | _inside(region, "eyeballs")
     return VertexObservation(
-        linear, visible, confidence, read.inside, lit * plausible, confidence * with_eyes, face.normals_view
+        linear, visible, confidence, read.inside, lit * inlier, confidence * with_eyes, face.normals_view
     )
 
 

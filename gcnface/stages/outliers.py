@@ -81,7 +81,7 @@ def deviation(colors: Tensor, expected: Tensor, trusted: Tensor) -> Deviation:
     return Deviation(brightness, (ratio - brightness[..., None]).norm(dim=-1))
 
 
-def plausibility(found: Deviation, doubt: Tensor) -> Tensor:
+def inlier_weight(found: Deviation, doubt: Tensor) -> Tensor:
     """How far colours may be what they are taken for: (B, V) in [0, 1]; 1 where there is no doubt.
 
     Args:

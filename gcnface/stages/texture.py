@@ -46,7 +46,7 @@ class Texture:
 
 
 @dataclass(frozen=True)
-class Sight:
+class TexturePhoto:
     """What one photo shows of the surface.
 
     Attributes:
@@ -118,18 +118,18 @@ def _mirror_map(model: FaceModel, texels: TexelMap, size: int) -> NDArray[np.flo
     return where
 
 
-def bake_texture(model: FaceModel, albedo: Tensor, sights: Sequence[Sight], size: int = 1024) -> Texture:
+def bake_texture(model: FaceModel, albedo: Tensor, texture_photos: Sequence[TexturePhoto], size: int = 1024) -> Texture:
     """Bake the texture of one face.
 
     Args:
         model: gives the atlas.
         albedo: (V, 3) refined albedo, linear.
-        sights: one for each photo, whose weights sum to 1 at most; 255 of them at most.
+        texture_photos: one for each photo, whose weights sum to 1 at most; 255 of them at most.
         size: side T of the texture in px.
     """
     atlas = _atlas(model, size)
     base = atlas.weights @ albedo.numpy()
-    details = [_detail(atlas, sight, base) for sight in sights]
+    details = [_detail(atlas, texture_photo, base) for texture_photo in texture_photos]
     detail = np.sum([color * weight for color, weight in details], axis=0)
     weights = np.stack([weight[:, 0] for _, weight in details])
 
@@ -156,11 +156,13 @@ def bake_texture(model: FaceModel, albedo: Tensor, sights: Sequence[Sight], size
     return Texture(padded, source, photo, confidence_image)
 
 
-def _detail(atlas: _Atlas, sight: Sight, base: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _detail(
+    atlas: _Atlas, texture_photo: TexturePhoto, base: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, 3) what one photo adds to the vertices' own albedo `base` (N, 3), and (N, 1) how far it counts."""
-    stacked = torch.cat([sight.screen[:, :2], sight.shading, sight.weight[:, None]], dim=1)
+    stacked = torch.cat([texture_photo.screen[:, :2], texture_photo.shading, texture_photo.weight[:, None]], dim=1)
     xy, shading, weight = np.split(atlas.weights @ stacked.numpy(), [2, 5], axis=1)
-    observed = linear_from_srgb(_sample_photo(sight.photo, xy)).numpy()
+    observed = linear_from_srgb(_sample_photo(texture_photo.photo, xy)).numpy()
     return observed / np.maximum(shading, MINIMUM_SHADING) - base, weight
 
 

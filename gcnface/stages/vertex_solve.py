@@ -25,7 +25,7 @@ _DARKEST = 0.01
 
 
 @dataclass(frozen=True)
-class Shot:
+class ImageView:
     """A picture and the camera that took it.
 
     Attributes:
@@ -38,7 +38,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Finished:
+class SolvedColors:
     """Colours of a face whose drawing looks like the photo.
 
     Attributes:
@@ -52,9 +52,14 @@ class Finished:
     lit: Tensor
 
 
-def finish(
-    verts_cam: Tensor, faces: Tensor, albedo: Tensor, shading: Tensor, seen: VertexObservation, shots: Sequence[Shot]
-) -> Finished:
+def solve_colors(
+    verts_cam: Tensor,
+    faces: Tensor,
+    albedo: Tensor,
+    shading: Tensor,
+    seen: VertexObservation,
+    views: Sequence[ImageView],
+) -> SolvedColors:
     """Solve for the vertex colours that draw the face as the shots show it.
 
     Args:
@@ -64,17 +69,17 @@ def finish(
         shading: (V, 3) linear, above 0.
         seen: one face; `shown` says where the drawing should look like the photo, `confidence` where the albedo is
             corrected with it.
-        shots: the photo's face, at one or several resolutions.
+        views: the photo's face, at one or several resolutions.
     """
     before = srgb_from_linear((albedo * shading).clamp(0, 1))
     targets = []
-    for shot in shots:
-        fragments = rasterize(shot.camera.project(verts_cam), faces, shot.camera.hw, perspective_correct=True)
-        targets.append(ColorTarget(fragments, shot.image[0].permute(1, 2, 0)))
+    for view in views:
+        fragments = rasterize(view.camera.project(verts_cam), faces, view.camera.hw, perspective_correct=True)
+        targets.append(ColorTarget(fragments, view.image[0].permute(1, 2, 0)))
     solved = solve_vertex_colors(before, faces, targets, seen.shown[0], ridge=RIDGE, steps=STEPS).clamp(0, 1)
     lit = torch.where(solved == before, albedo * shading, linear_from_srgb(solved))
     light = shading.clamp(min=_DARKEST)
     believed = seen.confidence[0][:, None]
     corrected = albedo + believed * (lit / light - albedo)
     explained = (lit.clamp(min=_DARKEST**2) / corrected.clamp(min=_DARKEST)) / light
-    return Finished(corrected, light * explained.clamp(1 / LARGEST_FACTOR, LARGEST_FACTOR), lit)
+    return SolvedColors(corrected, light * explained.clamp(1 / LARGEST_FACTOR, LARGEST_FACTOR), lit)

@@ -17,7 +17,7 @@ from coarse.regressor import CoefficientRegressor, load_regressor
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.leveling import level
+from gcnface.training.leveling import subtract_mirror_bias
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
@@ -177,5 +177,5 @@ def train_identity(settings: IdentityTraining) -> Path:
     check = identity_data(settings, first, network, (held_out & views.labels.head).nonzero()[:, 0])
     learning = training_loader(learn, settings.batch_size, settings.run.seed, settings.data)
     train(module, learning, checking_loader(check, settings.batch_size))
-    level(module.network, module.network.head_biases, faces)
+    subtract_mirror_bias(module.network, module.network.head_biases, faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

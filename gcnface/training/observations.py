@@ -110,7 +110,7 @@ def photographs(faces: PreparedFaces, rows: NDArray[np.int64]) -> Pictures:
     return Pictures(faces.canvases, rows)
 
 
-def turned_copies(heads: HeadRenders, views: NDArray[np.int64]) -> Pictures:
+def rotated_copies(heads: HeadRenders, views: NDArray[np.int64]) -> Pictures:
     """Some rendered heads."""
     return Pictures(heads.canvases, views)
 

@@ -22,8 +22,8 @@ from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.errors import FileError, GcnfaceError
 from gcnface.training.configuration import check_positive
 from gcnface.training.loading import checking_loader, training_loader
-from gcnface.training.observations import Observer, load_observer, observe, photographs, turned_copies
-from gcnface.training.refiner_data import RefinerDataset, RefinerSample, TurnedCopies
+from gcnface.training.observations import Observer, load_observer, observe, photographs, rotated_copies
+from gcnface.training.refiner_data import RefinerDataset, RefinerSample, RotatedCopies
 from gcnface.training.refiner_objective import Objective, encoded, total
 from gcnface.training.runs import RunSettings, TrainingModule, begin, train, write_weights
 from refine.adversarial import PENALTY_FACTOR, critic_loss, generator_loss, gradient_penalty, paste
@@ -238,9 +238,7 @@ class RefinerModule(TrainingModule):
         random = torch.Generator().manual_seed((self.settings.run.seed << 32) + int(self.step))
         for _ in range(s.steps):
             distance = critic_loss(*self.critic(torch.cat([photo, fake])).chunk(2))
-            penalty = gradient_penalty(
-                self.critic, photo, fake, generator=random, shared_epsilon=s.shared_epsilon
-            )
+            penalty = gradient_penalty(self.critic, photo, fake, generator=random, shared_epsilon=s.shared_epsilon)
             self._descend(optimizer, distance + PENALTY_FACTOR * penalty, self.critic)
         self.log_dict({"train/critic": distance.detach(), "train/penalty": penalty.detach()})
 
@@ -319,8 +317,8 @@ def _datasets(
     copies = None
     if heads is not None:
         views = _chosen_views(heads, rows, settings.copies)
-        turned = observe(turned_copies(heads, views), observer, folder / "turned")
-        copies = TurnedCopies(turned, np.searchsorted(rows, heads.person[views]))
+        rotated = observe(rotated_copies(heads, views), observer, folder / "turned")
+        copies = RotatedCopies(rotated, np.searchsorted(rows, heads.person[views]))
     held_out = faces.validation[rows]
     learn = RefinerDataset(seen, ~held_out, model, copies)
     return learn, RefinerDataset(seen, held_out & ~faces.drawn[rows], model, fixed=True)

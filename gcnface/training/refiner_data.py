@@ -58,7 +58,7 @@ class RefinerSample:
 
 
 @dataclass(frozen=True)
-class TurnedCopies:
+class RotatedCopies:
     """Photographs turned in depth, and which photograph each was made from.
 
     Attributes:
@@ -90,26 +90,26 @@ class RefinerDataset(Dataset[RefinerSample]):
         photographs: Observations,
         chosen: NDArray[np.bool_],
         model: FaceModel,
-        copies: TurnedCopies | None = None,
+        copies: RotatedCopies | None = None,
         *,
         fixed: bool = False,
     ) -> None:
         self.photographs, self.copies, self.fixed = photographs, copies, fixed
         self.rows = np.nonzero(chosen)[0]
         none = np.zeros(0, np.int64)
-        self.turned = none if copies is None else np.nonzero(chosen[copies.first])[0]
+        self.rotated = none if copies is None else np.nonzero(chosen[copies.first])[0]
         self.points = torch.from_numpy(model.mean)
         self.spots = torch.nonzero(torch.from_numpy(model.region.astype(np.int64)) <= 1)[:, 0]
 
     def __len__(self) -> int:
-        return len(self.rows) + len(self.turned)
+        return len(self.rows) + len(self.rotated)
 
     def __getitem__(self, index: int) -> RefinerSample:
         random = torch.Generator().manual_seed(index if self.fixed else int(torch.randint(2**62, ())))
         if index < len(self.rows):
             return self._sample(self.photographs, self.rows[index], self.rows[index], random)
         assert self.copies is not None
-        copy = self.turned[index - len(self.rows)]
+        copy = self.rotated[index - len(self.rows)]
         return self._sample(self.copies.seen, copy, self.copies.first[copy], random)
 
     def _sample(self, seen: Observations, row: int, first: int, random: torch.Generator) -> RefinerSample:

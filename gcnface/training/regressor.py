@@ -20,7 +20,7 @@ from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import CropBatch, CropDataset
-from gcnface.training.leveling import level
+from gcnface.training.leveling import subtract_mirror_bias
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.pictures import dotted
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
@@ -182,5 +182,5 @@ def train_regressor(settings: RegressorTraining) -> Path:
     size, stack = settings.batch_size, CropBatch.stack
     learning = training_loader(learn, size, settings.run.seed, settings.data, collate=stack)
     train(module, learning, checking_loader(check, size, collate=stack))
-    level(module.network, module.network.head_biases, faces)
+    subtract_mirror_bias(module.network, module.network.head_biases, faces)
     return save_weights(module.network, settings.run.output / "regressor.safetensors")

@@ -25,7 +25,7 @@ from gcnface.data.heads import load_heads
 from gcnface.photo.crop import CROP_SIDE_PX
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468
-from gcnface.training.leveling import level
+from gcnface.training.leveling import subtract_mirror_bias
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
@@ -251,5 +251,5 @@ def train_stn(settings: StnTraining) -> Path:
     collate = PersonPairs.stack if by_person else CropBatch.stack
     learning = training_loader(pairs, size, settings.run.seed, settings.data, collate=collate)
     train(module, learning, checking_loader(check, 2 * size, collate=CropBatch.stack))
-    level(module.network, [module.network.head.bias], rows)
+    subtract_mirror_bias(module.network, [module.network.head.bias], rows)
     return save_weights(module.network, settings.run.output / "stn.safetensors")

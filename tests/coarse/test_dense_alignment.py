@@ -43,21 +43,21 @@ def exact_map(reader, model, *angles, **similarity):
 
 
 @pytest.fixture(scope="module")
-def turned(reader, model):
+def rotated(reader, model):
     """The alignment of all poses, and their maps."""
     maps = torch.cat([exact_map(reader, model, *angles) for angles in POSES])
     return reader(maps)
 
 
-def test_pose_is_recovered(turned):
+def test_pose_is_recovered(rotated):
     truth = torch.cat([rotation(*angles) for angles in POSES])
-    pose = turned.pose
+    pose = rotated.pose
     # 1e-3 rad of rotation, 1e-3 of scale, a twentieth of a pixel
     torch.testing.assert_close(pose.rotation, axis_angle_from_rotation(truth), atol=1e-3, rtol=0)
     torch.testing.assert_close(pose.euler, torch.deg2rad(torch.tensor(POSES, dtype=torch.float32)), atol=1e-3, rtol=0)
     torch.testing.assert_close(pose.scale, torch.full((4,), SCALE), atol=0, rtol=1e-3)
     torch.testing.assert_close(pose.translation, torch.tensor(PLACE).expand(4, 3), atol=0.05, rtol=0)
-    assert (pose.misfit < 0.1).all()
+    assert (pose.residual < 0.1).all()
 
 
 @pytest.mark.parametrize(("scale", "place"), [(0.6, (90.0, 140.0, 0.0)), (1.4, (150.0, 100.0, -20.0))])
@@ -67,11 +67,11 @@ def test_scale_and_translation(reader, model, scale, place):
     np.testing.assert_allclose(pose.translation[0], place, atol=0.05)
 
 
-def test_landmarks_are_the_points_of_the_surface(reader, model, turned):
+def test_landmarks_are_the_points_of_the_surface(reader, model, rotated):
     for row, angles in enumerate(POSES):
         truth = posed(model.landmarks468(model.mean), rotation(*angles))[0]
-        assert (turned.landmarks468[row] - truth).norm(dim=1).max() < 0.1
-    torch.testing.assert_close(turned.landmarks68, turned.landmarks468[:, list(LANDMARKS68_FROM_468)])
+        assert (rotated.landmarks468[row] - truth).norm(dim=1).max() < 0.1
+    torch.testing.assert_close(rotated.landmarks68, rotated.landmarks468[:, list(LANDMARKS68_FROM_468)])
 
 
 def test_positive_yaw_turns_the_nose_to_the_viewers_right(reader, model):
@@ -86,27 +86,27 @@ def test_positive_yaw_turns_the_nose_to_the_viewers_right(reader, model):
     assert down.pose.euler[0, 1] > 0
 
 
-def test_camera_draws_the_mean_face_where_the_map_has_it(reader, turned):
-    cam = reader.mean @ cam_from_model(turned.pose.rotation).mT
-    drawn = turned.pose.camera().project(cam)
-    distance = (drawn[..., :2] - turned.vertices[..., :2]).norm(dim=-1)[:, reader.weight > 0]
+def test_camera_draws_the_mean_face_where_the_map_has_it(reader, rotated):
+    cam = reader.mean @ cam_from_model(rotated.pose.rotation).mT
+    drawn = rotated.pose.camera().project(cam)
+    distance = (drawn[..., :2] - rotated.vertices[..., :2]).norm(dim=-1)[:, reader.weight > 0]
     assert distance.max() < 0.6
     assert distance.mean() < 0.05
 
 
-def test_in_model_space_undoes_the_pose(reader, turned):
-    upright = turned.pose.in_model_space(turned.vertices)
+def test_in_model_space_undoes_the_pose(reader, rotated):
+    upright = rotated.pose.in_model_space(rotated.vertices)
     assert (upright - reader.mean).norm(dim=-1)[:, reader.weight > 0].max() < 0.6
 
 
-def test_mirrored_photo_mirrors_landmarks_and_yaw(reader, turned, model):
-    mirrored = reader(mirrored_map(turned.position_map))
+def test_mirrored_photo_mirrors_landmarks_and_yaw(reader, rotated, model):
+    mirrored = reader(mirrored_map(rotated.position_map))
     pairs = _mirror_of_landmarks(model)
-    other = turned.landmarks468[:, pairs] * torch.tensor([-1.0, 1.0, 1.0]) + torch.tensor([float(WINDOW_PX), 0, 0])
+    other = rotated.landmarks468[:, pairs] * torch.tensor([-1.0, 1.0, 1.0]) + torch.tensor([float(WINDOW_PX), 0, 0])
     assert (mirrored.landmarks468 - other).norm(dim=-1).max() < 0.3  # landmarks lie on the surface to 0.1 mm mirrored
     sign = torch.tensor([-1.0, 1.0, -1.0])
-    torch.testing.assert_close(mirrored.pose.euler, turned.pose.euler * sign, atol=1e-3, rtol=0)
-    assert (mirrored.landmarks468_visible == turned.landmarks468_visible[:, pairs]).float().mean() > 0.97
+    torch.testing.assert_close(mirrored.pose.euler, rotated.pose.euler * sign, atol=1e-3, rtol=0)
+    assert (mirrored.landmarks468_visible == rotated.landmarks468_visible[:, pairs]).float().mean() > 0.97
 
 
 def _mirror_of_landmarks(model):
@@ -170,13 +170,13 @@ def test_hidden_or_not_does_not_depend_on_the_frame(reader, model):
     assert (inside != shifted).float().mean() < 0.02
 
 
-def test_depth_is_the_rasterised_surface(reader, model, turned):
+def test_depth_is_the_rasterised_surface(reader, model, rotated):
     for row, angles in enumerate(POSES):
         truth = posed(model.mean, rotation(*angles))
         lift = torch.tensor([0.0, 0.0, 500.0])
         faces = torch.from_numpy(model.faces[model.chart_faces].astype(np.int64))
         drawn = rasterize(truth + lift, faces, (WINDOW_PX, WINDOW_PX))
-        found, mask = turned.depth[row], drawn.mask[0]
+        found, mask = rotated.depth[row], drawn.mask[0]
         both = mask & found.isfinite()
         assert (found.isnan() & mask).float().sum() < 0.01 * mask.sum()
         difference = (found - (drawn.depth[0] - 500))[both].abs()
@@ -184,16 +184,16 @@ def test_depth_is_the_rasterised_surface(reader, model, turned):
         assert difference.quantile(0.97) < 0.5  # the rest: rims of eyes and mouth, and the outline
 
 
-def test_depth_has_no_holes_at_eyes_and_mouth(turned, reader, model):
+def test_depth_has_no_holes_at_eyes_and_mouth(rotated, reader, model):
     xy = posed(model.mean[model.region_mask("eyeballs")], rotation())[0]
     front = xy[xy[:, 2] < xy[:, 2].median()]
     column, line = front[:, 0].long(), front[:, 1].long()
-    assert turned.depth[0][line, column].isfinite().all()
+    assert rotated.depth[0][line, column].isfinite().all()
 
 
-def test_depth_of_nothing_is_nan(turned):
-    assert turned.depth[:, -3:, :3].isnan().all()
-    assert (turned.depth[0].nan_to_num(1e9).amin() < -100 * SCALE)  # the tip of the nose stands 125 mm out
+def test_depth_of_nothing_is_nan(rotated):
+    assert rotated.depth[:, -3:, :3].isnan().all()
+    assert rotated.depth[0].nan_to_num(1e9).amin() < -100 * SCALE  # the tip of the nose stands 125 mm out
 
 
 def test_gradients_reach_the_map(reader, model):
@@ -205,13 +205,13 @@ def test_gradients_reach_the_map(reader, model):
         assert gradient.abs().sum() > 0
 
 
-def test_a_batch_is_each_alone(reader, turned):
-    alone = reader(turned.position_map[2:3])
+def test_a_batch_is_each_alone(reader, rotated):
+    alone = reader(rotated.position_map[2:3])
     for field in dataclasses.fields(alone):
         if field.name != "pose":
-            one, many = getattr(alone, field.name)[0], getattr(turned, field.name)[2]
+            one, many = getattr(alone, field.name)[0], getattr(rotated, field.name)[2]
             torch.testing.assert_close(one, many, equal_nan=True)
-    torch.testing.assert_close(alone.pose.rotation[0], turned.pose.rotation[2])
+    torch.testing.assert_close(alone.pose.rotation[0], rotated.pose.rotation[2])
 
 
 def test_an_open_jaw_hardly_nods_the_head(reader, model):
@@ -243,9 +243,9 @@ def test_pose_weights_are_areas_above_the_mouth(model, reader):
     np.testing.assert_allclose(weight[below], 0.05 * area[below])
 
 
-def test_texels_are_visible_where_their_vertices_are(reader, turned):
+def test_texels_are_visible_where_their_vertices_are(reader, rotated):
     texels = reader.texels(128)
-    seen = reader.texels_visible(turned.vertices, texels)
+    seen = reader.texels_visible(rotated.vertices, texels)
     assert seen.shape == (4, 128, 128)
     assert not seen[:, ~texels.mask].any()
     share = [(row & texels.mask).float().sum() / texels.mask.sum() for row in seen]

@@ -174,9 +174,9 @@ def test_left_units_move_the_subjects_left(model):
     for name in ("mouthSmileLeft", "eyeBlinkLeft", "browOuterUpLeft"):
         unit = np.linalg.norm(model.expression_basis[..., model.expression_names.index(name)], axis=1)
         assert (unit * model.mean[:, 0]).sum() > 0, name
-    turned = model.expression_basis[..., model.expression_names.index("eyeLookOutLeft")]
+    rotated = model.expression_basis[..., model.expression_names.index("eyeLookOutLeft")]
     pupil = model.mean[:, 2] * model.region_mask("eyeballs") * (model.mean[:, 0] > 0)
-    assert turned[pupil.argmax(), 0] > 3.0
+    assert rotated[pupil.argmax(), 0] > 3.0
 
 
 def test_mirrored_coefficients_give_the_mirrored_face(model):

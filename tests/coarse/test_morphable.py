@@ -61,21 +61,21 @@ def test_neutral_face_stands_where_the_crop_has_it(model):
 
 
 def test_head_turned_to_its_left_shows_its_nose_to_the_viewers_right(model):
-    turned = model.layout.decode(torch.zeros(1, model.layout.total))
-    turned = replace(turned, rotation=torch.tensor([[0.0, 0.5, 0.0]]))
-    points = crop_camera().project(model.landmarks_cam(turned))[0]
+    rotated = model.layout.decode(torch.zeros(1, model.layout.total))
+    rotated = replace(rotated, rotation=torch.tensor([[0.0, 0.5, 0.0]]))
+    points = crop_camera().project(model.landmarks_cam(rotated))[0]
     assert points[4, 0] > points[[33, 263], 0].mean()
 
 
 def test_normals_turn_with_the_head(model):
     c = random_coefficients(model, batch=1)
     still = model(replace(c, rotation=torch.zeros(1, 3)))
-    turned = model(c)
+    rotated = model(c)
     rotation = rotation_from_axis_angle(c.rotation)
-    torch.testing.assert_close(turned.normals_view, still.normals_view @ rotation.mT, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(rotated.normals_view, still.normals_view @ rotation.mT, atol=1e-4, rtol=1e-4)
     distances = torch.cdist(still.verts_cam[:, :50], still.verts_cam[:, 50:100])
     torch.testing.assert_close(
-        torch.cdist(turned.verts_cam[:, :50], turned.verts_cam[:, 50:100]), distances, atol=0.1, rtol=1e-3
+        torch.cdist(rotated.verts_cam[:, :50], rotated.verts_cam[:, 50:100]), distances, atol=0.1, rtol=1e-3
     )
 
 

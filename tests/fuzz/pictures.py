@@ -17,9 +17,7 @@ PICTURES = Shelf("pictures")
 _ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif", "BMP": "bmp"}
 """The formats that gcnface says it reads."""
 
-_OTHERS = (
-    "AVIF BLP DDS DIB EPS GIF ICNS ICO IM JPEG2000 MPO MSP PALM PCX PDF PPM QOI SGI SPIDER TGA XBM".split()
-)
+_OTHERS = "AVIF BLP DDS DIB EPS GIF ICNS ICO IM JPEG2000 MPO MSP PALM PCX PDF PPM QOI SGI SPIDER TGA XBM".split()
 """Those that Pillow also writes."""
 
 _ORIENTATION = 0x0112
@@ -78,6 +76,7 @@ for _kind, _names in _MODES.items():
             f"mode_{_mode.replace(';', '')}.{_ENDINGS[_kind]}", SUCCEED, partial(_in_mode, _kind, _mode, {})
         )
     PICTURES.add_file(f"mode_1.{_ENDINGS[_kind]}", EITHER, partial(_in_mode, _kind, "1", {}))
+
 
 def _profile() -> bytes:
     """sRGB without the time of its making."""
@@ -183,7 +182,7 @@ for _name, _change in _FLOATS.items():
     PICTURES.add_file(f"{_name}.tif", EITHER, partial(_gray_float, _change))
 
 
-def _turned(kind: str, orientation: int, rng: Random) -> bytes:
+def _rotated(kind: str, orientation: int, rng: Random) -> bytes:
     """Stored as a camera stores it; upright to a viewer."""
     inverse = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
     undo = inverse.get(orientation, _UPRIGHT_FROM[orientation])
@@ -195,7 +194,7 @@ def _turned(kind: str, orientation: int, rng: Random) -> bytes:
 
 for _kind, _which in (("JPEG", range(1, 9)), ("PNG", (3, 6, 7)), ("WEBP", (2, 5, 8)), ("TIFF", (4, 6))):
     for _number in _which:
-        PICTURES.add_file(f"orientation_{_number}.{_ENDINGS[_kind]}", SUCCEED, partial(_turned, _kind, _number))
+        PICTURES.add_file(f"orientation_{_number}.{_ENDINGS[_kind]}", SUCCEED, partial(_rotated, _kind, _number))
 
 
 def _odd_exif(exif: bytes, rng: Random) -> bytes:

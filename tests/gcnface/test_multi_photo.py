@@ -77,7 +77,7 @@ def person():
 @pytest.fixture(scope="module")
 def views(person, photos):
     detect = person.pipeline.detector.detect
-    return [person.pipeline.look(photo.pixels, detect(photo.pixels)[0], Stopwatch()) for photo in photos]
+    return [person.pipeline.fit_face(photo.pixels, detect(photo.pixels)[0], Stopwatch()) for photo in photos]
 
 
 @pytest.fixture(scope="module")

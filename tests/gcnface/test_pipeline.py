@@ -63,7 +63,7 @@ def test_identity_survives_the_drawing(photo, face, points5):
 
 
 def test_landmarks_lie_on_the_detected_points(face, points5):
-    five = measures.turned_points5(face, 0.0)
+    five = measures.rotated_points5(face, 0.0)
     eye_distance = np.linalg.norm(points5[0] - points5[1])
     assert np.linalg.norm(five - points5, axis=1).max() < 0.2 * eye_distance
 

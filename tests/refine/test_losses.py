@@ -36,8 +36,8 @@ def test_pixel_loss_of_an_empty_mask_is_zero_with_zero_gradient():
 
 @pytest.mark.parametrize(("angle", "expected"), [(0.0, 0.0), (60.0, 0.5), (90.0, 1.0), (180.0, 2.0)])
 def test_identity_loss_is_one_minus_the_cosine(angle, expected):
-    turned = torch.tensor([[torch.cos(torch.tensor(angle).deg2rad()), torch.sin(torch.tensor(angle).deg2rad())]])
-    assert identity_loss(3 * turned, torch.tensor([[2.0, 0.0]])).item() == pytest.approx(expected, abs=1e-6)
+    rotated = torch.tensor([[torch.cos(torch.tensor(angle).deg2rad()), torch.sin(torch.tensor(angle).deg2rad())]])
+    assert identity_loss(3 * rotated, torch.tensor([[2.0, 0.0]])).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_vertex_loss_with_and_without_weights():

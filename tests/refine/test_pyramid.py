@@ -64,8 +64,8 @@ def test_nothing_but_weights_is_saved_and_copies_share_no_memory(sheet):
 
 def test_topology_tells_meshes_apart():
     levels = decimated_levels(*icosphere(2), (4,))
-    turned = (PyramidLevel(levels[0].faces[:, [1, 2, 0]], *vars_of(levels[0])), levels[1])
-    assert not torch.equal(MeshPyramid(levels).topology, MeshPyramid(turned).topology)
+    rotated = (PyramidLevel(levels[0].faces[:, [1, 2, 0]], *vars_of(levels[0])), levels[1])
+    assert not torch.equal(MeshPyramid(levels).topology, MeshPyramid(rotated).topology)
 
 
 def vars_of(level):

@@ -10,10 +10,10 @@ from render.lighting import (
     environment_lighting,
     lighting_from_deca,
     lighting_from_deep3d_gamma,
+    rotated_lighting,
     sh_basis,
     sh_gradient,
     shade,
-    turned_lighting,
 )
 from render.rotation import rotation_from_axis_angle
 
@@ -153,14 +153,14 @@ def test_turning_light_and_normals_together_changes_nothing(normals):
     light = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(2))
     turn = rotation_from_axis_angle(torch.tensor([[0.4, -1.1, 0.3], [0.0, 2.0, 0.7]]))
     still = shade(normals.expand(2, -1, -1), light)
-    turned = shade(normals.expand(2, -1, -1) @ turn.mT, turned_lighting(light, turn))
-    torch.testing.assert_close(turned, still, atol=2e-5, rtol=0)
-    assert (shade(normals.expand(2, -1, -1), turned_lighting(light, turn)) - still).abs().max() > 0.1
+    rotated = shade(normals.expand(2, -1, -1) @ turn.mT, rotated_lighting(light, turn))
+    torch.testing.assert_close(rotated, still, atol=2e-5, rtol=0)
+    assert (shade(normals.expand(2, -1, -1), rotated_lighting(light, turn)) - still).abs().max() > 0.1
 
 
 def test_a_turned_lamp_is_the_lamp_elsewhere():
     turn = rotation_from_axis_angle(torch.tensor([[0.0, math.pi / 2, 0.0]]))
-    moved = turned_lighting(directional_lighting((0, 0, 1))[None], turn)[0]
+    moved = rotated_lighting(directional_lighting((0, 0, 1))[None], turn)[0]
     torch.testing.assert_close(moved, directional_lighting((1, 0, 0)), atol=1e-5, rtol=0)
 
 

@@ -11,7 +11,7 @@ HW = (224, 224)
 CAMERA = perspective_camera(1015.0, (112.0, 112.0), HW)
 
 
-def turned_to_camera(verts_cam, center):
+def rotated_to_camera(verts_cam, center):
     """n.v of a sphere's points: positive where they face the camera at the origin."""
     normal = verts_cam - torch.tensor(center)
     return -(normal * verts_cam).sum(-1) / (normal.norm(dim=-1) * verts_cam.norm(dim=-1))
@@ -22,7 +22,7 @@ def test_sphere_closed_form(supersample):
     verts, faces = sphere(120, 200)
     cam = in_camera(verts, 80.0, (3.0, -2.0, 1000.0))
     seen = vertex_visibility(CAMERA.project(cam), faces, HW, supersample=supersample)
-    facing = turned_to_camera(cam, (3.0, -2.0, 1000.0))
+    facing = rotated_to_camera(cam, (3.0, -2.0, 1000.0))
     wrong = seen != (facing > 0)
     assert (facing[wrong].abs() < 0.15).all()  # only at the limb, within about a pixel
     assert wrong.float().mean() < 0.02
@@ -33,9 +33,9 @@ def test_one_sphere_behind_another():
     near, far = (0.0, 0.0, 950.0), (25.0, 10.0, 1050.0)
     cam = torch.cat([in_camera(verts, 40.0, near), in_camera(verts, 60.0, far)], 1)
     seen = vertex_visibility(CAMERA.project(cam), torch.cat([faces, faces + len(verts)]), HW)[0]
-    facing = torch.cat([turned_to_camera(cam[:, : len(verts)], near), turned_to_camera(cam[:, len(verts) :], far)], 1)[
-        0
-    ]
+    facing = torch.cat(
+        [rotated_to_camera(cam[:, : len(verts)], near), rotated_to_camera(cam[:, len(verts) :], far)], 1
+    )[0]
     ray = cam[0] / cam[0].norm(dim=-1, keepdim=True)
     along = ray @ torch.tensor(near)
     blocked = (torch.tensor(near).norm() ** 2 - along**2).sqrt() < 40.0

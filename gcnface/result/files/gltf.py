@@ -1,4 +1,4 @@
-"""Binary glTF 2.0: the textured mesh, its vertex colours, its face units as morph targets.
+"""Binary glTF 2.0: the textured mesh, its vertex colours, its blendshapes as morph targets.
 
 A viewer multiplies the attribute COLOR_0 with the texture, so the vertex colours stand under a name of our own, which
 viewers pass over. A second mesh for them would not do: some programs show every mesh of a file at once. Lengths are

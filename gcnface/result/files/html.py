@@ -38,7 +38,7 @@ def write_html(
         name: its title, and what the GLB saved from it is called.
         lighting: (9, 3) spherical harmonics of the photo, offered as one of the lights; None leaves it out.
         provenance: kept in the GLB.
-        targets: face units, which the page offers to move; the GLB in it is without them.
+        targets: blendshapes, which the page offers to move; the GLB in it is without them.
     """
     content = {
         "title": html.escape(printable(name)),

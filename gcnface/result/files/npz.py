@@ -127,7 +127,7 @@ def _check_headers(archive: Archive) -> None:
 
 
 def _sizes(key: str, layout: ArrayLayout, header: Header, known: dict[str, int]) -> dict[str, int]:
-    """The sizes of letters, those of this array among them; names of face units may be missing altogether."""
+    """The sizes of letters, those of this array among them; names of blendshapes may be missing altogether."""
     if key == "expression_names" and header.shape == (0,):
         return known
     return check_shape(key, header, layout.shape, **known)

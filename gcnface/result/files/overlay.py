@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from gcnface.io.images import save_picture
-from gcnface.result.drawing import BACKGROUND, Painter
 from gcnface.result.editing import drawn_shading
 from gcnface.result.reconstruction import Reconstruction
+from gcnface.result.rendering import BACKGROUND, TextureRenderer
 from render.camera import Camera
 from render.color import linear_from_srgb
 from render.rotation import rotation_from_axis_angle
@@ -79,14 +79,14 @@ def overlay_image(reconstruction: Reconstruction) -> np.ndarray:
     verts = torch.from_numpy(reconstruction.vertices_cam)[None]
     camera = Camera(torch.from_numpy(reconstruction.px_from_cam)[None], panel.hw)
     in_place = camera.transformed(panel.panel_from_photo, panel.hw)
-    painter, shading = Painter(reconstruction.mesh), torch.from_numpy(drawn_shading(reconstruction))
+    renderer, shading = TextureRenderer(reconstruction.mesh), torch.from_numpy(drawn_shading(reconstruction))
     coarse = {"coarse": linear_from_srgb(torch.from_numpy(reconstruction.vertex_rgb_coarse))}
-    head = painter.draw(verts[0], in_place, shading, coarse)
+    head = renderer.render(verts[0], in_place, shading, coarse)
     pictures = [photo, replace(head, rgb=head.extras["coarse"]).over(photo), head.over(photo)]
     for angle_rad in (TURN_RAD, -TURN_RAD):
-        turned = _turn(verts, torch.from_numpy(reconstruction.rotation), angle_rad)
-        centered = in_place.transformed(_centring(in_place, turned, panel.hw), panel.hw)
-        pictures.append(painter.draw(turned[0], centered, shading).over(BACKGROUND))
+        rotated = _turn(verts, torch.from_numpy(reconstruction.rotation), angle_rad)
+        centered = in_place.transformed(_centring(in_place, rotated, panel.hw), panel.hw)
+        pictures.append(renderer.render(rotated[0], centered, shading).over(BACKGROUND))
     gap = np.ones((panel.hw[0], _GAP_PX, 3), np.float32)
     row = [part for picture in pictures for part in (picture, gap)][:-1]
     return np.concatenate(row, axis=1).clip(0, 1)

@@ -1,4 +1,4 @@
-"""Face units as the page of NAME.html holds them: a hundredth of the size they have in the GLB.
+"""Blendshapes as the page of NAME.html holds them: a hundredth of the size they have in the GLB.
 
 Neighbouring vertices have neighbouring numbers and move alike, so differences along the numbering are small; they are
 stored as whole steps, low bytes apart from high bytes, and packed by gzip, which browsers unpack.

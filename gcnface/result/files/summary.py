@@ -70,7 +70,7 @@ def _number(value: float) -> float | None:
 
 
 def _expression(reconstruction: Reconstruction) -> dict[str, float]:
-    """Face units by name; empty when their names are unknown."""
+    """Blendshapes by name; empty when their names are unknown."""
     names = reconstruction.expression_names
     values = (round(float(value), 4) for value in reconstruction.expression)
     return dict(zip(names, values, strict=True)) if names else {}

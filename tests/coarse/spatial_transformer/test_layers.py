@@ -191,8 +191,8 @@ def ball(side=40):
 def test_normals_show_the_side_that_is_turned_to_the_viewer():
     points = ball()
     assert NormalVisibility()(points, 40).all()
-    turned = Rotate3d()(points, AxisAngleToRotation()(torch.tensor([[0.0, math.pi, 0.0]])))
-    assert not NormalVisibility()(turned, 40).any()
+    rotated = Rotate3d()(points, AxisAngleToRotation()(torch.tensor([[0.0, math.pi, 0.0]])))
+    assert not NormalVisibility()(rotated, 40).any()
     aside = Rotate3d()(points, AxisAngleToRotation()(torch.tensor([[0.0, math.pi / 2, 0.0]])))
     seen = NormalVisibility()(aside, 40)[0, 20]
     # The face looks to the viewer's right: its own image-left half is seen, the other is not.

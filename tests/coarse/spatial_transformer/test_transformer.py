@@ -58,9 +58,9 @@ def test_scale_spreads_the_grid_about_the_origin(transformer, theta):
 
 def test_quarter_turn_about_z_turns_the_grid_counter_clockwise(transformer, small_layout):
     upright = small_layout.decode(torch.zeros(1, small_layout.total))
-    turned = replace(upright, rotation=torch.tensor([[0.0, 0.0, math.pi / 2]]))
+    rotated = replace(upright, rotation=torch.tensor([[0.0, 0.0, math.pi / 2]]))
     before = transformer(waves(), upright).grid_px - upright.translation
-    after = transformer(waves(), turned).grid_px - upright.translation
+    after = transformer(waves(), rotated).grid_px - upright.translation
     torch.testing.assert_close(after, torch.stack([before[..., 1], -before[..., 0]], -1), atol=1e-4, rtol=1e-5)
 
 
@@ -151,8 +151,8 @@ def test_gradients_of_the_whole_agree_with_finite_differences(model, small_layou
 
 def test_landmarks_are_seen_where_their_texels_are(transformer, small_layout):
     theta = small_layout.decode(torch.zeros(1, small_layout.total))
-    turned = replace(theta, rotation=torch.tensor([[0.0, 0.9, 0.0]]))  # the nose to the viewer's right
-    seen = transformer.landmark_visibility(transformer(waves(), turned).mask)[0]
+    rotated = replace(theta, rotation=torch.tensor([[0.0, 0.9, 0.0]]))  # the nose to the viewer's right
+    seen = transformer.landmark_visibility(transformer(waves(), rotated).mask)[0]
     assert seen[[33, 50, 61]].all()
     assert not seen[[454, 323, 356]].any()
     assert transformer.landmark_visibility(torch.ones(1, SIDE, SIDE)).all()

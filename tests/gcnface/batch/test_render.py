@@ -10,9 +10,9 @@ from gcnface import cli
 from gcnface.batch import render as render_command
 from gcnface.batch.render import RenderOptions
 from gcnface.cli import render as command
-from gcnface.result.drawing import LARGEST_PX, VIEWS
 from gcnface.result.files.overlay import BACKGROUND
 from gcnface.result.lights import LIGHTS
+from gcnface.result.rendering import LARGEST_PX, VIEWS
 from tests.gcnface.results import make_head, make_reconstruction
 
 
@@ -92,7 +92,7 @@ def test_light_pose_and_expression_reach_the_picture(head_npz, tmp_path):
 
 def test_the_same_as_from_python(head_npz, tmp_path):
     assert run(head_npz, "-o", tmp_path / "a.png", "--size", 64, "--yaw", 25, "--light", "top", "-q") == 0
-    drawing = make_head().relit("top").turned(yaw=25, upright=True).draw(64)
+    drawing = make_head().relit("top").rotated(yaw=25, upright=True).draw(64)
     found = np.asarray(Image.open(tmp_path / "a.png"), float) / 255
     assert np.abs(found - drawing.rgba).max() < 0.02
 
@@ -228,8 +228,8 @@ def test_a_face_whose_units_are_not_known_is_drawn_but_not_changed(head_npz, tmp
     assert run(bare, "-o", tmp_path / "b.png", "--neutral", "--size", 32) == 1
     assert "units are not those of" in capsys.readouterr().err
     with np.load(head_npz) as archive:
-        turned = changed(head_npz, tmp_path / "turned.npz", expression_names=archive["expression_names"][::-1])
-    assert run(turned, "-o", tmp_path / "b.png", "--expression", "jawOpen=1", "--size", 32) == 1
+        rotated = changed(head_npz, tmp_path / "turned.npz", expression_names=archive["expression_names"][::-1])
+    assert run(rotated, "-o", tmp_path / "b.png", "--expression", "jawOpen=1", "--size", 32) == 1
     assert "units are not those of" in capsys.readouterr().err
 
 

@@ -8,14 +8,14 @@ from coarse.coefficients import Coefficients
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from gcnface.building.rendered_heads import (
+    RenderedViews,
     Source,
-    Views,
     aligned_canvas_camera,
     bare_head,
     canvas_landmarks,
     draw_views,
 )
-from gcnface.building.turned_photo import photo_camera, turned_photo
+from gcnface.building.rotated_photo import photo_camera, rotated_photo
 from gcnface.data.faces import CANVAS_PX
 from render.color import srgb_from_linear
 from render.rotation import rotation_from_euler
@@ -79,7 +79,7 @@ def test_what_no_head_covers_shows_the_background(network, fit, painted):
 def test_a_photo_that_is_not_turned_is_itself(network, fit):
     photo = torch.rand(6, 6, 3, generator=torch.Generator().manual_seed(0))
     photo = photo.repeat_interleave(48, 0).repeat_interleave(48, 1)
-    same = turned_photo(network, fit, photo, torch.eye(3)[None], torch.zeros_like(photo), photo_camera(CANVAS_PX))
+    same = rotated_photo(network, fit, photo, torch.eye(3)[None], torch.zeros_like(photo), photo_camera(CANVAS_PX))
     assert (same - photo)[8:-8, 8:-8].abs().mean() < 0.01
 
 
@@ -88,18 +88,18 @@ def test_a_turned_photo_shows_its_landmarks(network, fit, painted, yaw):
     camera = photo_camera(CANVAS_PX)
     photo = bare_head(network, fit, painted, torch.full((CANVAS_PX, CANVAS_PX, 3), 0.5), camera)
     turn = rotation_from_euler(torch.tensor([yaw]), torch.tensor([0.1]), torch.tensor([0.0]))
-    settings = Views(views=1, altered=0.0, photographic=1.0)
+    settings = RenderedViews(views=1, altered=0.0, photographic=1.0)
     source = Source(fit, (photo * 255).byte().numpy(), painted, torch.ones(1, 3))
     (view,) = draw_views(network, source, np.zeros((1, 288, 288, 3), np.uint8), settings, np.random.default_rng(1))
     assert view.photographic
     picture = torch.from_numpy(view.canvas / 255)
     assert np.abs(centroid(picture, 0).numpy() - view.landmarks[NOSE_TIP, :2]).max() < 4
-    turned = turned_photo(network, fit, photo, turn, torch.zeros_like(photo), camera)
-    assert (turned - photo).abs().mean() > 0.02
+    rotated = rotated_photo(network, fit, photo, turn, torch.zeros_like(photo), camera)
+    assert (rotated - photo).abs().mean() > 0.02
 
 
 def test_views_of_a_person_share_the_shape_and_reach_profiles(network, fit, painted):
-    settings = Views(views=6, altered=1.0)
+    settings = RenderedViews(views=6, altered=1.0)
     source = Source(fit, np.zeros((288, 288, 3), np.uint8), painted, torch.ones(1, 3))
     views = list(draw_views(network, source, np.zeros((2, 288, 288, 3), np.uint8), settings, np.random.default_rng(0)))
     assert all(torch.equal(view.posed.identity, views[0].posed.identity) for view in views)

@@ -61,7 +61,7 @@ def test_pose_in_the_photo_contains_the_windows_own_turn(face):
     np.testing.assert_allclose(pose.rotation, TURNED.rotation, atol=1e-3)
     assert pose.scale == pytest.approx(TURNED.scale, rel=1e-3)
     np.testing.assert_allclose(pose.translation, TURNED.place, atol=0.1)
-    assert pose.misfit < 0.2
+    assert pose.residual < 0.2
 
 
 def test_landmarks_are_in_photo_px(model, face):

@@ -44,6 +44,6 @@ def test_a_mirrored_photo_gives_the_mirrored_pose(photo, face):
 
 
 def test_the_mean_head_fits_to_millimetres(face):
-    assert face.pose.misfit / face.pose.scale < 7  # people differ from the mean by some 3 mm
+    assert face.pose.residual / face.pose.scale < 7  # people differ from the mean by some 3 mm
     assert np.abs(face.pose.euler_deg).max() < 25
     assert face.visible.mean() > 0.7

@@ -108,8 +108,8 @@ def test_texels_outside_the_photo_are_hidden(flattener, crop, neutral):
 
 
 def test_far_side_of_a_turned_head_is_hidden(flattener, crop, neutral):
-    turned = replace(neutral, rotation=torch.tensor([[0.0, 0.8, 0.0]]))  # the nose to the viewer's right
-    flat = flattener.resampled(np.ones((224, 224, 3), np.float32), replace(crop, crop_from_photo=np.eye(3)), turned)
+    rotated = replace(neutral, rotation=torch.tensor([[0.0, 0.8, 0.0]]))  # the nose to the viewer's right
+    flat = flattener.resampled(np.ones((224, 224, 3), np.float32), replace(crop, crop_from_photo=np.eye(3)), rotated)
     assert flat.mask[:, 8 : SIZE // 2].mean() > 0.8
     assert flat.mask[:, 3 * SIZE // 4 :].mean() < 0.2
 

@@ -1,6 +1,6 @@
 import pytest
 
-from gcnface.evaluation.methods import look
+from gcnface.evaluation.methods import fit_photo
 from gcnface.pipeline import Reconstructor
 
 
@@ -11,4 +11,4 @@ def reconstructor():
 
 @pytest.fixture(scope="session")
 def seen(reconstructor, portrait):
-    return look(reconstructor, portrait)
+    return fit_photo(reconstructor, portrait)

@@ -29,7 +29,7 @@ def evaluate(monkeypatch, reconstructor, tmp_path):
 @pytest.fixture
 def cold(monkeypatch):
     """No photo is reconstructed before the clock starts: quicker."""
-    monkeypatch.setattr(command.Examiner, "_warm_up", lambda self, photo: None)
+    monkeypatch.setattr(command.PhotoEvaluator, "_warm_up", lambda self, photo: None)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from gcnface.evaluation.completion import (
     held_out_view,
     shown_weight,
 )
-from gcnface.evaluation.methods import METHODS, build_methods, look
-from gcnface.evaluation.records import Painted
+from gcnface.evaluation.methods import METHODS, build_methods, fit_photo
+from gcnface.evaluation.records import MethodResult
 from gcnface.evaluation.scenes import backdrop
 from render.camera import perspective_camera
 
@@ -30,7 +30,7 @@ def truth(reconstructor, seen):
 
 
 @pytest.fixture(scope="module")
-def turned_view(reconstructor, seen, truth, portrait):
+def rotated_view(reconstructor, seen, truth, portrait):
     return held_out_view(reconstructor.model, seen, truth, 60.0, backdrop(portrait))
 
 
@@ -53,37 +53,37 @@ def test_a_camera_sees_the_near_side_of_a_sphere():
     assert weight[depth > 0.05].max() == 0
 
 
-def test_what_a_turn_hides_is_the_other_side_of_the_face(reconstructor, seen, turned_view):
+def test_what_a_turn_hides_is_the_other_side_of_the_face(reconstructor, seen, rotated_view):
     x = torch.from_numpy(reconstructor.model.mean[:, 0])
-    assert int(turned_view.hidden.sum()) > 2000
-    assert int(turned_view.shown.sum()) > 2000
-    assert not bool((turned_view.hidden & turned_view.shown).any())
+    assert int(rotated_view.hidden.sum()) > 2000
+    assert int(rotated_view.shown.sum()) > 2000
+    assert not bool((rotated_view.hidden & rotated_view.shown).any())
     # A positive turn points the nose to the viewer's right and hides that cheek.
-    assert float(x[turned_view.hidden].mean()) > 20
-    assert float(x[turned_view.shown].mean()) < 0
-    assert bool((seen.observation.confidence[0][turned_view.hidden] > 0.5).all())
+    assert float(x[rotated_view.hidden].mean()) > 20
+    assert float(x[rotated_view.shown].mean()) < 0
+    assert bool((seen.observation.confidence[0][rotated_view.hidden] > 0.5).all())
 
 
-def test_the_truth_is_the_photos_own_colour(seen, turned_view):
-    where = turned_view.hidden | turned_view.shown
-    apart = (turned_view.lit - seen.observation.linear[0])[where].abs()
+def test_the_truth_is_the_photos_own_colour(seen, rotated_view):
+    where = rotated_view.hidden | rotated_view.shown
+    apart = (rotated_view.lit - seen.observation.linear[0])[where].abs()
     assert float(apart.median()) < 0.01
 
 
-def test_a_method_that_knows_the_truth_reaches_the_cap_and_a_tint_costs_without_the_gain(turned_view):
-    found = completion_differences(turned_view.lit, turned_view)
+def test_a_method_that_knows_the_truth_reaches_the_cap_and_a_tint_costs_without_the_gain(rotated_view):
+    found = completion_differences(rotated_view.lit, rotated_view)
     assert {part.psnr_db for part in found.values()} == {LARGEST_PSNR_DB}
-    tinted = completion_differences(turned_view.lit * torch.tensor([0.9, 0.8, 0.7]), turned_view)
+    tinted = completion_differences(rotated_view.lit * torch.tensor([0.9, 0.8, 0.7]), rotated_view)
     assert tinted["hidden"].psnr_db < 30
     assert tinted["hidden_gain"].psnr_db > 50
 
 
-def test_figures_average_both_sides_and_pass_over_pictures_without_a_face(reconstructor, seen, turned_view):
+def test_figures_average_both_sides_and_pass_over_pictures_without_a_face(reconstructor, seen, rotated_view):
     def view(yaw, lit, found):
-        return replace(turned_view, yaw_deg=yaw, lit=lit, seen=seen if found else None)
+        return replace(rotated_view, yaw_deg=yaw, lit=lit, seen=seen if found else None)
 
-    lit = turned_view.lit.clamp(0, 1)
-    method = {"coarse": lambda _: Painted(lit, torch.ones_like(lit))}
+    lit = rotated_view.lit.clamp(0, 1)
+    method = {"coarse": lambda _: MethodResult(lit, torch.ones_like(lit))}
     views = [view(60.0, lit, True), view(-60.0, lit * 0.5, True), view(30.0, lit, False)]
     figures = completion_figures(reconstructor.model, views, method)["coarse"]
     worse = completion_differences(lit, views[1])["hidden"].psnr_db
@@ -92,17 +92,19 @@ def test_figures_average_both_sides_and_pass_over_pictures_without_a_face(recons
     assert found_shares(views) == {"found60": 1.0, "found30": 0.0}
 
 
-def test_nothing_hidden_gives_no_figure(reconstructor, seen, turned_view):
-    nothing = torch.zeros_like(turned_view.hidden)
-    view = replace(turned_view, hidden=nothing, seen=seen)
-    lit = turned_view.lit
-    figures = completion_figures(reconstructor.model, [view], {"coarse": lambda _: Painted(lit, torch.ones_like(lit))})
+def test_nothing_hidden_gives_no_figure(reconstructor, seen, rotated_view):
+    nothing = torch.zeros_like(rotated_view.hidden)
+    view = replace(rotated_view, hidden=nothing, seen=seen)
+    lit = rotated_view.lit
+    figures = completion_figures(
+        reconstructor.model, [view], {"coarse": lambda _: MethodResult(lit, torch.ones_like(lit))}
+    )
     assert math.isnan(figures["coarse"]["hidden60_psnr"])
     assert figures["coarse"]["shown60_psnr"] == LARGEST_PSNR_DB
 
 
-def test_the_drawn_turn_is_found_and_reconstructed(reconstructor, turned_view):
-    view = replace(turned_view, seen=look(reconstructor, turned_view.picture))
+def test_the_drawn_turn_is_found_and_reconstructed(reconstructor, rotated_view):
+    view = replace(rotated_view, seen=fit_photo(reconstructor, rotated_view.picture))
     assert isinstance(view, HeldOutView)
     assert view.seen is not None
     methods, _ = build_methods(reconstructor, ["mean", "ours"], strict=True)

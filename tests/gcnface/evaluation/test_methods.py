@@ -12,7 +12,7 @@ from gcnface.evaluation.methods import (
     METHODS,
     MethodUnavailableError,
     build_methods,
-    look,
+    fit_photo,
     projected_colors,
 )
 from refine import stored
@@ -36,22 +36,22 @@ def test_who_reads_the_pixels(reconstructor, seen, name, reads):
 
 
 def test_mean_albedo_is_the_models(reconstructor, seen):
-    painted = METHODS["mean"].build(reconstructor)(seen)
-    assert np.array_equal(painted.albedo.numpy(), reconstructor.model.albedo_mean)
-    assert torch.equal(painted.shading, seen.view.shading[0])
+    result = METHODS["mean"].build(reconstructor)(seen)
+    assert np.array_equal(result.albedo.numpy(), reconstructor.model.albedo_mean)
+    assert torch.equal(result.shading, seen.view.shading[0])
 
 
 def test_coarse_colours_are_those_of_the_coarse_stage(reconstructor, seen):
-    painted = METHODS["coarse"].build(reconstructor)(seen)
+    result = METHODS["coarse"].build(reconstructor)(seen)
     bright = (seen.view.coarse.shading[0] > 0.2).all(1)
-    assert torch.allclose((painted.albedo * painted.shading)[bright], seen.view.coarse.lit[0][bright])
+    assert torch.allclose((result.albedo * result.shading)[bright], seen.view.coarse.lit[0][bright])
 
 
 def test_projected_colours_are_the_photos_where_seen(reconstructor, seen):
-    painted = METHODS["projected"].build(reconstructor)(seen)
+    result = METHODS["projected"].build(reconstructor)(seen)
     sure = seen.observation.confidence[0] > 0.999
-    assert torch.allclose(painted.albedo[sure], seen.observation.linear[0, sure], atol=2e-3)
-    assert (painted.shading == 1).all()
+    assert torch.allclose(result.albedo[sure], seen.observation.linear[0, sure], atol=2e-3)
+    assert (result.shading == 1).all()
 
 
 def test_hidden_halves_are_mirrored_and_the_rest_is_continued(reconstructor):
@@ -88,8 +88,8 @@ def test_networks_come_from_their_files(reconstructor, seen, monkeypatch, tmp_pa
     assert list(built) == ["dense", "coarse"]
     assert "image.safetensors" in left_out["image"]
     sure = seen.observation.confidence[0] > 0.999
-    painted = built["dense"](seen)
-    lit = (painted.albedo * painted.shading)[sure]
+    result = built["dense"](seen)
+    lit = (result.albedo * result.shading)[sure]
     shown = seen.observation.linear[0, sure]
     assert (lit - shown).abs().median() < 0.01
     with pytest.raises(MethodUnavailableError, match=r"image\.safetensors"):
@@ -100,7 +100,7 @@ def test_networks_come_from_their_files(reconstructor, seen, monkeypatch, tmp_pa
 
 
 def test_no_face_is_none(reconstructor):
-    assert look(reconstructor, np.full((120, 100, 3), 0.5, np.float32)) is None
+    assert fit_photo(reconstructor, np.full((120, 100, 3), 0.5, np.float32)) is None
 
 
 def test_the_command_knows_the_same_names():

@@ -10,13 +10,20 @@ import pytest
 import torch
 from PIL import Image
 
-from gcnface.evaluation.album import PICTURE_PX, Album, MethodPictures, PhotoPictures, provenance, telling_turn
-from gcnface.evaluation.drawing import Studio
 from gcnface.evaluation.markup import Figures
 from gcnface.evaluation.methods import build_methods
 from gcnface.evaluation.page import index_page, write_pages
-from gcnface.evaluation.photos import Examiner, Protocol
+from gcnface.evaluation.photos import PhotoEvaluator, Protocol
 from gcnface.evaluation.records import Figure
+from gcnface.evaluation.rendering import HeadRenderer
+from gcnface.evaluation.report_pictures import (
+    PICTURE_PX,
+    MethodPictures,
+    PhotoPictures,
+    ReportPictures,
+    provenance,
+    telling_turn,
+)
 from gcnface.evaluation.table import Report, Summary
 from gcnface.evaluation.worst import COUNT, judged_method, worst_page, worst_photos
 
@@ -154,16 +161,16 @@ def test_pages_link_to_nothing_outside(tmp_path):
 @pytest.fixture(scope="module")
 def examined(reconstructor, portrait):
     methods, _ = build_methods(reconstructor, ["coarse", "ours"], strict=True)
-    return Examiner(reconstructor, methods, [], Protocol(yaws_deg=(45.0,), mirrored=False))(portrait)
+    return PhotoEvaluator(reconstructor, methods, [], Protocol(yaws_deg=(45.0,), mirrored=False))(portrait)
 
 
 def test_the_album_writes_every_picture_and_remembers_it(reconstructor, examined, tmp_path):
     model = reconstructor.model
-    album = Album(tmp_path, model, Studio(model))
+    album = ReportPictures(tmp_path, model, HeadRenderer(model))
     pages = [album.add("one.jpg", examined), album.add("two.jpg", examined)]
     assert list(album.photos) == ["one.jpg", "two.jpg"]
     names = [pages[0].original, pages[0].provenance]
-    names += [name for own in pages[0].methods.values() for name in (own.pasted, own.turned)]
+    names += [name for own in pages[0].methods.values() for name in (own.pasted, own.rotated)]
     assert len(set(names)) == 6
     for name in names:
         with Image.open(tmp_path / name) as picture:
@@ -189,8 +196,8 @@ def test_turned_pictures_show_the_side_that_the_photo_shows_less_of(examined):
 
 def test_the_provenance_map_has_a_colour_for_each_source(reconstructor, seen):
     mirror = np.asarray(reconstructor.model.mirror, np.int64)
-    painted = provenance(seen, torch.from_numpy(mirror))
+    result = provenance(seen, torch.from_numpy(mirror))
     own = seen.observation.confidence[0].numpy() > 0.5
     kinds = np.where(own, 0, np.where(own[mirror], 1, 2))
-    assert {len(np.unique(painted.albedo.numpy()[kinds == kind], axis=0)) for kind in range(3)} == {1}
-    assert len(np.unique(painted.albedo.numpy(), axis=0)) == 3
+    assert {len(np.unique(result.albedo.numpy()[kinds == kind], axis=0)) for kind in range(3)} == {1}
+    assert len(np.unique(result.albedo.numpy(), axis=0)) == 3

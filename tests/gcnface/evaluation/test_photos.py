@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from gcnface.evaluation.drawing import Studio
 from gcnface.evaluation.identity import FaceNetIdentity
 from gcnface.evaluation.methods import METHODS
-from gcnface.evaluation.photos import PHOTO_ITSELF, Examiner, Measured, Protocol, _summed, head_yaw_deg
-from gcnface.evaluation.records import Painted
+from gcnface.evaluation.photos import PHOTO_ITSELF, Measured, PhotoEvaluator, Protocol, _summed, head_yaw_deg
+from gcnface.evaluation.records import MethodResult
+from gcnface.evaluation.rendering import HeadRenderer
 from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.stages.observation import FACE_CLASSES
 
@@ -17,7 +17,9 @@ def examine(reconstructor):
     def run(photo, methods, **protocol):
         networks = [FaceNetIdentity(reconstructor.facenet)]
         built = {name: method or METHODS[name].build(reconstructor) for name, method in methods.items()}
-        return Examiner(reconstructor, built, networks, Protocol(yaws_deg=(30.0,), warm_up=False, **protocol))(photo)
+        return PhotoEvaluator(reconstructor, built, networks, Protocol(yaws_deg=(30.0,), warm_up=False, **protocol))(
+            photo
+        )
 
     return run
 
@@ -47,7 +49,7 @@ def test_one_mask_for_all_inside_the_head_and_the_face(two, reconstructor):
 def test_a_black_face_is_as_far_from_the_photo_as_black(examine, portrait, reconstructor):
     def black(seen):
         shading = seen.view.shading[0]
-        return Painted(shading * 0, shading)
+        return MethodResult(shading * 0, shading)
 
     found = examine(portrait, {"coarse": black}, mirrored=False)
     inside = found.photo[found.mask]
@@ -56,10 +58,10 @@ def test_a_black_face_is_as_far_from_the_photo_as_black(examine, portrait, recon
 
 
 def test_a_mirrored_face_gives_the_mirrored_figures(two, examine, portrait):
-    turned = examine(np.ascontiguousarray(portrait[:, ::-1]), {"coarse": None, "projected": None})
-    assert head_yaw_deg(turned.seen) == pytest.approx(-head_yaw_deg(two.seen), abs=5)
+    rotated = examine(np.ascontiguousarray(portrait[:, ::-1]), {"coarse": None, "projected": None})
+    assert head_yaw_deg(rotated.seen) == pytest.approx(-head_yaw_deg(two.seen), abs=5)
     for method in ("coarse", "projected"):
-        one, other = of(two, method), of(turned, method)
+        one, other = of(two, method), of(rotated, method)
         assert one["psnr_face"] == pytest.approx(other["psnr_face"], abs=1.5)
         assert one["mirrored_psnr"] == pytest.approx(other["mirrored_psnr"], abs=0.5)
 
@@ -80,4 +82,4 @@ def test_both_sides_of_a_turn_are_averaged():
 
 def test_turned_heads_are_drawn_at_the_size_asked_for(reconstructor, seen, two):
     assert two.drawings["coarse"][-30.0].picture.shape == (224, 224, 3)
-    assert Studio(reconstructor.model, 96).frame(seen.view.coarse, 30.0).mask.shape == (96, 96)
+    assert HeadRenderer(reconstructor.model, 96).frame(seen.view.coarse, 30.0).mask.shape == (96, 96)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from coarse.face_model import load_face_model
-from gcnface.evaluation.records import Painted
+from gcnface.evaluation.records import MethodResult
 from gcnface.evaluation.scenes import SCENE_PX, Surface, backdrop, photograph, scene_camera, surface_of, vertex_albedo
 from render.color import linear_from_srgb, srgb_from_linear
 
@@ -47,11 +47,11 @@ def test_the_camera_puts_the_points_into_the_middle():
 def test_vertices_take_the_texture_where_there_is_one():
     model = load_face_model()
     count = len(model.mean)
-    plain = Painted(torch.full((count, 3), 0.2), torch.ones(count, 3))
+    plain = MethodResult(torch.full((count, 3), 0.2), torch.ones(count, 3))
     assert vertex_albedo(model, plain) is plain.albedo
     texture = np.zeros((256, 256, 3), np.float32)
     texture[..., 0] = np.linspace(0, 1, 256)
-    shown = vertex_albedo(model, Painted(plain.albedo, plain.shading, texture))
+    shown = vertex_albedo(model, MethodResult(plain.albedo, plain.shading, texture))
     surface = surface_of(model, texture)
     row, corner = 1000, 1
     u = float(surface.uv[surface.uv_faces[row, corner], 0])

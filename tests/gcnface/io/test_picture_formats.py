@@ -42,11 +42,11 @@ def exif(orientation):
 
 def stored(upright):
     """Pixels as stored for each value of the EXIF tag (CIPA DC-008)."""
-    turned = upright.swapaxes(0, 1)
+    rotated = upright.swapaxes(0, 1)
     rows, columns = slice(None, None, -1), (slice(None), slice(None, None, -1))
     return {
         **{1: upright, 2: upright[columns], 3: upright[rows][columns], 4: upright[rows]},
-        **{5: turned, 6: turned[rows], 7: turned[rows][columns], 8: turned[columns]},
+        **{5: rotated, 6: rotated[rows], 7: rotated[rows][columns], 8: rotated[columns]},
     }
 
 
@@ -331,9 +331,9 @@ def test_large_pictures_are_reduced_as_pillow_reduces_them_at_once(tmp_path, mon
 
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_large_jpegs_are_reduced_while_they_are_decoded(tmp_path, monkeypatch, orientation):
-    turned = Image.open(PORTRAIT).convert("RGB").resize((1200, 900))
-    turned = turned.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else turned
-    turned.save(tmp_path / "a.jpg", quality=95, exif=exif(orientation))
+    rotated = Image.open(PORTRAIT).convert("RGB").resize((1200, 900))
+    rotated = rotated.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else rotated
+    rotated.save(tmp_path / "a.jpg", quality=95, exif=exif(orientation))
     monkeypatch.setattr(decoding, "DECODED_PIXELS", 40_000)
     loaded = []
     monkeypatch.setattr(decoding, "_reduced", _spied(decoding._reduced, loaded))

@@ -30,7 +30,7 @@ def whole(request, reconstructor):
 
 def looked_at(reconstructor, photo):
     found = reconstructor.detector.detect(photo)
-    return reconstructor.look(photo, found[0], Stopwatch()) if found else None
+    return reconstructor.fit_face(photo, found[0], Stopwatch()) if found else None
 
 
 def landmarks(reconstructor, photo):

@@ -32,8 +32,10 @@ def test_points_look_like_a_face(face):
     left_eye, right_eye, nose, left_mouth, right_mouth = face.points5
     assert left_eye[0] < nose[0] < right_eye[0]
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
-    misfit = warp_points(face.points5, similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)) - TEMPLATE_POINTS5_PX
-    assert np.linalg.norm(misfit, axis=1).max() < 15
+    residual = (
+        warp_points(face.points5, similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)) - TEMPLATE_POINTS5_PX
+    )
+    assert np.linalg.norm(residual, axis=1).max() < 15
 
 
 def test_glasses_do_not_hide_a_face(detector, glasses_portrait):

@@ -7,7 +7,7 @@ import torch
 from gcnface.result.editing import ExpressionError, drawn_shading
 from gcnface.result.lights import LIGHTS
 from render.color import linear_from_srgb
-from render.lighting import turned_lighting
+from render.lighting import rotated_lighting
 from render.rotation import euler_from_rotation, rotation_from_axis_angle
 from tests.gcnface.results import make_head, make_reconstruction
 
@@ -54,49 +54,49 @@ def test_light_leaves_the_albedo_alone(head):
 
 
 def test_turning_by_nothing_changes_nothing(head):
-    assert head.turned(0, 0, 0) is head
-    there_and_back = head.turned(yaw=50).turned(yaw=-50)
+    assert head.rotated(0, 0, 0) is head
+    there_and_back = head.rotated(yaw=50).rotated(yaw=-50)
     assert np.allclose(there_and_back.vertices_cam, head.vertices_cam, atol=1e-2)
     assert np.allclose(there_and_back.vertex_rgb, head.vertex_rgb, atol=1e-3)
 
 
 def test_angles_have_the_signs_of_the_conventions(head):
-    assert np.allclose(pose(head.turned(upright=True)), 0, atol=1e-4)
-    assert np.allclose(pose(head.turned(30, -20, 10, upright=True)), (30, -20, 10), atol=1e-3)
-    nose = head.turned(40, upright=True).landmarks468[4]
-    assert nose[0] > head.turned(upright=True).landmarks468[4][0] + 20
-    assert head.turned(0, 30, upright=True).landmarks468[4][1] > head.turned(upright=True).landmarks468[4][1] + 20
+    assert np.allclose(pose(head.rotated(upright=True)), 0, atol=1e-4)
+    assert np.allclose(pose(head.rotated(30, -20, 10, upright=True)), (30, -20, 10), atol=1e-3)
+    nose = head.rotated(40, upright=True).landmarks468[4]
+    assert nose[0] > head.rotated(upright=True).landmarks468[4][0] + 20
+    assert head.rotated(0, 30, upright=True).landmarks468[4][1] > head.rotated(upright=True).landmarks468[4][1] + 20
 
 
 def test_the_head_turns_about_its_origin_and_its_own_axes(head):
     """The matrix of the turn stands behind the head's own: the vertical axis of a leaning head leans."""
-    turned = head.turned(yaw=70)
+    rotated = head.rotated(yaw=70)
     before = head.vertices_cam - head.translation
-    after = turned.vertices_cam - turned.translation
-    assert np.array_equal(turned.translation, head.translation)
+    after = rotated.vertices_cam - rotated.translation
+    assert np.array_equal(rotated.translation, head.translation)
     assert np.allclose(np.linalg.norm(before, axis=1), np.linalg.norm(after, axis=1), atol=1e-2)
     up = rotation_from_axis_angle(torch.from_numpy(head.rotation)[None])[0, :, 1].numpy() * (1, -1, -1)
     assert np.allclose(before @ up, after @ up, atol=1e-2)
 
 
 def test_landmarks_turn_with_the_head(head):
-    turned = head.turned(yaw=25, pitch=5)
-    screen = turned.vertices_cam @ turned.px_from_cam.T
+    rotated = head.rotated(yaw=25, pitch=5)
+    screen = rotated.vertices_cam @ rotated.px_from_cam.T
     xy = screen[:, :2] / screen[:, 2:]
-    distance = np.linalg.norm(xy[None] - turned.landmarks468[:, None, :2], axis=2).min(1)
+    distance = np.linalg.norm(xy[None] - rotated.landmarks468[:, None, :2], axis=2).min(1)
     assert distance.max() < 3
-    assert np.abs(turned.landmarks468[:, 2]).max() < 200
+    assert np.abs(rotated.landmarks468[:, 2]).max() < 200
 
 
 def test_light_turned_with_the_head_keeps_the_shading(head):
-    upright = head.turned(upright=True)
-    turned = upright.turned(yaw=35)
-    turn = rotation_from_axis_angle(torch.from_numpy(turned.rotation)[None])
-    light = turned_lighting(torch.from_numpy(head.lighting)[None], turn)[0].numpy()
-    assert np.allclose(turned.relit(light).shading, upright.shading, atol=1e-4)
-    assert np.allclose(upright.turned(yaw=35, light_follows=True).lighting, light, atol=1e-4)
-    assert np.allclose(head.turned(35, 10, upright=True, light_follows=True).vertex_rgb, head.vertex_rgb, atol=1e-3)
-    assert np.abs(turned.shading - upright.shading).max() > 0.1
+    upright = head.rotated(upright=True)
+    rotated = upright.rotated(yaw=35)
+    turn = rotation_from_axis_angle(torch.from_numpy(rotated.rotation)[None])
+    light = rotated_lighting(torch.from_numpy(head.lighting)[None], turn)[0].numpy()
+    assert np.allclose(rotated.relit(light).shading, upright.shading, atol=1e-4)
+    assert np.allclose(upright.rotated(yaw=35, light_follows=True).lighting, light, atol=1e-4)
+    assert np.allclose(head.rotated(35, 10, upright=True, light_follows=True).vertex_rgb, head.vertex_rgb, atol=1e-3)
+    assert np.abs(rotated.shading - upright.shading).max() > 0.1
 
 
 def test_no_unit_no_change(head):
@@ -132,29 +132,29 @@ def test_an_expression_is_what_the_model_makes_of_it(head):
 
 
 def test_a_new_light_survives_a_new_expression(head):
-    one = head.relit("left").with_expression({"jawOpen": 0.5}).turned(yaw=20)
-    other = head.turned(yaw=20).with_expression({"jawOpen": 0.5}).relit("left")
+    one = head.relit("left").with_expression({"jawOpen": 0.5}).rotated(yaw=20)
+    other = head.rotated(yaw=20).with_expression({"jawOpen": 0.5}).relit("left")
     assert np.allclose(one.vertex_rgb, other.vertex_rgb, atol=1e-3)
     assert np.allclose(one.vertices_cam, other.vertices_cam, atol=1e-3)
 
 
 def test_nothing_is_written_into_the_face(head):
     before = {field.name: np.copy(getattr(head, field.name)) for field in fields(head) if field.name != "mesh"}
-    head.turned(30).relit("top").with_expression({"jawOpen": 1})
+    head.rotated(30).relit("top").with_expression({"jawOpen": 1})
     for name, value in before.items():
         if isinstance(getattr(head, name), np.ndarray):
             assert np.array_equal(getattr(head, name), value), name
 
 
 def test_errors_name_what_is_wrong(head):
-    with pytest.raises(ExpressionError, match=r"'jawopn' \(near: jawOpen.*is no face unit"):
+    with pytest.raises(ExpressionError, match=r"'jawopn' \(near: jawOpen.*is no blendshape"):
         head.with_expression({"jawopn": 1})
-    with pytest.raises(ExpressionError, match=r"'smile'.*mouthSmile.*'xyz' are no face units"):
+    with pytest.raises(ExpressionError, match=r"'smile'.*mouthSmile.*'xyz' are no blendshapes"):
         head.with_expression({"smile": 1, "xyz": 1})
     with pytest.raises(ValueError, match="finite"):
         head.with_expression({"jawOpen": float("nan")})
     with pytest.raises(ValueError, match="degrees"):
-        head.turned(float("inf"))
+        head.rotated(float("inf"))
     with pytest.raises(ExpressionError, match="face model ball.*run `gcnface refine`"):
         make_reconstruction().with_expression({"jawOpen": 1})
     with pytest.raises(ExpressionError, match="not known"):
@@ -173,15 +173,15 @@ def photographed():
 def test_cast_light_sticks_to_a_turned_head(photographed, head):
     for change in (
         lambda face: face,
-        lambda face: face.turned(yaw=30, pitch=10),
-        lambda face: face.with_expression({"mouthSmileLeft": 0.3}).turned(upright=True),
+        lambda face: face.rotated(yaw=30, pitch=10),
+        lambda face: face.with_expression({"mouthSmileLeft": 0.3}).rotated(upright=True),
     ):
         ratio = drawn_shading(change(photographed)) / drawn_shading(change(head))
         for part, factor in ((slice(4000), 1.6), (slice(4000, 8000), 0.5), (slice(8000, None), 1)):
             assert np.allclose(ratio[part], factor, atol=1e-3)
-    turned = photographed.turned(yaw=30)
-    expected = (turned.vertex_albedo * turned.vertex_light).clip(0, 1)
-    assert np.allclose(linear(turned.vertex_rgb), expected, atol=1e-4)
+    rotated = photographed.rotated(yaw=30)
+    expected = (rotated.vertex_albedo * rotated.vertex_light).clip(0, 1)
+    assert np.allclose(linear(rotated.vertex_rgb), expected, atol=1e-4)
 
 
 def test_cast_light_goes_when_the_face_is_relit(photographed, head):

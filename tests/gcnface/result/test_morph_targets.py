@@ -104,7 +104,7 @@ def test_every_way_to_write_a_glb_writes_the_same_blendshapes(head, tmp_path):
 
 
 def test_blendshapes_stay_with_a_changed_face(head):
-    changed = head.with_expression({"jawOpen": 0.5}).relit("studio").turned(20)
+    changed = head.with_expression({"jawOpen": 0.5}).relit("studio").rotated(20)
     assert [target.name for target in changed.mesh.morph_targets] == list(head.expression_names)
 
 

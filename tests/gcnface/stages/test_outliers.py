@@ -7,7 +7,7 @@ from gcnface.stages.outliers import (
     BRIGHTNESS_LIMITS,
     CHROMA_LIMITS,
     deviation,
-    plausibility,
+    inlier_weight,
     step_down,
     weighted_median,
 )
@@ -23,7 +23,7 @@ def skin():
 
 def refused(colors, expected, doubt=1.0):
     found = deviation(colors, expected, torch.ones(1, COUNT))
-    return 1 - plausibility(found, torch.full((1, COUNT), doubt))
+    return 1 - inlier_weight(found, torch.full((1, COUNT), doubt))
 
 
 def test_neither_exposure_nor_complexion_counts(skin):

@@ -11,7 +11,7 @@ from coarse.morphable import MorphableModel, crop_camera
 from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.result.reconstruction import TEXEL_SOURCES
 from gcnface.stages.observation import observe_vertices, view_cosine
-from gcnface.stages.texture import Sight, bake_texture
+from gcnface.stages.texture import TexturePhoto, bake_texture
 from render.color import linear_from_srgb, srgb_from_linear
 
 SIZE = 256
@@ -47,12 +47,12 @@ def flat(model, value):
     return torch.full((len(model.mean), 3), value)
 
 
-def sight(model, screen, weight, photo, shading=0.5):
-    return Sight(photo, screen, flat(model, shading), weight)
+def texture_photo(model, screen, weight, photo, shading=0.5):
+    return TexturePhoto(photo, screen, flat(model, shading), weight)
 
 
 def bake(model, screen, weight, photo, size=SIZE):
-    return bake_texture(model, flat(model, 0.3), [sight(model, screen, weight, photo)], size)
+    return bake_texture(model, flat(model, 0.3), [texture_photo(model, screen, weight, photo)], size)
 
 
 def waves():
@@ -135,7 +135,7 @@ def test_a_finer_photo_is_averaged_not_aliased(model, screen, place):
 def test_arguments_are_not_written_to(model, screen):
     photo = waves()
     photo.flags.writeable = False
-    seen, albedo = sight(model, screen, torch.ones(len(screen)), photo), flat(model, 0.3)
+    seen, albedo = texture_photo(model, screen, torch.ones(len(screen)), photo), flat(model, 0.3)
     before = [tensor.clone() for tensor in (seen.screen, seen.shading, seen.weight, albedo)]
     bake_texture(model, albedo, [seen], 64)
     after = (seen.screen, seen.shading, seen.weight, albedo)
@@ -146,8 +146,10 @@ def test_two_photos_each_give_what_they_show(model, screen, place):
     """The viewer's right from a light photo, the left from a dark one; texels say which."""
     right = torch.from_numpy((model.mean[:, 0] > 0).astype(np.float32))
     photos = [np.full((224, 224, 3), value, np.float32) for value in (0.6, 0.3)]
-    sights = [sight(model, screen, weight, photo) for weight, photo in zip((right, 1 - right), photos, strict=True)]
-    texture = bake_texture(model, flat(model, 0.3), sights, SIZE)
+    texture_photos = [
+        texture_photo(model, screen, weight, photo) for weight, photo in zip((right, 1 - right), photos, strict=True)
+    ]
+    texture = bake_texture(model, flat(model, 0.3), texture_photos, SIZE)
     _, own, other = place
     for px, photo, value in ((own, 1, 0.6), (other, 2, 0.3)):
         expected = float(srgb_from_linear(linear_from_srgb(torch.tensor(value)) / 0.5))
@@ -158,8 +160,8 @@ def test_two_photos_each_give_what_they_show(model, screen, place):
 
 def test_mirrored_texels_name_the_photo_they_are_mirrored_from(model, screen, place):
     right = torch.from_numpy((model.mean[:, 0] > 3).astype(np.float32))
-    sights = [sight(model, screen, weight, waves()) for weight in (0 * right, right)]
-    texture = bake_texture(model, flat(model, 0.3), sights, SIZE)
+    texture_photos = [texture_photo(model, screen, weight, waves()) for weight in (0 * right, right)]
+    texture = bake_texture(model, flat(model, 0.3), texture_photos, SIZE)
     _, own, other = place
     assert (at(texture.photo, own) == 2).mean() > 0.97
     assert (at(texture.photo, other) == 2).mean() > 0.97

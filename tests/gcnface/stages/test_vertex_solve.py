@@ -9,7 +9,7 @@ import torch
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from gcnface.stages.observation import VertexObservation
-from gcnface.stages.vertex_solve import Shot, finish
+from gcnface.stages.vertex_solve import ImageView, solve_colors
 from render.color import srgb_from_linear
 from render.interpolate import interpolate
 from render.rasterize import rasterize
@@ -27,10 +27,10 @@ def face(network):
 
 
 @pytest.fixture(scope="module")
-def shot():
+def view():
     y, x = np.mgrid[:224, :224] + 0.5
     picture = 0.5 + 0.2 * np.sin(x / 2.3) * np.cos(y / 2.9)
-    return Shot(torch.from_numpy(picture).float().expand(1, 3, -1, -1), crop_camera())
+    return ImageView(torch.from_numpy(picture).float().expand(1, 3, -1, -1), crop_camera())
 
 
 @pytest.fixture(scope="module")
@@ -45,37 +45,37 @@ def start(face):
     return flat, torch.full_like(flat, 0.7)
 
 
-def run(network, face, start, seen, shot):
-    return finish(face.verts_cam, network.faces, *start, seen, [shot])
+def run(network, face, start, seen, view):
+    return solve_colors(face.verts_cam, network.faces, *start, seen, [view])
 
 
-def error(network, face, linear, shot):
-    fragments = rasterize(shot.camera.project(face.verts_cam), network.faces, shot.camera.hw, perspective_correct=True)
+def error(network, face, linear, view):
+    fragments = rasterize(view.camera.project(face.verts_cam), network.faces, view.camera.hw, perspective_correct=True)
     drawn = interpolate(srgb_from_linear(linear.clamp(0, 1)), network.faces, fragments)[0]
     inside = fragments.mask[0]
-    return float((drawn - shot.image[0].permute(1, 2, 0))[inside].square().mean())
+    return float((drawn - view.image[0].permute(1, 2, 0))[inside].square().mean())
 
 
-def test_lit_colours_draw_the_photo(network, face, start, seen, shot):
-    done = run(network, face, start, seen, shot)
-    before = error(network, face, start[0] * start[1], shot)
-    assert error(network, face, done.lit, shot) < 0.1 * before
+def test_lit_colours_draw_the_photo(network, face, start, seen, view):
+    done = run(network, face, start, seen, view)
+    before = error(network, face, start[0] * start[1], view)
+    assert error(network, face, done.lit, view) < 0.1 * before
 
 
-def test_albedo_of_what_is_not_believed_stays(network, face, start, seen, shot):
-    done = run(network, face, start, seen, shot)
+def test_albedo_of_what_is_not_believed_stays(network, face, start, seen, view):
+    done = run(network, face, start, seen, view)
     torch.testing.assert_close(done.albedo, start[0])
-    believed = run(network, face, start, replace(seen, confidence=seen.shown), shot)
+    believed = run(network, face, start, replace(seen, confidence=seen.shown), view)
     torch.testing.assert_close(believed.albedo * start[1], believed.lit, atol=1e-5, rtol=0)
     torch.testing.assert_close(believed.shading, start[1], atol=1e-4, rtol=0)
 
 
-def test_albedo_times_shading_is_what_is_drawn(network, face, start, seen, shot):
-    done = run(network, face, start, replace(seen, confidence=0.5 * seen.shown), shot)
+def test_albedo_times_shading_is_what_is_drawn(network, face, start, seen, view):
+    done = run(network, face, start, replace(seen, confidence=0.5 * seen.shown), view)
     torch.testing.assert_close(done.albedo * done.shading, done.lit, atol=1e-4, rtol=0)
 
 
-def test_what_is_not_shown_stays(network, face, start, seen, shot):
-    done = run(network, face, start, replace(seen, shown=torch.zeros_like(seen.shown)), shot)
+def test_what_is_not_shown_stays(network, face, start, seen, view):
+    done = run(network, face, start, replace(seen, shown=torch.zeros_like(seen.shown)), view)
     torch.testing.assert_close(done.lit, start[0] * start[1])
     torch.testing.assert_close(done.shading, start[1])

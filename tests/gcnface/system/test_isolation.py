@@ -93,7 +93,7 @@ def results(folder):
     face = gcnface.reconstruct(PHOTO, texture_size=64)
     face.save(folder, "face", ("glb", "npz", "overlay"))
     loaded = gcnface.load(folder / "face.npz")
-    edited = loaded.turned(yaw=20, light_follows=True).relit("left").with_expression({"jawOpen": 0.5})
+    edited = loaded.rotated(yaw=20, light_follows=True).relit("left").with_expression({"jawOpen": 0.5})
     aligned = gcnface.align(PHOTO, texture_size=64)
     records = {
         "reconstruct": face,

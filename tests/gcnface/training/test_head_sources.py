@@ -83,7 +83,7 @@ def test_a_rendering_that_breaks_off_leaves_no_heads(folder, monkeypatch):
     monkeypatch.setattr(rendered_heads, "load_prepared", lambda data: prepared())
     monkeypatch.setattr(rendered_heads, "ProcessPoolExecutor", broken)
     with pytest.raises(KeyboardInterrupt):
-        rendered_heads.render_heads(folder, folder, rendered_heads.Views(people=3, views=3))
+        rendered_heads.render_heads(folder, folder, rendered_heads.RenderedViews(people=3, views=3))
     with pytest.raises(FileError, match="holds no rendered heads"):
         load_heads(folder)
 

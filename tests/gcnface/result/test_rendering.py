@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 import gcnface
-from gcnface.result.drawing import BACKGROUND, photo_hw, portrait
 from gcnface.result.lights import LIGHTS
+from gcnface.result.rendering import BACKGROUND, photo_hw, portrait
 from render.color import linear_from_srgb
 from tests.gcnface.results import PHOTO_HW, make_head, make_mesh, make_reconstruction
 
@@ -51,8 +51,8 @@ def test_ambient_light_draws_the_albedo_and_half_of_it_half(ball):
 
 
 def test_turning_by_nothing_draws_the_same(ball):
-    assert np.array_equal(ball.turned(0).draw(96).rgb, ball.draw(96).rgb)
-    again = ball.turned(yaw=360).draw(96)
+    assert np.array_equal(ball.rotated(0).draw(96).rgb, ball.draw(96).rgb)
+    again = ball.rotated(yaw=360).draw(96)
     assert np.allclose(again.alpha, ball.draw(96).alpha, atol=0.3)
     assert np.abs(again.rgb - ball.draw(96).rgb)[ball.draw(96).alpha == 1].mean() < 2e-3
 
@@ -70,9 +70,9 @@ def test_the_photo_s_camera_draws_the_face_where_it_was(ball):
 
 @pytest.mark.parametrize("turn", [{}, {"yaw": 90}, {"pitch": 60, "roll": 40}, {"yaw": 180}])
 def test_a_portrait_holds_the_whole_head_however_it_is_turned(turn):
-    face = make_head().turned(**turn)
-    shot = portrait(face, (200, 300))
-    xy = shot.camera.project(shot.verts_cam[None])[0, :, :2].numpy()
+    face = make_head().rotated(**turn)
+    viewpoint = portrait(face, (200, 300))
+    xy = viewpoint.camera.project(viewpoint.verts_cam[None])[0, :, :2].numpy()
     assert xy.min() >= 0
     assert (xy.max(0) <= (300, 200)).all()
     assert np.ptp(xy[:, 1]) > 110
@@ -81,7 +81,7 @@ def test_a_portrait_holds_the_whole_head_however_it_is_turned(turn):
 def test_the_inside_is_dark():
     """Seen from below, the ball's opening at the pole shows its inside."""
     face = make_reconstruction()
-    bright, dark = face.draw(300).rgb, face.turned(pitch=-90).draw(300).rgb
+    bright, dark = face.draw(300).rgb, face.rotated(pitch=-90).draw(300).rgb
     assert middle(dark).max() < 0.75 * middle(bright).max()
 
 

@@ -55,7 +55,7 @@ _TEXELS_A_SAMPLE = 1.5
 
 
 @dataclass(frozen=True)
-class Drawing:
+class RenderedImage:
     """A drawn head, without a background.
 
     Attributes:
@@ -107,7 +107,7 @@ class Drawing:
         return path
 
 
-class Painter:
+class TextureRenderer:
     """Draws one mesh in its texture, from wherever.
 
     Args:
@@ -127,9 +127,9 @@ class Painter:
 
     @plain_torch()
     @torch.no_grad()
-    def draw(
+    def render(
         self, verts_cam: Tensor, camera: Camera, shading: Tensor, extras: Mapping[str, Tensor] | None = None
-    ) -> Drawing:
+    ) -> RenderedImage:
         """Draw the mesh; albedo times shading in linear light, then sRGB.
 
         Args:
@@ -153,7 +153,7 @@ class Painter:
         full = mean[..., :-1] / cover.clamp(min=1 / _SUPERSAMPLE**2)
         rgb, *rest = srgb_from_linear(full.clamp(0, 1)).split([3] * (1 + len(extras)), -1)
         named = {name: part.numpy() for name, part in zip(extras, rest, strict=True)}
-        return Drawing(rgb.numpy(), cover[..., 0].numpy(), named)
+        return RenderedImage(rgb.numpy(), cover[..., 0].numpy(), named)
 
     def _albedo(self, xy_px: Tensor, mask: Tensor) -> Tensor:
         """(1, H, W, 3) linear, bilinear in the texture whose texels are about as large as the samples."""
@@ -174,7 +174,7 @@ class Painter:
 
 
 @plain_torch()
-def draw(face: Reconstruction, size: int | tuple[int, int] = 1024, view: str = "portrait") -> Drawing:
+def draw(face: Reconstruction, size: int | tuple[int, int] = 1024, view: str = "portrait") -> RenderedImage:
     """Draw a face in its pose, expression and light, by its texture and `gcnface.result.editing.drawn_shading`.
 
     Args:
@@ -188,12 +188,13 @@ def draw(face: Reconstruction, size: int | tuple[int, int] = 1024, view: str = "
     """
     if view not in VIEWS:
         raise ValueError(f"view is {view!r}; expected one of {', '.join(VIEWS)}")
-    shot = portrait(face, _checked(size)) if view == "portrait" else as_photographed(face, size)
-    return Painter(face.mesh).draw(shot.verts_cam, shot.camera, torch.from_numpy(drawn_shading(face)))
+    viewpoint = portrait(face, _checked(size)) if view == "portrait" else as_photographed(face, size)
+    shading = torch.from_numpy(drawn_shading(face))
+    return TextureRenderer(face.mesh).render(viewpoint.verts_cam, viewpoint.camera, shading)
 
 
 @dataclass(frozen=True)
-class Shot:
+class Viewpoint:
     """A head before a camera.
 
     Attributes:
@@ -206,7 +207,7 @@ class Shot:
 
 
 @plain_torch()
-def portrait(face: Reconstruction, hw: tuple[int, int]) -> Shot:
+def portrait(face: Reconstruction, hw: tuple[int, int]) -> Viewpoint:
     """The whole head in the middle of the picture, whichever way it is turned; turning never changes its size."""
     low, high = face.mesh.vertices.min(0), face.mesh.vertices.max(0)
     middle = (low + high) / 2
@@ -215,11 +216,11 @@ def portrait(face: Reconstruction, hw: tuple[int, int]) -> Shot:
     camera = perspective_camera(focal_px, (hw[1] / 2, hw[0] / 2), hw)
     turn = cam_from_model(torch.from_numpy(face.rotation)[None])[0].numpy()
     verts = (face.mesh.vertices - middle) @ turn.T + np.array([0, 0, PORTRAIT_DISTANCE_MM], np.float32)
-    return Shot(torch.from_numpy(verts.astype(np.float32)), camera)
+    return Viewpoint(torch.from_numpy(verts.astype(np.float32)), camera)
 
 
 @plain_torch()
-def as_photographed(face: Reconstruction, size: int | tuple[int, int]) -> Shot:
+def as_photographed(face: Reconstruction, size: int | tuple[int, int]) -> Viewpoint:
     """The head where it stands in the photo, the whole photo scaled to a longer side or to a height and width."""
     height, width = photo_hw(face)
     if isinstance(size, int):
@@ -228,7 +229,7 @@ def as_photographed(face: Reconstruction, size: int | tuple[int, int]) -> Shot:
     hw = _checked(size)
     scaled = torch.diag(torch.tensor([hw[1] / width, hw[0] / height, 1.0]))
     camera = Camera(torch.from_numpy(face.px_from_cam)[None], (height, width)).transformed(scaled, hw)
-    return Shot(torch.from_numpy(face.vertices_cam), camera)
+    return Viewpoint(torch.from_numpy(face.vertices_cam), camera)
 
 
 def photo_hw(face: Reconstruction) -> tuple[int, int]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coarse.face_model import FaceModel
-from gcnface.evaluation.drawing import Studio
-from gcnface.evaluation.photos import Examined
-from gcnface.evaluation.records import Drawing, Painted, Seen
+from gcnface.evaluation.photos import EvaluatedPhoto
+from gcnface.evaluation.records import FittedPhoto, MethodResult, RenderedHead
+from gcnface.evaluation.rendering import HeadRenderer
 from gcnface.io.atomic import staged
 from gcnface.io.images import save_picture
 from render.lighting import ambient_lighting, sh_basis, shade
@@ -38,11 +38,11 @@ class MethodPictures:
 
     Attributes:
         pasted: file of the drawn head over the photo, relative to the report.
-        turned: file of the turned head; None when no turn was drawn.
+        rotated: file of the turned head; None when no turn was drawn.
     """
 
     pasted: str
-    turned: str | None = None
+    rotated: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,21 +64,21 @@ class PhotoPictures:
     methods: Mapping[str, MethodPictures] = field(default_factory=dict)
 
 
-class Album:
+class ReportPictures:
     """Writes the pictures of each photo into a report as soon as the photo is measured.
 
     Args:
         folder: of the report.
         model: the face model.
-        studio: draws the provenance map.
+        renderer: draws the provenance map.
     """
 
-    def __init__(self, folder: Path, model: FaceModel, studio: Studio) -> None:
-        self.folder, self._studio = folder, studio
+    def __init__(self, folder: Path, model: FaceModel, renderer: HeadRenderer) -> None:
+        self.folder, self._renderer = folder, renderer
         self._mirror = torch.from_numpy(model.mirror.astype(np.int64))
         self.photos: dict[str, PhotoPictures] = {}
 
-    def add(self, photo: str, examined: Examined) -> PhotoPictures:
+    def add(self, photo: str, examined: EvaluatedPhoto) -> PhotoPictures:
         """Keep the pictures of a photo.
 
         Args:
@@ -105,14 +105,14 @@ class Album:
         self.photos[photo] = found
         return found
 
-    def _provenance(self, seen: Seen, yaw_deg: float) -> NDArray[np.float32]:
+    def _provenance(self, seen: FittedPhoto, yaw_deg: float) -> NDArray[np.float32]:
         """(S, S, 3) sRGB."""
-        painted = provenance(seen, self._mirror)
-        drawing = self._studio.draw(seen, painted, yaw_deg)
-        return over(drawing, self._studio.photo(seen) * 0.25 + 0.75 if yaw_deg == 0 else BACKGROUND)
+        result = provenance(seen, self._mirror)
+        drawing = self._renderer.render(seen, result, yaw_deg)
+        return over(drawing, self._renderer.photo(seen) * 0.25 + 0.75 if yaw_deg == 0 else BACKGROUND)
 
 
-def provenance(seen: Seen, mirror: torch.Tensor) -> Painted:
+def provenance(seen: FittedPhoto, mirror: torch.Tensor) -> MethodResult:
     """Where each vertex has its colour from, in the colours of `SOURCES` under a lamp beside the camera.
 
     Args:
@@ -124,10 +124,10 @@ def provenance(seen: Seen, mirror: torch.Tensor) -> Painted:
     colors = torch.tensor(list(SOURCES.values())).pow(2.2)[source]
     towards = torch.tensor([0.3, 0.4, 0.87])
     lamp = ambient_lighting(0.45) + sh_basis(towards)[None, :, None] * torch.full((3,), 0.6)
-    return Painted(colors, shade(seen.view.coarse.normals_view.cpu(), lamp)[0].clamp(min=0.05))
+    return MethodResult(colors, shade(seen.view.coarse.normals_view.cpu(), lamp)[0].clamp(min=0.05))
 
 
-def telling_turn(examined: Examined) -> float:
+def telling_turn(examined: EvaluatedPhoto) -> float:
     """The largest measured turn, to the side that the photo shows less of; 0 when no turn was measured."""
     turns = {yaw for drawn in examined.drawings.values() for yaw in drawn if yaw}
     if not turns:
@@ -138,7 +138,7 @@ def telling_turn(examined: Examined) -> float:
     return wanted if wanted in turns else -wanted
 
 
-def over(drawing: Drawing, behind: NDArray[np.float32] | tuple[float, float, float]) -> NDArray[np.float32]:
+def over(drawing: RenderedHead, behind: NDArray[np.float32] | tuple[float, float, float]) -> NDArray[np.float32]:
     """(S, S, 3) sRGB: a drawn head before a colour or a picture."""
     back = np.broadcast_to(np.asarray(behind, np.float32), drawing.picture.shape)
     return np.where(drawing.mask[..., None], drawing.picture, back)

@@ -14,7 +14,7 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
-from gcnface.evaluation.records import Drawing, Painted, Seen
+from gcnface.evaluation.records import FittedPhoto, MethodResult, RenderedHead
 from gcnface.photo.crop import CROP_SIDE_PX, warp_image
 from render.color import linear_from_srgb, srgb_from_linear
 from render.rasterize import rasterize
@@ -29,7 +29,7 @@ _TEXELS = 1.2
 
 
 @dataclass(frozen=True)
-class Frame:
+class RasterizedHead:
     """A posed mesh rasterised once, in a picture finer than the drawing; N of its pixels show the head.
 
     Attributes:
@@ -37,14 +37,14 @@ class Frame:
         weights: (N, V) takes values at the vertices to these pixels.
         uv: (N, 2) texture coordinates at these pixels.
         share: (S, S) how much of each pixel of the drawing the head covers.
-        turned: the head is not in the pose of its photo.
+        rotated: the head is not in the pose of its photo.
     """
 
     pixel: NDArray[np.int64]
     weights: csr_matrix
     uv: Tensor
     share: NDArray[np.float32]
-    turned: bool = False
+    rotated: bool = False
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -52,7 +52,7 @@ class Frame:
         return self.share >= 0.5
 
 
-class Studio:
+class HeadRenderer:
     """Draws the heads of one face model through the crop's camera.
 
     The frame is that of the aligned crop: every face has the same size in it, so that figures of a large photo and of
@@ -71,7 +71,7 @@ class Studio:
         self._uv_faces = torch.from_numpy(model.uv_faces.astype(np.int64))
 
     @torch.no_grad()
-    def frame(self, face: CoarseFace, yaw_deg: float = 0.0) -> Frame:
+    def frame(self, face: CoarseFace, yaw_deg: float = 0.0) -> RasterizedHead:
         """Rasterise a posed face.
 
         Args:
@@ -79,7 +79,7 @@ class Studio:
             yaw_deg: turn of the head about the camera's vertical through the model's origin; positive turns the nose
                 to the viewer's right.
         """
-        verts = turned(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
+        verts = rotated(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
         hw = (self._fine_px, self._fine_px)
         screen = crop_camera(1, self._fine_px).project(verts)
         fragments = rasterize(screen, self._faces, hw, perspective_correct=True)
@@ -91,27 +91,27 @@ class Studio:
         corners = self._faces[face_row].flatten().numpy()
         weights = csr_matrix((bary.flatten().numpy(), corners, ends), shape=(len(pixel), verts.shape[1]))
         share = self._averaged(pixel.numpy(), np.ones((len(pixel), 1)))[..., 0]
-        return Frame(pixel.numpy(), weights, uv, share, yaw_deg != 0)
+        return RasterizedHead(pixel.numpy(), weights, uv, share, yaw_deg != 0)
 
     @torch.no_grad()
-    def paint(self, frame: Frame, painted: Painted) -> Drawing:
+    def shade(self, frame: RasterizedHead, result: MethodResult) -> RenderedHead:
         """Draw a method's answer into a frame."""
-        light = painted.light if frame.turned and painted.light is not None else painted.shading
-        if painted.texture is None:
-            lit = torch.from_numpy(frame.weights @ (painted.albedo * light).numpy())
+        light = result.light if frame.rotated and result.light is not None else result.shading
+        if result.texture is None:
+            lit = torch.from_numpy(frame.weights @ (result.albedo * light).numpy())
         else:
             shading = torch.from_numpy(frame.weights @ light.numpy())
-            lit = linear_from_srgb(self._texture(painted.texture, frame.uv)) * shading
+            lit = linear_from_srgb(self._texture(result.texture, frame.uv)) * shading
         colors = self._averaged(frame.pixel, srgb_from_linear(lit.clamp(0, 1)).numpy())
         mask = frame.mask
         picture = np.where(mask[..., None], colors / np.maximum(frame.share, 0.5)[..., None], 0)
-        return Drawing(picture.clip(0, 1).astype(np.float32), mask)
+        return RenderedHead(picture.clip(0, 1).astype(np.float32), mask)
 
-    def draw(self, seen: Seen, painted: Painted, yaw_deg: float = 0.0) -> Drawing:
-        """`frame` and `paint` in one, for a single method."""
-        return self.paint(self.frame(seen.view.coarse, yaw_deg), painted)
+    def render(self, seen: FittedPhoto, result: MethodResult, yaw_deg: float = 0.0) -> RenderedHead:
+        """`frame` and `shade` in one, for a single method."""
+        return self.shade(self.frame(seen.view.coarse, yaw_deg), result)
 
-    def photo(self, seen: Seen) -> NDArray[np.float32]:
+    def photo(self, seen: FittedPhoto) -> NDArray[np.float32]:
         """(S, S, 3) sRGB: the photo in the frame of the drawings; outside the photo its border pixels repeat."""
         zoom = np.diag([self.side_px / CROP_SIDE_PX] * 2 + [1.0])
         return warp_image(seen.view.photo, zoom @ seen.view.crop.crop_from_photo, (self.side_px, self.side_px))
@@ -133,7 +133,7 @@ class Studio:
         return blocks.mean((1, 3), dtype=np.float32)
 
 
-def turned(points_cam: Tensor, origin_cam: Tensor, yaw_deg: float) -> Tensor:
+def rotated(points_cam: Tensor, origin_cam: Tensor, yaw_deg: float) -> Tensor:
     """Points (B, N, 3) in camera space after the head has turned about the vertical through `origin_cam` (B, 3).
 
     A positive yaw turns the nose to the viewer's right.

@@ -66,7 +66,7 @@ def sheet(network: MorphableModel, fit: Coefficients, side_px: int) -> tuple[Ten
     return (rays * z)[None], xy, _grid_faces(len(ticks))
 
 
-def turned_photo(
+def rotated_photo(
     network: MorphableModel, fit: Coefficients, photo: Tensor, turn: Tensor, behind: Tensor, camera: Camera
 ) -> Tensor:
     """Turn a photograph about the head's origin.
@@ -86,8 +86,8 @@ def turned_photo(
     axes = turn.new_tensor(VIEW_FROM_CAM)
     in_camera = axes[:, None] * turn * axes
     origin = fit.translation[:, None]
-    turned = (points - origin) @ in_camera.transpose(1, 2) + origin
-    fragments = rasterize(camera.project(turned), faces, camera.hw)
+    rotated = (points - origin) @ in_camera.transpose(1, 2) + origin
+    fragments = rasterize(camera.project(rotated), faces, camera.hw)
     source = interpolate(xy, faces, fragments)[0]
     colors = sample_image(photo.permute(2, 0, 1)[None], source.reshape(1, -1, 2))[0].view(*camera.hw, 3)
     return torch.where(fragments.mask[0, ..., None], colors, behind).clamp(0, 1)

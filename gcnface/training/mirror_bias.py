@@ -18,7 +18,7 @@ from gcnface.training.crops import CropBatch, CropDataset
 _BATCH = 32
 
 
-def level(network: nn.Module, biases: Sequence[Tensor | nn.Parameter], faces: PreparedFaces) -> Tensor:
+def subtract_mirror_bias(network: nn.Module, biases: Sequence[Tensor | nn.Parameter], faces: PreparedFaces) -> Tensor:
     """Subtract from the last layers what training photographs and their mirror images show to be too much.
 
     Args:
