@@ -79,7 +79,7 @@ class PositionMapNetwork(nn.Module):
             nn.init.zeros_(head.bias)
         self.layout = layout
         center = layout.template.mean(dim=(1, 2), keepdim=True)
-        self.register_buffer("centre", center, persistent=False)
+        self.register_buffer("center", center, persistent=False)
         self.register_buffer("template", layout.template - center, persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
