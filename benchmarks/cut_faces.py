@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from gcnface.io.images import read_photo
+from gcnface.options import ReconstructionOptions
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
 
@@ -53,7 +54,7 @@ def main() -> None:
     pictures = ["examples/portrait.jpg", "examples/smile.jpg", "tests/data/face.jpg", "tests/data/glasses.jpg"]
     parser.add_argument("photos", nargs="*", type=Path, default=[Path(name) for name in pictures])
     torch.set_num_threads(1)
-    reconstructor = Reconstructor(texture_size=64)
+    reconstructor = Reconstructor(ReconstructionOptions(texture_size=64))
     errors: dict[tuple[str, int], list[float]] = {}
     for path in parser.parse_args().photos:
         photo = read_photo(path)

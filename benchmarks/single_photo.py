@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks import measures
 from gcnface.io.images import open_picture, read_photo
+from gcnface.options import ReconstructionOptions
 from gcnface.pipeline import Reconstructor
 from gcnface.preparing.layouts import find_sources
 from gcnface.preparing.sources import Source
@@ -137,7 +138,7 @@ def main() -> None:
     torch.set_num_threads(2)
     samples = chosen_samples(args.faces, args.drawn)[: args.limit]
     teacher = truths(args.faces)
-    reconstructor = Reconstructor(fit=not args.no_fit, adapt=args.adapt)
+    reconstructor = Reconstructor(ReconstructionOptions(fit=not args.no_fit, adapt=args.adapt))
     rows, tiles, failed, seconds = [], [], [], []
     for sample in samples:
         photo = read_photo(sample.file)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Literal, Protocol, TypedDict, overload
 
 import numpy as np
 
 from gcnface.errors import DifferentPersonWarning
-from gcnface.photo.input import photo_and_name
-from render.devices import check_device
+from gcnface.options import ReconstructionOptions
+from gcnface.photo.input import NamedPhoto, photo_and_name, photo_sizes
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from gcnface.multi_photo import PersonReconstructor
     from gcnface.photo.input import PhotoLike
     from gcnface.pipeline import Reconstructor
@@ -28,14 +30,6 @@ class ReconstructsPhotos(Protocol):
     def __call__(self, photo: np.ndarray, *, on_stage: Callable[[str], None] | None = None) -> list[Reconstruction]:
         """The faces of one photo, largest first; none where there is no face."""
         ...
-
-
-@dataclass(frozen=True)
-class NamedPhoto:
-    """A photo, (H, W, 3) float32 sRGB in [0, 1], and its name for messages and provenance."""
-
-    pixels: np.ndarray
-    name: Path
 
 
 class FusesPhotos(Protocol):
@@ -53,64 +47,34 @@ class FusesPhotos(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Options:
-    """How photos are reconstructed; equal options share loaded networks.
+class PersonKeywords(TypedDict, total=False):
+    """Options of `reconstruct_person`: fields of `gcnface.options.ReconstructionOptions`, where their defaults are."""
 
-    Attributes:
-        all_faces: every face of a photo instead of the largest.
-        device: "cpu", "cuda", "cuda:1", "mps": where the networks run.
-        fit: adjust the coefficients to each photo by rendering, after the regression.
-        adapt: steps of refinement on the photo itself; 0 is the one forward pass.
-        texture_size: side of the texture in px.
-    """
+    device: str
+    fit: bool
+    texture_size: int
 
-    all_faces: bool = False
-    device: str = "cpu"
-    fit: bool = True
-    adapt: int = 0
-    texture_size: int = 1024
 
-    def __post_init__(self) -> None:
-        check_device(self.device)
-        if self.adapt < 0:
-            raise ValueError(f"adapt is {self.adapt}; expected a number of steps, 0 or more")
-        if not 64 <= self.texture_size <= 8192:
-            raise ValueError(f"texture_size is {self.texture_size}; expected 64 to 8192 px")
+class PhotoKeywords(PersonKeywords, total=False):
+    """Options of `reconstruct` beside ``all_faces``."""
+
+    adapt: int
 
 
 @overload
 def reconstruct(
-    photo: PhotoLike,
-    *,
-    all_faces: Literal[False] = False,
-    device: str = "cpu",
-    fit: bool = True,
-    adapt: int = 0,
-    texture_size: int = 1024,
+    photo: PhotoLike, *, all_faces: Literal[False] = False, **options: Unpack[PhotoKeywords]
 ) -> Reconstruction: ...
 
 
 @overload
 def reconstruct(
-    photo: PhotoLike,
-    *,
-    all_faces: Literal[True],
-    device: str = "cpu",
-    fit: bool = True,
-    adapt: int = 0,
-    texture_size: int = 1024,
+    photo: PhotoLike, *, all_faces: Literal[True], **options: Unpack[PhotoKeywords]
 ) -> list[Reconstruction]: ...
 
 
 def reconstruct(
-    photo: PhotoLike,
-    *,
-    all_faces: bool = False,
-    device: str = "cpu",
-    fit: bool = True,
-    adapt: int = 0,
-    texture_size: int = 1024,
+    photo: PhotoLike, *, all_faces: bool = False, **options: Unpack[PhotoKeywords]
 ) -> Reconstruction | list[Reconstruction]:
     """Reconstruct the largest face of a photo, or all its faces.
 
@@ -120,31 +84,24 @@ def reconstruct(
         photo: path of an image file, its content as bytes or a file object, a PIL image, an array (H, W, 3) or
             (H, W), or a torch tensor, channels first or last; see `gcnface.photo.input.photo_and_name`.
         all_faces: return a list of all faces, the largest first.
-        device: "cpu", "cuda", "mps": where the networks run.
-        fit: adjust the coefficients to the photo by rendering, after the regression.
-        adapt: steps of refinement on the photo itself; 0 is the one forward pass.
-        texture_size: side of the texture in px.
+        **options: ``device`` "cpu", "cuda", "mps", where the networks run; ``fit`` False leaves out the adjustment of
+            the coefficients to the photo; ``adapt`` trains the refiner on the photo itself for so many steps;
+            ``texture_size`` is the side of the texture in px.
 
     Raises:
         PhotoError: the file cannot be read as an image.
         NoFaceError: no face is found in it.
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
-        TypeError: the photo is something else.
+        TypeError: the photo is something else, or there is no such option.
     """
-    options = Options(all_faces, device, fit, adapt, texture_size)
+    wanted = ReconstructionOptions(all_faces=all_faces, **options)
     pixels, name = photo_and_name(photo)
-    faces = faces_of(load_reconstructor(options), pixels, name)
+    faces = faces_of(load_reconstructor(wanted), pixels, name)
     return faces if all_faces else faces[0]
 
 
-def reconstruct_person(
-    photos: Sequence[PhotoLike],
-    *,
-    device: str = "cpu",
-    fit: bool = True,
-    texture_size: int = 1024,
-) -> Reconstruction:
+def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PersonKeywords]) -> Reconstruction:
     """Reconstruct one face from several photos of one person: one identity, and one texture of what each shows best.
 
     The result is posed and lit as in the first photo and has the expression it has there; the order of the others does
@@ -152,21 +109,24 @@ def reconstruct_person(
 
     Args:
         photos: each as for `reconstruct`; 255 at most.
-        device: "cpu", "cuda", "mps": where the networks run.
-        fit: adjust the coefficients to each photo by rendering, after the regression.
-        texture_size: side of the texture in px.
+        **options: ``device``, ``fit`` and ``texture_size`` as for `reconstruct`.
 
     Raises:
         PhotoError: a file cannot be read as an image.
         NoFaceError: no face is found in a photo; it is named.
         DeviceError: there is no such device; the message says which there are.
         ValueError: there is no photo, an array has another shape or type, or an option is out of its range.
-        TypeError: a photo is something else, or a single one was given instead of a list.
+        TypeError: a photo is something else, a single one was given instead of a list, or there is no such option.
 
     Warns:
         DifferentPersonWarning: a photo seems to show someone else.
     """
-    options = Options(device=device, fit=fit, texture_size=texture_size)
+    unknown = sorted(set(options) - set(PersonKeywords.__annotations__))
+    if unknown:
+        raise TypeError(
+            f"{', '.join(unknown)} is no option of several photos; give {', '.join(PersonKeywords.__annotations__)}"
+        )
+    wanted = ReconstructionOptions(**options)
     if not isinstance(photos, Sequence | np.ndarray) or isinstance(photos, str | bytes):
         raise TypeError(f"photos is given as {type(photos).__name__}; expected a list of photos")
     if not len(photos):
@@ -176,7 +136,7 @@ def reconstruct_person(
     def warn(doubt: str) -> None:
         warnings.warn(doubt, DifferentPersonWarning, stacklevel=4)
 
-    return load_person_reconstructor(options)(named, on_doubt=warn)
+    return load_person_reconstructor(wanted)(named, on_doubt=warn)
 
 
 def load(path: str | Path) -> Reconstruction:
@@ -191,21 +151,15 @@ def load(path: str | Path) -> Reconstruction:
 
 
 @lru_cache(maxsize=2)
-def load_reconstructor(options: Options) -> Reconstructor:
+def load_reconstructor(options: ReconstructionOptions) -> Reconstructor:
     """The pipeline with its networks; the two used last are kept."""
     from gcnface.pipeline import Reconstructor
 
-    return Reconstructor(
-        options.device,
-        fit=options.fit,
-        adapt=options.adapt,
-        texture_size=options.texture_size,
-        all_faces=options.all_faces,
-    )
+    return Reconstructor(options)
 
 
 @lru_cache(maxsize=2)
-def load_person_reconstructor(options: Options) -> PersonReconstructor:
+def load_person_reconstructor(options: ReconstructionOptions) -> PersonReconstructor:
     """The pipeline for several photos; it shares its networks with that for one."""
     from gcnface.multi_photo import PersonReconstructor
 
@@ -236,11 +190,3 @@ def faces_of(
         raise no_face(name, photo)
     known = {"photo": name.name, **photo_sizes(photo, name)}
     return [replace(face, photo_names=(name.name,), provenance={**known, **face.provenance}) for face in faces]
-
-
-def photo_sizes(photo: np.ndarray, name: Path) -> dict[str, list[int]]:
-    """What the provenance tells of a photo's size: as it was read, and as it is in its file where it was reduced."""
-    from gcnface.io.images import file_hw
-
-    stored = file_hw(name, photo)
-    return {"photo_hw": list(photo.shape[:2]), **({"file_hw": list(stored)} if stored else {})}

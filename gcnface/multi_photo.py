@@ -21,8 +21,8 @@ from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints
 from coarse.pose_refit import refit_pose
 from coarse.set_aggregation import aggregate
-from gcnface.api import NamedPhoto, photo_sizes
 from gcnface.photo.detection import no_face
+from gcnface.photo.input import NamedPhoto, photo_sizes
 from gcnface.pipeline import FittedFace, Reconstructor, RefinedFace, on_cpu
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.blending import Blend, blend_photos

@@ -19,6 +19,7 @@ from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
 from coarse.skin_tone import load_skin_tone
+from gcnface.options import ReconstructionOptions
 from gcnface.photo.crop import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
 from gcnface.photo.cut_faces import LEAST_SHOWN, CropPictures, find_again, shown_share, window_inside
 from gcnface.photo.detection import Detection, FaceDetector
@@ -135,31 +136,25 @@ class Reconstructor:
     """Photographs to textured meshes; holds the loaded networks.
 
     Args:
-        device: "cpu", "cuda", "mps": where the networks run.
-        fit: adjust the coefficients to each photo by rendering, after the regression.
-        adapt: steps of refinement on the photo itself, 0 for the one forward pass.
-        texture_size: side of the texture in px.
-        all_faces: reconstruct every face of a photo, not the largest alone.
+        options: how photos are reconstructed.
     """
 
     @plain_torch()
-    def __init__(
-        self,
-        device: str = "cpu",
-        *,
-        fit: bool = True,
-        adapt: int = 0,
-        texture_size: int = 1024,
-        all_faces: bool = False,
-    ) -> None:
-        self.device = resolve_device(device)
-        self.fit, self.adapt, self.texture_size, self.all_faces = fit, adapt, texture_size, all_faces
+    def __init__(self, options: ReconstructionOptions | None = None) -> None:
+        self.options = options = options or ReconstructionOptions()
+        self.device = resolve_device(options.device)
+        self.fit, self.adapt, self.texture_size, self.all_faces = (
+            options.fit,
+            options.adapt,
+            options.texture_size,
+            options.all_faces,
+        )
         self.model: FaceModel = shipped_model()
         self._mouth = mouth_fade(self.model)
         self.detector = FaceDetector()
         self.parser = load_parser().to(self.device)
-        fitting = PhotoFitting() if fit else None
-        position_map = load_position_map_network(PositionMapLayout(self.model)) if fit else None
+        fitting = PhotoFitting() if self.fit else None
+        position_map = load_position_map_network(PositionMapLayout(self.model)) if self.fit else None
         regressor = load_regressor(layout_of(self.model))
         self.coarse = CoarseStage(self.model, regressor, fitting, self.device, position_map=position_map)
         self._model_on_cpu = self.coarse.morphable if self.device.type == "cpu" else MorphableModel(self.model)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gcnface.api import FusesPhotos, NamedPhoto, Options, load_person_reconstructor
+from gcnface.api import FusesPhotos, load_person_reconstructor
 from gcnface.batch.inputs import ResultNames, collect_photos
 from gcnface.batch.loop import CannotStartError, reason
 from gcnface.batch.progress import Reporter
@@ -14,10 +14,13 @@ from gcnface.batch.refine import STAGES, RefineOptions
 from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.io.atomic import writable
 from gcnface.io.images import read_photo
+from gcnface.options import ReconstructionOptions
+from gcnface.photo.input import NamedPhoto
 
 
 def refine_person(
-    options: RefineOptions, make_reconstructor: Callable[[Options], FusesPhotos] = load_person_reconstructor
+    options: RefineOptions,
+    make_reconstructor: Callable[[ReconstructionOptions], FusesPhotos] = load_person_reconstructor,
 ) -> int:
     """Fuse all photos and write one result, called after the first.
 
@@ -52,7 +55,7 @@ def _fuse(
     options: RefineOptions,
     photos: tuple[Path, ...],
     reporter: Reporter,
-    make_reconstructor: Callable[[Options], FusesPhotos],
+    make_reconstructor: Callable[[ReconstructionOptions], FusesPhotos],
 ) -> None:
     """Read, fuse and write; raises GcnfaceError for what the user can mend."""
     begin = time.perf_counter()

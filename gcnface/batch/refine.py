@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from gcnface.api import Options, ReconstructsPhotos, faces_of, load_reconstructor
+from gcnface.api import ReconstructsPhotos, faces_of, load_reconstructor
 from gcnface.batch.loop import PhotoRequest, ReadPhoto, Work, Write, work_through
+from gcnface.options import ReconstructionOptions
 from gcnface.result.reconstruction import Reconstruction
 
 STAGES = 10
@@ -32,14 +33,15 @@ class RefineOptions:
     photos: Sequence[str]
     output: Path
     formats: tuple[str, ...]
-    how: Options
+    how: ReconstructionOptions
     quiet: bool = False
     debug: bool = False
     workers: int | None = None
 
 
 def refine(
-    options: RefineOptions, make_reconstructor: Callable[[Options], ReconstructsPhotos] = load_reconstructor
+    options: RefineOptions,
+    make_reconstructor: Callable[[ReconstructionOptions], ReconstructsPhotos] = load_reconstructor,
 ) -> int:
     """Reconstruct every photo and write its files.
 
@@ -57,7 +59,7 @@ def refine(
     return work_through(request, partial(_load, make_reconstructor, options))
 
 
-def _load(make_reconstructor: Callable[[Options], ReconstructsPhotos], options: RefineOptions) -> Work:
+def _load(make_reconstructor: Callable[[ReconstructionOptions], ReconstructsPhotos], options: RefineOptions) -> Work:
     """The work, with its networks."""
     return partial(_reconstructed, make_reconstructor(options.how), options.formats)
 

@@ -79,9 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """``gcnface refine`` with parsed arguments; the exit status."""
-    from gcnface.api import Options
     from gcnface.batch.person import refine_person
     from gcnface.batch.refine import RefineOptions, refine
+    from gcnface.options import ReconstructionOptions
 
     if options.same_person and options.adapt:
         sys.stderr.write("gcnface refine: error: --adapt works on one photo; leave it out with --same-person\n")
@@ -94,7 +94,13 @@ def run(options: argparse.Namespace) -> int:
         photos=options.photos,
         output=options.output,
         formats=options.formats,
-        how=Options(options.all_faces, options.device, not options.no_fit, options.adapt, options.texture_size),
+        how=ReconstructionOptions(
+            all_faces=options.all_faces,
+            device=options.device,
+            fit=not options.no_fit,
+            adapt=options.adapt,
+            texture_size=options.texture_size,
+        ),
         quiet=options.quiet,
         debug=options.debug,
         workers=options.workers,

@@ -30,6 +30,7 @@ from gcnface.evaluation.report_pictures import ReportPictures
 from gcnface.evaluation.table import Report, Summary, number_of, write_tables
 from gcnface.io.atomic import staged, writable
 from gcnface.io.images import read_photo
+from gcnface.options import ReconstructionOptions
 from gcnface.photo.detection import no_face
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
@@ -136,7 +137,7 @@ class _Run:
     def __post_init__(self) -> None:
         options = self.options
         self.reporter.stage("load")
-        reconstructor = Reconstructor(options.device, fit=options.fit)
+        reconstructor = Reconstructor(ReconstructionOptions(device=options.device, fit=options.fit))
         names = options.methods or DEFAULT_METHODS
         methods, self.left_out = build_methods(reconstructor, names, strict=options.methods is not None)
         networks, without = load_identity_networks(reconstructor.facenet, options.identity, options.sface)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 
 _EXPECTED = "a path, bytes, a file opened with 'rb', a PIL image, a NumPy array or a torch tensor"
 _WHITE = {"uint8": 255, "uint16": 65535}
+
+
+@dataclass(frozen=True)
+class NamedPhoto:
+    """A photo, (H, W, 3) float32 sRGB in [0, 1], and its name for messages and provenance."""
+
+    pixels: np.ndarray
+    name: Path
 
 
 def photo_and_name(photo: PhotoLike, number: int | None = None) -> tuple[NDArray[np.float32], Path]:
@@ -104,3 +113,11 @@ def _of_array(values: np.ndarray, name: Path, expected: str) -> NDArray[np.float
     rgb = np.array(values, np.float32, order="C").reshape(*values.shape[:2], -1)
     rgb /= white
     return np.repeat(rgb, 3, axis=2) if gray else rgb
+
+
+def photo_sizes(photo: np.ndarray, name: Path) -> dict[str, list[int]]:
+    """What the provenance tells of a photo's size: as it was read, and as it is in its file where it was reduced."""
+    from gcnface.io.images import file_hw
+
+    stored = file_hw(name, photo)
+    return {"photo_hw": list(photo.shape[:2]), **({"file_hw": list(stored)} if stored else {})}

@@ -5,7 +5,7 @@ import pytest
 
 import gcnface
 from gcnface import api
-from gcnface.api import Options
+from gcnface.options import ReconstructionOptions
 from tests.gcnface.results import make_reconstruction
 
 
@@ -29,7 +29,7 @@ def test_the_largest_face_of_an_array(pipeline):
     assert isinstance(result, gcnface.Reconstruction)
     assert np.allclose(pipeline.seen[0], 0.2)
     assert pipeline.seen[0].dtype == np.float32
-    assert pipeline.made == [Options(device="cpu", fit=False, adapt=3, texture_size=256)]
+    assert pipeline.made == [ReconstructionOptions(device="cpu", fit=False, adapt=3, texture_size=256)]
     assert result.provenance["photo_hw"] == [8, 9]
 
 
@@ -81,9 +81,9 @@ def test_equal_options_share_the_networks(monkeypatch):
 
     monkeypatch.setattr(gcnface.pipeline, "Reconstructor", lambda *args, **options: object())
     api.load_reconstructor.cache_clear()
-    first = api.load_reconstructor(Options())
-    assert api.load_reconstructor(Options()) is first
-    assert api.load_reconstructor(Options(fit=False)) is not first
+    first = api.load_reconstructor(ReconstructionOptions())
+    assert api.load_reconstructor(ReconstructionOptions()) is first
+    assert api.load_reconstructor(ReconstructionOptions(fit=False)) is not first
     api.load_reconstructor.cache_clear()
 
 

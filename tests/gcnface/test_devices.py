@@ -8,12 +8,12 @@ import torch
 
 import gcnface
 from gcnface import cli, pipeline
-from gcnface.api import Options
 from gcnface.dense import aligner as dense
 from gcnface.dense import flattener as flattening
 from gcnface.dense.aligner import DenseAligner
 from gcnface.dense.flattener import Flattener
 from gcnface.errors import DeviceError
+from gcnface.options import ReconstructionOptions
 from gcnface.photo.detection import FaceDetector
 from gcnface.pipeline import Reconstructor
 
@@ -41,12 +41,12 @@ def cpu_only(monkeypatch):
 @pytest.mark.parametrize(
     "use",
     [
-        lambda device: Options(device=device),
+        lambda device: ReconstructionOptions(device=device),
         lambda device: gcnface.reconstruct("missing.jpg", device=device),
         lambda device: gcnface.reconstruct_person(["missing.jpg"], device=device),
         lambda device: gcnface.align("missing.jpg", device=device),
         lambda device: gcnface.flatten(np.zeros((8, 8, 3), np.uint8), device=device),
-        Reconstructor,
+        lambda device: Reconstructor(ReconstructionOptions(device=device)),
         DenseAligner,
         Flattener,
         lambda device: FaceDetector(device=device),

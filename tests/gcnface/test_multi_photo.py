@@ -13,10 +13,12 @@ from coarse.coefficients import Coefficients
 from coarse.face_model import load_face_model
 from coarse.fitting import render_crop
 from coarse.morphable import MorphableModel
-from gcnface.api import NamedPhoto, Options, load_person_reconstructor
+from gcnface.api import load_person_reconstructor
 from gcnface.io.images import read_photo
 from gcnface.multi_photo import SAME_PERSON_COSINE, doubted, mean_cosines, same_expression
+from gcnface.options import ReconstructionOptions
 from gcnface.photo.crop import align_face
+from gcnface.photo.input import NamedPhoto
 from gcnface.stages.coarse import Stopwatch
 from refine.facenet import embed_crop224
 from render.lighting import ambient_lighting
@@ -71,7 +73,7 @@ def photos(model, truth, colors):
 
 @pytest.fixture(scope="module")
 def person():
-    return load_person_reconstructor(Options(texture_size=256, fit=False))
+    return load_person_reconstructor(ReconstructionOptions(texture_size=256, fit=False))
 
 
 @pytest.fixture(scope="module")

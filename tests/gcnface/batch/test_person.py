@@ -9,11 +9,11 @@ from PIL import Image
 
 import gcnface
 from gcnface import api, cli
-from gcnface.api import Options
 from gcnface.batch import person as person_command
 from gcnface.batch.person import refine_person
 from gcnface.batch.refine import RefineOptions
 from gcnface.errors import NoFaceError
+from gcnface.options import ReconstructionOptions
 from tests.gcnface.results import make_reconstruction
 
 
@@ -50,7 +50,7 @@ def photos(tmp_path):
 
 
 def run(arguments, output, formats=("json",), **options):
-    return refine_person(RefineOptions(arguments, output, formats, Options(), **options), FakeFuser)
+    return refine_person(RefineOptions(arguments, output, formats, ReconstructionOptions(), **options), FakeFuser)
 
 
 def test_one_result_named_after_the_first_photo(photos, tmp_path, capsys):
@@ -104,7 +104,7 @@ def test_the_flag_reaches_the_fusion(monkeypatch):
     seen = []
     monkeypatch.setattr(person_command, "refine_person", lambda options: seen.append(options) or 0)
     assert cli.main("refine --same-person a.jpg b.jpg -o out --formats npz --no-fit".split()) == 0
-    assert seen == [RefineOptions(["a.jpg", "b.jpg"], Path("out"), ("npz",), Options(fit=False))]
+    assert seen == [RefineOptions(["a.jpg", "b.jpg"], Path("out"), ("npz",), ReconstructionOptions(fit=False))]
 
 
 def test_flags_that_do_not_go_together(capsys):
@@ -126,7 +126,7 @@ def test_from_python(photos, monkeypatch):
     monkeypatch.setattr(api, "load_person_reconstructor", load)
     result = gcnface.reconstruct_person([photos("a.png"), np.zeros((8, 9, 3), np.uint8)], texture_size=256)
     assert isinstance(result, gcnface.Reconstruction)
-    assert made[0].how == Options(texture_size=256)
+    assert made[0].how == ReconstructionOptions(texture_size=256)
     assert [name.name for name in made[0].names] == ["a.png", "photo 2, given as an array"]
     with pytest.warns(gcnface.DifferentPersonWarning, match="other.png"):
         gcnface.reconstruct_person([photos("other.png", 200)])

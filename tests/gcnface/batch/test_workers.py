@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcnface.api import Options
 from gcnface.batch import processes, workers
 from gcnface.batch.loop import PhotoRequest, work_through
 from gcnface.batch.refine import RefineOptions, refine
 from gcnface.errors import GcnfaceError
+from gcnface.options import ReconstructionOptions
 
 
 def write(folder, name, content):
@@ -169,7 +169,11 @@ def test_two_processes_reconstruct_what_one_does(tmp_path):
     twin.write_bytes(portrait.read_bytes())
     for count in (1, 2):
         options = RefineOptions(
-            [str(portrait), str(twin)], tmp_path / str(count), ("npz", "json"), Options(texture_size=64), workers=count
+            [str(portrait), str(twin)],
+            tmp_path / str(count),
+            ("npz", "json"),
+            ReconstructionOptions(texture_size=64),
+            workers=count,
         )
         assert refine(options) == 0
     for name in ("face", "twin"):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gcnface.io.images import read_photo
+from gcnface.options import ReconstructionOptions
 from gcnface.photo.cut_faces import LEAST_SHOWN
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
@@ -19,7 +20,7 @@ PERCENT = 2.5
 
 @pytest.fixture(scope="module")
 def reconstructor():
-    return Reconstructor(texture_size=64)
+    return Reconstructor(ReconstructionOptions(texture_size=64))
 
 
 @pytest.fixture(scope="module", params=["portrait", "smile"])
