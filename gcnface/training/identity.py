@@ -17,7 +17,7 @@ from coarse.regressor import CoefficientRegressor, load_regressor
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.leveling import subtract_mirror_bias
+from gcnface.training.mirror_bias import subtract_mirror_bias
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train

@@ -20,7 +20,7 @@ from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import CropBatch, CropDataset
-from gcnface.training.leveling import subtract_mirror_bias
+from gcnface.training.mirror_bias import subtract_mirror_bias
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.pictures import dotted
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train

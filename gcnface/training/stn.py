@@ -25,7 +25,7 @@ from gcnface.data.heads import load_heads
 from gcnface.photo.crop import CROP_SIDE_PX
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468
-from gcnface.training.leveling import subtract_mirror_bias
+from gcnface.training.mirror_bias import subtract_mirror_bias
 from gcnface.training.loading import checking_loader, training_loader
 from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
