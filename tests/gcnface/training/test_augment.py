@@ -80,7 +80,7 @@ def test_gain_and_gamma_act_on_every_channel_alike():
         assert slope == pytest.approx(np.polyfit(level, np.log(colors[0, inner, channel]), 1)[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("change", ["grey", "blur", "small"])
+@pytest.mark.parametrize("change", ["gray", "blur", "small"])
 def test_changed_pictures_are_said_to_be_changed(rng, change):
     image = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
     settings = Augmentation(**{**STILL.__dict__, change: 1.0})
