@@ -20,9 +20,10 @@ from gcnface.evaluation.records import FittedPhoto, MethodResult
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
 from gcnface.stages.texture import TexturePhoto, bake_texture
+from refine.baselines import BASELINES, baseline_weights
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
-from refine.stored import BASELINES, baseline_weights, load_refiner
+from refine.stored import load_refiner
 
 Method = Callable[[FittedPhoto], MethodResult]
 Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -154,7 +155,7 @@ def result_of(network: Network, reconstructor: Reconstructor, seen: FittedPhoto)
 
 
 def _from_file(name: str) -> Callable[[Reconstructor], Method]:
-    """Builds the network of a weight file of `refine.stored.baseline_weights`."""
+    """Builds the network of a weight file of `refine.baselines.baseline_weights`."""
 
     def build(reconstructor: Reconstructor) -> Method:
         network = _loaded(reconstructor.model, name).to(reconstructor.device)

@@ -19,12 +19,12 @@ from gcnface.io.atomic import staged
 from gcnface.training.refiner import CriticTraining, RefinerTraining, train_refiner
 from gcnface.training.refiner_objective import Objective
 from gcnface.training.runs import RunSettings
+from refine.baselines import BASELINES, baseline_weights
 from refine.discriminator import DiscriminatorConfig
 from refine.flat_network import FlatConfig
 from refine.image_network import ImageUNetConfig
 from refine.losses import LossSchedule
 from refine.network import TextureRefinerConfig, paper_config, released_config
-from refine.stored import BASELINES, baseline_weights
 from refine.unet import dense_unet_config
 
 FACES = 700
@@ -91,7 +91,7 @@ CHANGES: dict[str, Change] = {
     "no_embedding": _network(replace(OURS, conditioned=False)),
     "no_pyramid": _network(replace(OURS, network="flat", flat=SWIFT_FLAT)),
 }
-"""What each of `refine.stored.BASELINES` changes in the brief training."""
+"""What each of `refine.baselines.BASELINES` changes in the brief training."""
 
 
 def baseline_training(name: str, base: RefinerTraining) -> RefinerTraining:

@@ -7,8 +7,8 @@ import pytest
 
 from coarse.face_model import load_face_model
 from gcnface.training.baselines import CHANGES, baseline_training, brief
+from refine.baselines import BASELINES
 from refine.network import TextureRefiner
-from refine.stored import BASELINES
 
 BASE = brief(Path("faces"), Path("heads"), Path("work"))
 
