@@ -190,7 +190,7 @@ def color_tiff(path, values, orientation=1):
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("colours", [False, True])
+@pytest.mark.parametrize("colors", [False, True])
 def test_one_pixel_that_is_not_finite_is_refused(tmp_path, wrong, colors):
     values = RANDOM.copy()
     values[2, 3, 1] = wrong
@@ -222,7 +222,7 @@ def test_whole_numbers_in_floats_are_8_or_16_bits(tmp_path, scale):
 
 
 @pytest.mark.parametrize("bright", [1.5, 20, 1000])
-@pytest.mark.parametrize("colours", [False, True])
+@pytest.mark.parametrize("colors", [False, True])
 def test_a_speck_above_one_changes_nothing_else(tmp_path, bright, colors):
     values = np.random.default_rng(1).random((50, 60, 3)).astype(np.float32)
     values[5, 5], values[6, 6] = bright, -0.5
@@ -233,7 +233,7 @@ def test_a_speck_above_one_changes_nothing_else(tmp_path, bright, colors):
 
 
 @pytest.mark.parametrize("exposure", [2.0, 500.0])
-@pytest.mark.parametrize("colours", [False, True])
+@pytest.mark.parametrize("colors", [False, True])
 def test_linear_light_is_exposed_and_encoded(tmp_path, exposure, colors):
     """What a camera's linear light encodes to, whatever its unit."""
     encoded = np.linspace(0, 1, 3000).astype(np.float32).reshape(50, 60, 1).repeat(3, 2)

@@ -153,7 +153,7 @@ def half(name):
     return classes
 
 
-@pytest.mark.parametrize(("neighbour", "kept_px"), [("hair", 1.8), ("glasses", 2.8), ("rest", 0.8)])
+@pytest.mark.parametrize(("neighbor", "kept_px"), [("hair", 1.8), ("glasses", 2.8), ("rest", 0.8)])
 def test_distance_is_kept_from_other_classes(model, face, region, neighbor, kept_px):
     image = torch.full((1, 3, SIDE, SIDE), GRAY)
     seen, free = (
