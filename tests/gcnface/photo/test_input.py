@@ -74,7 +74,7 @@ def test_short_floats(kind):
 
 
 @pytest.mark.parametrize(
-    "grey", [PIXELS[..., 0], PIXELS[..., :1], torch.from_numpy(PIXELS[..., 0]), torch.from_numpy(PIXELS[..., 0])[None]]
+    "gray", [PIXELS[..., 0], PIXELS[..., :1], torch.from_numpy(PIXELS[..., 0]), torch.from_numpy(PIXELS[..., 0])[None]]
 )
 def test_grey(gray):
     np.testing.assert_allclose(photo_and_name(gray)[0], np.repeat(EXPECTED[..., :1], 3, 2), atol=1e-6)
