@@ -10,58 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from coarse.face_model import PyramidLevel
-from refine.decimation import Decimation, quadric_decimate
 from refine.graph import averaging, scaled_laplacian
 from refine.sparse import SparseOperator
-from refine.upsampling import barycentric_upsampling, component_labels
-
-__all__ = [
-    "Decimation",
-    "MeshPyramid",
-    "barycentric_upsampling",
-    "component_labels",
-    "decimated_levels",
-    "quadric_decimate",
-]
-
-
-def decimated_levels(
-    vertices: ArrayLike, faces: ArrayLike, factors: Sequence[int] = (4, 4, 4, 4)
-) -> tuple[PyramidLevel, ...]:
-    """Build a pyramid over any mesh by quadric edge collapse, as the published code does.
-
-    Args:
-        vertices: (V, 3) positions.
-        faces: (F, 3) triangles; every vertex is used by one.
-        factors: by how much each level has fewer vertices than the one before (rounded up).
-
-    Returns:
-        one level more than factors, the finest first.
-
-    Raises:
-        ValueError: a factor below 2, a vertex without faces, or a surface that cannot be reduced as far.
-    """
-    if min(factors, default=2) < 2:
-        raise ValueError(f"factors are {tuple(factors)}; each must be 2 or more")
-    points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
-    if len(np.unique(triangles)) != len(points):
-        raise ValueError(f"{len(points) - len(np.unique(triangles))} vertices belong to no face: remove them first")
-    levels = []
-    for factor in factors:
-        coarse = quadric_decimate(points, triangles, -(-len(points) // factor))
-        labels = component_labels(triangles, len(points))
-        index, weight = barycentric_upsampling(
-            points, points[coarse.kept], coarse.faces, labels_fine=labels, labels_coarse=labels[coarse.kept]
-        )
-        down, up = coarse.kept.astype(np.int32), index.astype(np.int32)
-        levels.append(PyramidLevel(triangles.astype(np.int32), down, up, weight.astype(np.float32)))
-        points, triangles = points[coarse.kept], coarse.faces
-    return (*levels, PyramidLevel(triangles.astype(np.int32)))
 
 
 class MeshPyramid(nn.Module):
@@ -71,7 +26,7 @@ class MeshPyramid(nn.Module):
     numbering save `topology` beside them, to refuse another mesh's weights.
 
     Args:
-        levels: finest first, as in `coarse.face_model.FaceModel.levels` or from `decimated_levels`.
+        levels: finest first, as in `coarse.face_model.FaceModel.levels` or from `coarse.levels.decimated_levels`.
 
     Attributes:
         vertex_counts: vertices of each level.

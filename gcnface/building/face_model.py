@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from coarse.face_model import CageShape, FaceModel, save_face_model
+from coarse.levels import extended_levels
 from gcnface.building.atlas import AtlasParts, build_atlas
 from gcnface.building.cage import PARTS, HeadCage, head_cage, restore_eyeballs
 from gcnface.building.chart import chart_faces, tutte_chart
 from gcnface.building.expression import expression_units
 from gcnface.building.features import find_features
 from gcnface.building.geometry import face_areas, vertex_areas, vertex_normals
-from gcnface.building.head_mesh import HeadMesh, extend_pyramid, head_mesh
+from gcnface.building.head_mesh import HeadMesh, head_mesh
 from gcnface.building.identity import IdentityBasis, align_similarity, fit_identity
 from gcnface.building.landmarks import HeadSurface, place_landmarks, read_canonical
 from gcnface.building.makehuman import open_makehuman
@@ -100,7 +101,7 @@ def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str,
     allowed = np.isin(np.arange(len(mesh.faces)), chart) & outward
     head = HeadSurface(mean, mesh.faces, mesh.mirror, allowed)
     marks = place_landmarks(read_canonical(canonical), features, head)
-    levels = extend_pyramid(mesh.levels, shape.mean[mesh.cage_order], COARSE_COUNTS)
+    levels = extended_levels(mesh.levels, shape.mean[mesh.cage_order], COARSE_COUNTS)
     return FaceModel(
         name=NAME,
         licence=LICENCE,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import reverse_cuthill_mckee
+from scipy.sparse import csr_matrix
 
 from coarse.face_model import PyramidLevel
+from coarse.levels import rcm_order
 from gcnface.building.cage import PARTS, HeadCage, mirror_quads
 from gcnface.building.subdivision import QuadRefinement, catmull_clark, edge_midpoints, refine_triangles, triangulate
-from refine.pyramid import barycentric_upsampling, component_labels, quadric_decimate
 
 FINE_PARTS = ("face", "eyeballs")
 
@@ -64,33 +63,6 @@ def head_mesh(cage: HeadCage) -> HeadMesh:
         levels=levels,
         cage_order=order[0],
     )
-
-
-def extend_pyramid(
-    levels: tuple[PyramidLevel, ...], vertices: np.ndarray, counts: tuple[int, ...]
-) -> tuple[PyramidLevel, ...]:
-    """Add coarser levels by quadric edge collapse onto a subset of the last level's vertices (Vl, 3)."""
-    done, last = list(levels[:-1]), levels[-1]
-    for count in counts:
-        coarse = quadric_decimate(vertices, last.faces, count)
-        order = rcm_order(coarse.faces, len(coarse.kept))
-        kept = coarse.kept[order]
-        faces = _inverse(order, len(order))[coarse.faces]
-        labels = component_labels(last.faces, len(vertices))
-        index, weight = barycentric_upsampling(
-            vertices, vertices[kept], faces, labels_fine=labels, labels_coarse=labels[kept]
-        )
-        done.append(PyramidLevel(last.faces, kept.astype(np.int32), index.astype(np.int32), weight.astype(np.float32)))
-        last, vertices = PyramidLevel(faces.astype(np.int32)), vertices[kept]
-    return (*done, last)
-
-
-def rcm_order(faces: np.ndarray, vertex_count: int) -> np.ndarray:
-    """(V,) reverse Cuthill-McKee order of a mesh's vertices: old index of each new vertex."""
-    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ones = np.ones(len(sides), np.int8)
-    graph = coo_matrix((ones, (sides[:, 0], sides[:, 1])), shape=(vertex_count, vertex_count)).tocsr()
-    return reverse_cuthill_mckee((graph + graph.T).tocsr(), symmetric_mode=True).astype(np.int64)
 
 
 def _inverse(order: np.ndarray, count: int) -> np.ndarray:

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+from coarse.levels import decimated_levels
 from refine.graph import scaled_laplacian
-from refine.pyramid import MeshPyramid, decimated_levels
+from refine.pyramid import MeshPyramid
 from refine.sparse import SparseOperator
 
 

@@ -6,15 +6,17 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from coarse.coefficients import Coefficients
+from coarse.levels import decimated_levels
 from coarse.records import CoarseFace
 from refine.adaptation import AdaptationConfig, AdaptationTarget, adapt
 from refine.network import TextureRefiner, TextureRefinerConfig
-from refine.pyramid import MeshPyramid, decimated_levels
+from refine.pyramid import MeshPyramid
 from refine.unet import UNetConfig
 from render.camera import perspective_camera
 from render.color import srgb_from_linear
+from render.interpolate import interpolate
 from render.normals import vertex_normals
-from render.renderer import render_mesh
+from render.rasterize import rasterize
 from tests.refine.meshes import icosphere, mirror_table, random
 
 HW = (224, 224)
@@ -43,7 +45,8 @@ def scene():
     coarse = CoarseFace(coefficients, points * 90, verts_cam, normals, albedo, shading)
     truth = (0.4 + 0.2 * torch.sin(5 * points)).clamp(0.05, 0.95)
     camera = perspective_camera(1015.0, (112.0, 112.0), HW)
-    image = render_mesh(verts_cam, pyramid.faces, srgb_from_linear(truth * shading), camera).image
+    fragments = rasterize(verts_cam, pyramid.faces, camera)
+    image = interpolate(srgb_from_linear(truth * shading), pyramid.faces, fragments)
     target = AdaptationTarget(image.permute(0, 3, 1, 2), torch.ones(1, *HW), camera)
     seen = ((points[..., 2:3] - 0.2) / 0.3).clamp(0, 1)
     refiner = TextureRefiner(config, pyramid, mirror_table(verts))

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from coarse.levels import decimated_levels
 from refine.diffusion import extend_values
-from refine.pyramid import MeshPyramid, decimated_levels
+from refine.pyramid import MeshPyramid
 from tests.refine.meshes import icosphere, random, sphere_pyramid
 
 

@@ -9,10 +9,11 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
 from coarse.face_model import load_face_model
+from coarse.levels import decimated_levels
 from refine.baselines import BASELINES, baseline_weights
 from refine.encoding import decode_albedo, encode_albedo
 from refine.network import TextureRefiner, TextureRefinerConfig, paper_config, released_config
-from refine.pyramid import MeshPyramid, decimated_levels
+from refine.pyramid import MeshPyramid
 from refine.refiner import RefinerConfig
 from refine.stored import load_refiner, save_refiner
 from refine.unet import UNetConfig

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from coarse.face_model import PyramidLevel
-from refine.pyramid import MeshPyramid, decimated_levels
+from coarse.levels import decimated_levels
+from refine.pyramid import MeshPyramid
 from tests.refine.meshes import icosphere, masked_sheet, random, sphere_pyramid
 
 

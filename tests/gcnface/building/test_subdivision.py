@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from coarse.levels import rcm_order
 from gcnface.building.cage import mirror_quads
 from gcnface.building.geometry import face_areas
-from gcnface.building.head_mesh import rcm_order
 from gcnface.building.subdivision import catmull_clark, refine_triangles, triangulate
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)

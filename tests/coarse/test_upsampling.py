@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from refine.pyramid import barycentric_upsampling, component_labels, quadric_decimate
-from refine.upsampling import closest_barycentric
+from coarse.decimation import quadric_decimate
+from coarse.upsampling import barycentric_upsampling, closest_barycentric, component_labels
 from tests.refine.meshes import icosphere, masked_sheet
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from refine.pyramid import quadric_decimate
+from coarse.decimation import quadric_decimate
 from tests.refine.meshes import icosphere, masked_sheet, torus_grid
 
 
