@@ -52,7 +52,7 @@ def draw(face: Reconstruction, vertex_rgb: NDArray[np.float32], hw: tuple[int, i
     verts = rotated(face.vertices_cam, face, yaw_deg)
     camera = Camera(torch.from_numpy(face.px_from_cam)[None], hw)
     faces = torch.from_numpy(face.faces.astype(np.int64))
-    fragments = rasterize(camera.project(torch.from_numpy(verts)[None]), faces, hw)
+    fragments = rasterize(torch.from_numpy(verts)[None], faces, camera)
     picture = interpolate(torch.from_numpy(np.ascontiguousarray(vertex_rgb)), faces, fragments)[0]
     return Drawing(picture.numpy(), fragments.mask[0].numpy())
 

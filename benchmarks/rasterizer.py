@@ -12,9 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from render import available_backends, use_backend
 from render.camera import perspective_camera
+from render.fragments import Fragments
 from render.interpolate import interpolate
-from render.rasterize import available_backends, rasterize
+from render.rasterize import rasterize
 
 RADII_MM = (75.0, 110.0, 95.0)
 DISTANCE_MM = 1000.0
@@ -52,23 +54,20 @@ class Measured(NamedTuple):
     pix_to_face: Tensor
 
 
-def measure(backend: str, side_px: int, repeats: int) -> Measured:
-    """Time one backend on the head-sized mesh."""
+def measure(side_px: int, repeats: int) -> Measured:
+    """Time the backend in use on the head-sized mesh."""
     verts, faces = head_sized_mesh()
     camera = perspective_camera(1015.0 * side_px / 224, (side_px / 2, side_px / 2), (side_px, side_px))
     color = torch.rand(verts.shape[1], 3, generator=torch.Generator().manual_seed(0))
-    screen = camera.project(verts)
 
-    def forward(points: Tensor = screen) -> object:
-        return rasterize(points, faces, camera.hw, perspective_correct=True, backend=backend)
+    def forward() -> Fragments:
+        return rasterize(verts, faces, camera)
 
     def both() -> None:
-        points, rgb = screen.clone().requires_grad_(), color.clone().requires_grad_()
-        fragments = rasterize(points, faces, camera.hw, perspective_correct=True, backend=backend)
-        interpolate(rgb, faces, fragments).square().sum().backward()
+        points, rgb = verts.clone().requires_grad_(), color.clone().requires_grad_()
+        interpolate(rgb, faces, rasterize(points, faces, camera)).square().sum().backward()
 
-    found = rasterize(screen, faces, camera.hw, perspective_correct=True, backend=backend).pix_to_face
-    return Measured(milliseconds(forward, repeats), milliseconds(both, repeats), found)
+    return Measured(milliseconds(forward, repeats), milliseconds(both, repeats), forward().pix_to_face)
 
 
 def main() -> None:
@@ -83,7 +82,8 @@ def main() -> None:
     print(f"{faces} triangles, {arguments.size} x {arguments.size} px, {arguments.threads} threads, ms: median (least)")
     results = {}
     for backend in available_backends():
-        result = measure(backend, arguments.size, arguments.repeats if backend == "torch" else 2)
+        with use_backend(backend):
+            result = measure(arguments.size, arguments.repeats if backend == "torch" else 2)
         results[backend] = result
         times = [f"{median:9.1f} ({least:.1f})" for median, least in (result.forward, result.both)]
         print(f"{backend:10s} forward {times[0]}   forward and backward {times[1]}")

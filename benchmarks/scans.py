@@ -197,7 +197,7 @@ def register(
 
 def _same_pixel(scan: Scan, verts_cam: Tensor, camera: Camera, screen: Tensor) -> Tensor:
     """(N,) a vertex of the scan at the pixel of each of our vertices (N, 3); any where the pixel shows no scan."""
-    fragments = rasterize(camera.project(verts_cam[None]), scan.surface.faces, camera.hw, perspective_correct=True)
+    fragments = rasterize(verts_cam[None], scan.surface.faces, camera)
     x = screen[:, 0].long().clamp(0, camera.hw[1] - 1)
     y = screen[:, 1].long().clamp(0, camera.hw[0] - 1)
     face = fragments.pix_to_face[0][y, x].clamp(min=0)

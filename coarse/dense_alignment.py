@@ -20,7 +20,7 @@ from coarse.morphable import VIEW_FROM_CAM, cam_from_model
 from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.similarity import similarity_between
 from render.baking import TexelMap, bake, texel_map
-from render.camera import Camera
+from render.camera import Camera, pixel_camera
 from render.normals import vertex_normals
 from render.rasterize import rasterize
 from render.rotation import axis_angle_from_rotation, euler_from_rotation
@@ -190,7 +190,7 @@ class DenseReader(nn.Module):
     def visible(self, vertices: Tensor, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> Tensor:
         """(B, Nc) bool: which dense points the camera sees, by a depth buffer of their own closed surface."""
         screen, frame = self._framed(vertices, hw)
-        seen = vertex_visibility(screen, self.faces, frame, supersample=SUPERSAMPLE, perspective_correct=False)
+        seen = vertex_visibility(screen, self.faces, pixel_camera(frame), supersample=SUPERSAMPLE)
         return seen[:, : vertices.shape[1]]
 
     @torch.no_grad()
@@ -208,7 +208,7 @@ class DenseReader(nn.Module):
             (B, T, T) bool, false in the gutters.
         """
         screen, frame = self._framed(vertices, hw)
-        depth = depth_buffer(screen, self.faces, frame, supersample=SUPERSAMPLE, perspective_correct=False)
+        depth = depth_buffer(screen, self.faces, pixel_camera(frame), supersample=SUPERSAMPLE)
         tolerance = (screen[..., 2].amax(1) - screen[..., 2].amin(1)) * DEFAULT_TOLERANCE
         points = torch.stack([bake(one, self.faces, texels).flatten(0, 1) for one in screen])
         seen = point_visibility(points, depth, frame, tolerance_mm=tolerance).view(len(screen), *texels.face.shape)
@@ -223,7 +223,7 @@ class DenseReader(nn.Module):
     def depth(self, vertices: Tensor, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> Tensor:
         """(B, H, W) px away from the camera at every pixel centre; NaN where the closed face is not."""
         screen, offset = self._before_camera(vertices)
-        fragments = rasterize(screen, self.faces, hw)
+        fragments = rasterize(screen, self.faces, pixel_camera(hw))
         return torch.where(fragments.mask, fragments.depth - offset[:, None], torch.nan)
 
     def _framed(self, vertices: Tensor, hw: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:

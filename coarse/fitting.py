@@ -91,8 +91,7 @@ def render_crop(
     Returns:
         sRGB picture (B, side, side, 3) and the mask of pixels the head covers (B, side, side).
     """
-    screen = crop_camera(len(face.verts_cam), side_px).project(face.verts_cam)
-    fragments = rasterize(screen, model.faces, (side_px, side_px))
+    fragments = rasterize(face.verts_cam, model.faces, crop_camera(len(face.verts_cam), side_px))
     colors = srgb_from_linear(face.lit.clamp(0, 1))
     mask = fragments.mask
     picture = interpolate(colors, model.faces, fragments)

@@ -155,12 +155,13 @@ class PhotoFitter:
         model, s = self.model, self.settings
         c = model.layout.decode(start)
         verts = model.vertices(c.identity, c.expression)
-        screen = self.camera.project(model.in_camera(verts, c))
+        verts_cam = model.in_camera(verts, c)
+        screen = self.camera.project(verts_cam)
         size = (s.side_px, s.side_px)
         small = torch.nn.functional.interpolate(torch.cat([photo, skin[None]])[None], size, mode="area")[0]
         maps = _with_gradients(small, s.side_px / CROP_PX)[None]
         scaled = screen[..., :2] * (s.side_px / CROP_PX)
-        seen = vertex_visibility(screen, model.faces, (CROP_PX, CROP_PX))[0]
+        seen = vertex_visibility(verts_cam, model.faces, self.camera)[0]
         area = _areas(screen[0], model.faces) * seen
         chosen = (area * sample_image(maps[:, -1:], scaled)[0, :, 0] > 1e-3).nonzero()[:: s.stride, 0]
         if not len(chosen):

@@ -161,7 +161,7 @@ class PersonReconstructor:
         verts = view.coarse.verts_cam[:, self.posed.vertex_index]
         screen = camera.project(verts)
         facing = view_cosine(verts, view.coarse.normals_view[:, self.posed.vertex_index]).clamp(min=0)
-        weight = facing * vertex_visibility(screen, self.posed.faces, camera.hw) * self._face_at_level()
+        weight = facing * vertex_visibility(verts, self.posed.faces, camera) * self._face_at_level()
         chosen = (weight[0] > 0.05).nonzero()[:, 0]
         points = DensePoints(chosen, screen[:, chosen, :2], weight[:, chosen])
         with torch.enable_grad():

@@ -114,8 +114,7 @@ class _Scene:
     ) -> None:
         self.faces, self.target, self.facenet, self.config = faces, target, facenet, config
         with torch.no_grad():
-            screen = target.camera.project(coarse.verts_cam)
-            self.fragments: Fragments = rasterize(screen, faces, target.camera.hw)
+            self.fragments: Fragments = rasterize(coarse.verts_cam, faces, target.camera)
             self.shading = coarse.shading.clamp(min=config.smallest_shading)
             self.embedding = embed_crop224(facenet, target.image)
 

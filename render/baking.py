@@ -9,7 +9,8 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from render.backends.torch import barycentrics, nearest_faces
+from render import backends
+from render.interpolate import barycentrics
 from render.ndc import pixel_centers_ndc
 from render.shapes import check_shape
 
@@ -46,7 +47,7 @@ def texel_map(uv: Tensor, uv_faces: Tensor, size: int) -> TexelMap:
     faces = uv_faces.long()
     hw = (size, size)
     ndc = torch.stack([1 - 2 * uv[:, 0], 2 * uv[:, 1] - 1, torch.ones_like(uv[:, 0])], -1).float()
-    face = nearest_faces(ndc[None], faces, hw, closed=True)[0]
+    face = backends.load().nearest_faces(ndc[None], faces, hw, perspective_correct=False, closed=True)[0]
     texel = (face.flatten() >= 0).nonzero()[:, 0]
     x, y = pixel_centers_ndc(hw, ndc.device)
     corners = ndc[faces[face.flatten()[texel]]].permute(2, 1, 0).unbind(1)

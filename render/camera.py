@@ -33,6 +33,11 @@ class Camera:
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}; expected one of {KINDS}")
 
+    @property
+    def is_perspective(self) -> bool:
+        """Whether what is farther is drawn smaller, and barycentric weights hold in space rather than on the screen."""
+        return self.kind == "perspective"
+
     def project(self, verts_cam: Tensor) -> Tensor:
         """Points seen through the camera.
 
@@ -46,7 +51,7 @@ class Camera:
         check_shape("verts_cam", verts_cam, "B V 3")
         z = verts_cam[..., 2:]
         matrix = self.px_from_cam.to(verts_cam)
-        if self.kind == "perspective":
+        if self.is_perspective:
             plane = verts_cam[..., :2] / torch.where(z > _NEAR, z, torch.full_like(z, _NEAR))
         else:
             plane = verts_cam[..., :2]
@@ -80,21 +85,16 @@ def perspective_camera(
         hw: height and width of the image.
         batch: how many times the camera is repeated.
     """
-    return Camera(_matrix(focal_px, center_px, batch), hw, "perspective")
-
-
-def scaled_orthographic_camera(
-    scale: float | Tensor, center: tuple[float, float], hw: tuple[int, int], batch: int = 1
-) -> Camera:
-    """A weak-perspective camera: every depth is drawn at `scale` pixels a mm, the axis z at the pixel `center`.
-
-    Depth is still the z of camera space, and what has z <= 0 lies behind the camera: shift the mesh forward first.
-    """
-    return Camera(_matrix(scale, center, batch), hw, "scaled_orthographic")
-
-
-def _matrix(scale: float | Tensor, center: tuple[float, float], batch: int) -> Tensor:
-    scales = torch.as_tensor(scale, dtype=torch.float32).reshape(-1)
-    offset = torch.tensor([[0.0, 0.0, center[0]], [0.0, 0.0, center[1]], [0.0, 0.0, 1.0]], device=scales.device)
+    scales = torch.as_tensor(focal_px, dtype=torch.float32).reshape(-1)
+    offset = torch.tensor([[0.0, 0.0, center_px[0]], [0.0, 0.0, center_px[1]], [0.0, 0.0, 1.0]], device=scales.device)
     unit = torch.diag(scales.new_tensor([1.0, 1.0, 0.0]))
-    return (scales[:, None, None] * unit + offset).expand(max(batch, len(scales)), 3, 3)
+    matrix = (scales[:, None, None] * unit + offset).expand(max(batch, len(scales)), 3, 3)
+    return Camera(matrix, hw, "perspective")
+
+
+def pixel_camera(hw: tuple[int, int]) -> Camera:
+    """An orthographic camera of points that are given in pixels (x_px, y_px, depth): it leaves them where they are.
+
+    What has a depth of 0 or less lies behind it: shift the mesh forward first.
+    """
+    return Camera(torch.eye(3)[None], hw, "scaled_orthographic")

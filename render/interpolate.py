@@ -1,4 +1,4 @@
-"""From values at vertices to values at pixels."""
+"""From values at vertices to values at pixels, by barycentric weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from torch import Tensor
 
 from render.fragments import Fragments
 from render.shapes import check_shape
+
+EPSILON = 1e-8
+"""PyTorch3D's, added to the area by which barycentric weights are divided."""
 
 
 def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments, background: float | Tensor = 0.0) -> Tensor:
@@ -41,3 +44,19 @@ def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments, backgro
     size = (*fragments.pix_to_face.shape, shape["C"])
     canvas = torch.as_tensor(background, dtype=value.dtype, device=value.device).expand(size).reshape(-1, shape["C"])
     return canvas.index_copy(0, pixel, value).view(size)
+
+
+def barycentrics(corners: tuple[Tensor, ...], points: Tensor, perspective_correct: bool) -> tuple[Tensor, Tensor]:
+    """Weights (3, P) and depth (P,) at `points` (2, P) of triangles with three `corners` (3, P) each."""
+    a, b, c = corners
+    area = doubled_area(c, a, b) + EPSILON
+    weights = torch.stack([doubled_area(points, *side) for side in ((b, c), (c, a), (a, b))]) / area
+    if perspective_correct:
+        weights = weights * torch.stack([b[2] * c[2], a[2] * c[2], a[2] * b[2]])
+        weights = weights / weights.sum(0).clamp(min=EPSILON)
+    return weights, weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]
+
+
+def doubled_area(point: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Twice the signed area of (point, start, end), x and y in the first two rows."""
+    return (point[0] - start[0]) * (end[1] - start[1]) - (point[1] - start[1]) * (end[0] - start[0])

@@ -16,13 +16,6 @@ def ndc_from_screen(verts_screen: Tensor, hw: tuple[int, int]) -> Tensor:
     return torch.stack([(hw[1] - 2 * x) / side, (hw[0] - 2 * y) / side, depth], -1)
 
 
-def screen_from_ndc(verts_ndc: Tensor, hw: tuple[int, int]) -> Tensor:
-    """The inverse of `ndc_from_screen`."""
-    x, y, depth = verts_ndc.unbind(-1)
-    side = min(hw)
-    return torch.stack([(hw[1] - side * x) / 2, (hw[0] - side * y) / 2, depth], -1)
-
-
 def pixel_centers_ndc(hw: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Give x of every column (W,) and y of every row (H,), float32, rounded as PyTorch3D rounds them."""
 

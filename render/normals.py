@@ -9,14 +9,6 @@ from torch.nn.functional import normalize
 from render.shapes import check_shape
 
 
-def face_normals(verts: Tensor, faces: Tensor) -> Tensor:
-    """Unit normals (B, F, 3) of `verts` (B, V, 3), outward where corners run counter-clockwise seen from outside.
-
-    A face without area has the normal 0.
-    """
-    return normalize(_doubled_areas(verts, faces), dim=-1, eps=1e-20)
-
-
 def vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:
     """Unit normals at vertices: the mean of the faces around, weighted by their areas.
 

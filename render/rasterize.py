@@ -1,48 +1,52 @@
-"""Which face is seen at which pixel: one function, one record, two backends."""
+"""Which face is seen at which pixel: through a camera, or of a mesh that lies on the screen already."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from render.backends import pytorch3d as pytorch3d_backend
-from render.backends import torch as torch_backend
+from render import backends
+from render.camera import Camera
 from render.fragments import Fragments
 from render.shapes import check_shape
 
-BACKENDS = {"torch": torch_backend.rasterize_fragments, "pytorch3d": pytorch3d_backend.rasterize_fragments}
+
+def rasterize(verts_cam: Tensor, faces: Tensor, camera: Camera) -> Fragments:
+    """Find the nearest face at every pixel of a camera's image; gradients flow to the vertices.
+
+    Through a perspective camera barycentric weights hold in space; on the screen they do through an orthographic one.
+
+    Args:
+        verts_cam: (B, V, 3) mm in camera space.
+        faces: (F, 3) integer, shared by the batch.
+        camera: its `hw` is the size of the image.
+
+    Raises:
+        ShapeError: an argument has another shape.
+        ValueError: empty image, or a face that names a missing vertex.
+    """
+    screen = camera.project(verts_cam)
+    return rasterize_screen(screen, faces, camera.hw, perspective_correct=camera.is_perspective)
 
 
-def available_backends() -> tuple[str, ...]:
-    """Names that `rasterize` accepts on this machine, besides "auto"."""
-    return ("torch", "pytorch3d") if pytorch3d_backend.is_installed() else ("torch",)
-
-
-def rasterize(
-    verts_screen: Tensor,
-    faces: Tensor,
-    hw: tuple[int, int],
-    *,
-    perspective_correct: bool = False,
-    backend: str = "auto",
+def rasterize_screen(
+    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool
 ) -> Fragments:
     """Find the nearest face at every pixel centre; gradients flow to the vertices through barycentrics and depth.
 
     A face with a corner at or behind the camera (depth below 1e-8) and a face without area are left out; faces are seen
     from both sides; parts outside the frame are cut off. At equal depth the face of the lowest index wins. A centre
-    exactly on an edge is outside, as in PyTorch3D.
+    exactly on an edge is outside, as in PyTorch3D. The rasteriser is the one that `render.use_backend` chose.
 
     Args:
         verts_screen: (B, V, 3) x_px, y_px (0 at the top left, centres at .5), depth (mm), as `Camera.project` gives.
         faces: (F, 3) integer, shared by the batch.
         hw: height and width of the image in pixels.
         perspective_correct: true for a perspective camera (weights hold in space), false for an orthographic one.
-        backend: "torch", "pytorch3d", or "auto", which is "torch" everywhere: it finds the same
-            faces and is much faster on a CPU.
 
     Raises:
         ShapeError: an argument has another shape.
-        ValueError: unknown backend, empty image, or a face that names a missing vertex.
-        MissingBackendError: the backend's library is not installed.
+        ValueError: empty image, or a face that names a missing vertex.
+        MissingPackageError: the library of the rasteriser that was chosen is not installed.
     """
     count = check_shape("verts_screen", verts_screen, "B V 3")["V"]
     check_shape("faces", faces, "F 3")
@@ -52,7 +56,5 @@ def rasterize(
         raise ValueError(f"hw is {hw}; expected a height and a width of at least one pixel")
     if faces.numel() and (int(faces.max()) >= count or int(faces.min()) < 0):
         raise ValueError(f"faces names vertices {int(faces.min())} to {int(faces.max())}; expected 0 to {count - 1}")
-    name = "torch" if backend == "auto" else backend
-    if name not in BACKENDS:
-        raise ValueError(f"backend is {backend!r}; expected 'auto', 'torch' or 'pytorch3d'")
-    return BACKENDS[name](verts_screen, faces.long(), hw, perspective_correct=perspective_correct)
+    draw = backends.load().rasterize_fragments
+    return draw(verts_screen, faces.long(), hw, perspective_correct=perspective_correct)

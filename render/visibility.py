@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from render.backends.torch import nearest_depth
+from render import backends
+from render.camera import Camera
 from render.shapes import check_shape
 
 DEFAULT_TOLERANCE = 0.01
@@ -16,23 +17,16 @@ JUMP = 5.0
 
 
 @torch.no_grad()
-def depth_buffer(
-    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, supersample: int = 1, perspective_correct: bool = True
-) -> Tensor:
+def depth_buffer(verts_cam: Tensor, faces: Tensor, camera: Camera, *, supersample: int = 1) -> Tensor:
     """Depth (B, H * supersample, W * supersample) of the nearest surface, infinite where there is none.
 
     Args:
-        verts_screen: (B, V, 3) x_px, y_px, depth_mm.
+        verts_cam: (B, V, 3) mm in camera space.
         faces: (F, 3) integer.
-        hw: size of the image in pixels.
+        camera: its `hw` is the size of the image.
         supersample: depth samples a pixel, each way.
-        perspective_correct: as in `rasterize`.
     """
-    check_shape("verts_screen", verts_screen, "B V 3")
-    check_shape("faces", faces, "F 3")
-    finer = verts_screen.detach() * verts_screen.new_tensor([supersample, supersample, 1.0])
-    size = (hw[0] * supersample, hw[1] * supersample)
-    return nearest_depth(finer, faces.long(), size, perspective_correct=perspective_correct)
+    return _depth(camera.project(verts_cam.detach()), faces, camera, supersample)
 
 
 @torch.no_grad()
@@ -80,39 +74,39 @@ def point_visibility(
 
 @torch.no_grad()
 def vertex_visibility(
-    verts_screen: Tensor,
-    faces: Tensor,
-    hw: tuple[int, int],
-    *,
-    supersample: int = 1,
-    tolerance_mm: float | None = None,
-    perspective_correct: bool = True,
+    verts_cam: Tensor, faces: Tensor, camera: Camera, *, supersample: int = 1, tolerance_mm: float | None = None
 ) -> Tensor:
     """Whether the camera sees each vertex: in the frame, on a side that is turned to it, and behind nothing.
 
     Args:
-        verts_screen: (B, V, 3) x_px, y_px, depth_mm.
+        verts_cam: (B, V, 3) mm in camera space.
         faces: (F, 3) integer, counter-clockwise seen from outside.
-        hw: size of the image in pixels.
+        camera: its `hw` is the size of the image.
         supersample: depth samples a pixel, each way; more follow thin occluders better.
         tolerance_mm: how far behind the drawn surface a vertex may lie; None is a hundredth of the mesh's depth.
-        perspective_correct: as in `rasterize`.
 
     Returns:
         (B, V) bool.
     """
-    check_shape("verts_screen", verts_screen, "B V 3")
-    depth = depth_buffer(verts_screen, faces, hw, supersample=supersample, perspective_correct=perspective_correct)
-    z = verts_screen[..., 2]
+    screen = camera.project(verts_cam.detach())
+    depth = _depth(screen, faces, camera, supersample)
+    z = screen[..., 2]
     tolerance = (z.amax(1) - z.amin(1)) * DEFAULT_TOLERANCE if tolerance_mm is None else tolerance_mm
-    seen = point_visibility(verts_screen.detach(), depth, hw, tolerance_mm=tolerance)
-    return seen & facing_vertices(verts_screen, faces)
+    seen = point_visibility(screen, depth, camera.hw, tolerance_mm=tolerance)
+    return seen & _facing_vertices(screen, faces)
 
 
-@torch.no_grad()
-def facing_vertices(verts_screen: Tensor, faces: Tensor) -> Tensor:
+def _depth(screen: Tensor, faces: Tensor, camera: Camera, supersample: int) -> Tensor:
+    """The depth buffer of a mesh (B, V, 3) that was projected."""
+    check_shape("faces", faces, "F 3")
+    finer = screen * screen.new_tensor([supersample, supersample, 1.0])
+    size = (camera.hw[0] * supersample, camera.hw[1] * supersample)
+    return backends.load().nearest_depth(finer, faces.long(), size, perspective_correct=camera.is_perspective)
+
+
+def _facing_vertices(verts_screen: Tensor, faces: Tensor) -> Tensor:
     """(B, V) bool: vertices with at least one face whose outside is turned to the camera."""
-    a, b, c = (verts_screen.detach()[..., :2].index_select(1, corner) for corner in faces.long().unbind(1))
+    a, b, c = (verts_screen[..., :2].index_select(1, corner) for corner in faces.long().unbind(1))
     one, two = b - a, c - a
     front = (one[..., 0] * two[..., 1] - one[..., 1] * two[..., 0] < 0).repeat(1, 3)  # y runs down
     count = torch.zeros(verts_screen.shape[:2], device=verts_screen.device)

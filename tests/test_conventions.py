@@ -1,26 +1,28 @@
 """One test a line of docs/conventions.md; each shows what the wrong reading would give."""
 
 import math
+from functools import partial
 
 import torch
 
 from render.baking import bake, texel_map
-from render.camera import perspective_camera, scaled_orthographic_camera
+from render.camera import Camera, perspective_camera
 from render.color import linear_from_srgb, srgb_from_linear
 from render.lighting import ambient_lighting, lighting_from_deca, lighting_from_deep3d_gamma, sh_basis, shade
 from render.ndc import ndc_from_screen
-from render.normals import face_normals, vertex_normals
-from render.rasterize import rasterize
+from render.normals import vertex_normals
+from render.rasterize import rasterize, rasterize_screen
 from render.rotation import rotation_from_axis_angle, rotation_from_euler
 from render.sampling import sample_image
 
 VIEW_FROM_CAM = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 TRIANGLE = torch.tensor([[0, 1, 2]])
+rasterize_flat = partial(rasterize_screen, perspective_correct=False)
 
 
 def test_float32_in_float32_out():
     screen = torch.tensor([[[0.0, 0, 1], [8, 0, 2], [0, 8, 4]]])
-    fragments = rasterize(screen, TRIANGLE, (8, 8))
+    fragments = rasterize_flat(screen, TRIANGLE, (8, 8))
     assert fragments.bary.dtype == fragments.depth.dtype == torch.float32
     assert fragments.pix_to_face.dtype == torch.int64
     assert shade(screen, ambient_lighting()).dtype == torch.float32
@@ -30,7 +32,7 @@ def test_arguments_are_left_alone():
     points = torch.rand(1, 5, 3) + 1
     kept = points.clone()
     camera = perspective_camera(10.0, (4, 4), (8, 8))
-    rasterize(camera.project(points), TRIANGLE, (8, 8))
+    rasterize(points, TRIANGLE, camera)
     shade(vertex_normals(points, TRIANGLE), ambient_lighting())
     assert torch.equal(points, kept)
 
@@ -72,8 +74,8 @@ def test_rotation_signs():
 
 def test_normals_point_out():
     triangle = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]])  # counter-clockwise for the viewer at +z
-    assert face_normals(triangle, TRIANGLE)[0, 0, 2] == 1
-    assert face_normals(triangle, TRIANGLE.flip(1))[0, 0, 2] == -1
+    assert (vertex_normals(triangle, TRIANGLE)[0, :, 2] == 1).all()
+    assert (vertex_normals(triangle, TRIANGLE.flip(1))[0, :, 2] == -1).all()
 
 
 def test_pixel_centres():
@@ -82,9 +84,9 @@ def test_pixel_centres():
     assert sample_image(image, torch.tensor([[[2.5, 1.5]]])) == 1
     assert sample_image(image, torch.tensor([[[2.0, 1.0]]])) == 0.25  # centres at integers would give 1
     square = torch.tensor([[[2.0, 1, 1], [3, 1, 1], [2, 2, 1], [3, 2, 1]]])
-    mask = rasterize(square, torch.tensor([[0, 1, 2], [1, 3, 2], [0, 1, 3]]), (4, 6)).mask
+    mask = rasterize_flat(square, torch.tensor([[0, 1, 2], [1, 3, 2], [0, 1, 3]]), (4, 6)).mask
     assert mask.nonzero().tolist() in ([], [[0, 1, 2]])
-    whole = rasterize(square * torch.tensor([1.0, 1, 1]) + 0.01, torch.tensor([[0, 1, 2], [1, 3, 2]]), (4, 6)).mask
+    whole = rasterize_flat(square * torch.tensor([1.0, 1, 1]) + 0.01, torch.tensor([[0, 1, 2], [1, 3, 2]]), (4, 6)).mask
     assert whole.nonzero().tolist() == [[0, 1, 2]]  # (batch, row y, column x)
 
 
@@ -94,7 +96,7 @@ def test_crop_camera():
 
 
 def test_scaled_orthographic():
-    camera = scaled_orthographic_camera(2.0, (10.0, 20.0), (40, 40))
+    camera = Camera(torch.tensor([[[2.0, 0, 10], [0, 2, 20], [0, 0, 1]]]), (40, 40), "scaled_orthographic")
     near, far = camera.project(torch.tensor([[[3.0, 4.0, 5.0], [3.0, 4.0, 5000.0]]]))[0]
     assert near.tolist() == [16.0, 28.0, 5.0]
     assert far.tolist() == [16.0, 28.0, 5000.0]  # a pinhole would draw it nearer the centre
@@ -111,19 +113,21 @@ def test_crop_moves_the_camera():
 
 def test_fragments():
     near, far = torch.tensor([[0.0, 0, 1], [9, 0, 1], [0, 9, 1]]), torch.tensor([[0.0, 0, 2], [9, 0, 2], [0, 9, 2]])
-    fragments = rasterize(torch.cat([far, near, near])[None], torch.arange(9).view(3, 3), (10, 10))
+    fragments = rasterize_flat(torch.cat([far, near, near])[None], torch.arange(9).view(3, 3), (10, 10))
     assert fragments.pix_to_face[0, 0, 0] == 1  # nearer than 0, before 2
     assert fragments.pix_to_face[0, 9, 9] == fragments.depth[0, 9, 9] == fragments.bary[0, 9, 9, 0] == -1
-    rotated = rasterize(near[None], TRIANGLE.flip(1), (10, 10))
+    rotated = rasterize_flat(near[None], TRIANGLE.flip(1), (10, 10))
     assert rotated.mask[0, 0, 0]  # the back is seen as well
     diagonal = torch.tensor([[[0.0, 0, 1], [8, 0, 1], [0, 8, 1], [8, 8, 1]]])
-    both = rasterize(diagonal, torch.tensor([[0, 1, 2], [2, 1, 3]]), (8, 8))
+    both = rasterize_flat(diagonal, torch.tensor([[0, 1, 2], [2, 1, 3]]), (8, 8))
     assert not both.mask[0, 3, 4]  # centre (4.5, 3.5) lies on the shared edge
 
 
 def test_perspective_weights():
-    screen = torch.tensor([[[0.0, 0, 1], [100, 0, 3], [0, 100, 1]]])
-    right, wrong = (rasterize(screen, TRIANGLE, (4, 100), perspective_correct=c).depth[0, 0, 49] for c in (True, False))
+    screen, hw = torch.tensor([[[0.0, 0, 1], [100, 0, 3], [0, 100, 1]]]), (4, 100)
+    verts_cam = torch.cat([screen[..., :2] * screen[..., 2:], screen[..., 2:]], -1)
+    right = rasterize(verts_cam, TRIANGLE, perspective_camera(1.0, (0.0, 0.0), hw)).depth[0, 0, 49]
+    wrong = rasterize_screen(screen, TRIANGLE, hw, perspective_correct=False).depth[0, 0, 49]
     torch.testing.assert_close(right, torch.tensor(1 / (1 - 0.495 * 2 / 3)), atol=1e-4, rtol=0)
     torch.testing.assert_close(wrong, torch.tensor(1 + 0.495 * 2), atol=1e-4, rtol=0)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from render.camera import pixel_camera
 from render.sampling import sample_image
 from render.shapes import check_shape
 from render.visibility import DEFAULT_TOLERANCE, depth_buffer, point_visibility
@@ -82,7 +83,7 @@ class DepthVisibility(nn.Module):
         corner = torch.cat([(low + high)[..., :2] / 2 - reach / 2, low[..., 2:] - DEPTH_OFFSET_MM], 2)
         scale = torch.cat([(self.buffer_px / reach).expand(-1, -1, 2), torch.ones_like(reach)], 2)
         hw = (self.buffer_px, self.buffer_px)
-        depth = depth_buffer((occluder - corner) * scale, self.faces, hw, perspective_correct=False)
+        depth = depth_buffer((occluder - corner) * scale, self.faces, pixel_camera(hw))
         tolerance = (high - low)[:, 0, 2] * DEFAULT_TOLERANCE
         return point_visibility((points - corner) * scale, depth, hw, tolerance_mm=tolerance)
 

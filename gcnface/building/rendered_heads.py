@@ -142,7 +142,7 @@ def bare_head(network: MorphableModel, posed: Coefficients, linear: Tensor, behi
     rotated = network.in_camera(verts, posed)
     side = CANVAS_PX * _SUPERSAMPLE
     larger = camera.transformed(torch.diag(torch.tensor([_SUPERSAMPLE, _SUPERSAMPLE, 1.0])), (side, side))
-    fragments = rasterize(larger.project(rotated), network.faces, larger.hw)
+    fragments = rasterize(rotated, network.faces, larger)
     drawn = interpolate(linear, network.faces, fragments)
     stacked = torch.cat([drawn * fragments.mask[..., None], fragments.mask[..., None].float()], dim=3)
     mean = avg_pool2d(stacked.permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)

@@ -50,7 +50,7 @@ def sheet(network: MorphableModel, fit: Coefficients, side_px: int) -> tuple[Ten
     """
     camera = photo_camera(side_px)
     verts_cam = network.in_camera(network.vertices(fit.identity, fit.expression), fit)
-    depth = depth_buffer(camera.project(verts_cam), network.faces, camera.hw)[0].numpy()
+    depth = depth_buffer(verts_cam, network.faces, camera)[0].numpy()
     outside = ~np.isfinite(depth)
     depth = np.where(outside, depth, grey_opening(depth, _PIT_PX))
     distance, nearest = distance_transform_edt(outside, return_indices=True)
@@ -87,7 +87,7 @@ def rotated_photo(
     in_camera = axes[:, None] * turn * axes
     origin = fit.translation[:, None]
     rotated = (points - origin) @ in_camera.transpose(1, 2) + origin
-    fragments = rasterize(camera.project(rotated), faces, camera.hw)
+    fragments = rasterize(rotated, faces, camera)
     source = interpolate(xy, faces, fragments)[0]
     colors = sample_image(photo.permute(2, 0, 1)[None], source.reshape(1, -1, 2))[0].view(*camera.hw, 3)
     return torch.where(fragments.mask[0, ..., None], colors, behind).clamp(0, 1)

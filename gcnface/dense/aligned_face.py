@@ -15,6 +15,7 @@ from coarse.face_model import LANDMARKS68_FROM_468
 from coarse.morphable import VIEW_FROM_CAM
 from gcnface.result.mesh import TexturedMesh
 from gcnface.system.isolation import plain_torch
+from render.camera import pixel_camera
 from render.normals import vertex_normals
 from render.rasterize import rasterize
 from render.sampling import sample_image
@@ -133,7 +134,7 @@ class AlignedFace:
         nearest = float(self.vertices[:, 2].min())
         screen = self.vertices - np.array([*low, nearest - _NEAREST_PX], np.float32)
         hw = (int(high[1] - low[1]), int(high[0] - low[0]))
-        seen = rasterize(torch.from_numpy(screen)[None], torch.from_numpy(self.faces), hw)
+        seen = rasterize(torch.from_numpy(screen)[None], torch.from_numpy(self.faces), pixel_camera(hw))
         part = (seen.depth[0] + (nearest - _NEAREST_PX)).numpy()
         depth[low[1] : high[1], low[0] : high[0]] = np.where(seen.mask[0].numpy(), part, np.nan)
         return depth

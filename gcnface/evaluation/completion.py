@@ -78,7 +78,7 @@ def shown_weight(verts_cam: Tensor, faces: Tensor, camera: Camera) -> Tensor:
         camera: of the picture.
     """
     verts = verts_cam[None]
-    visible = vertex_visibility(camera.project(verts), faces, camera.hw)
+    visible = vertex_visibility(verts, faces, camera)
     normals_view = vertex_normals(verts, faces) * verts.new_tensor(VIEW_FROM_CAM)
     return (grazing_weight(view_cosine(verts, normals_view)) * visible)[0]
 

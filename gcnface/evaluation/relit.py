@@ -26,6 +26,7 @@ from gcnface.evaluation.methods import METHODS, Method, fit_photo
 from gcnface.evaluation.records import FittedPhoto, MethodResult
 from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo
 from gcnface.pipeline import Reconstructor
+from render.camera import pixel_camera
 from render.lighting import ambient_lighting, sh_basis, shade
 from render.visibility import depth_buffer, point_visibility
 
@@ -100,7 +101,7 @@ def lit_vertices(verts_cam: Tensor, faces: Tensor, towards: Tensor) -> Tensor:
     scale = 0.98 * _SHADOW_PX / float((high - low)[:2].max())
     screen = torch.cat([(points - low)[:, :2] * scale, (points - low)[:, 2:] + 1.0], dim=1)[None]
     hw = (_SHADOW_PX, _SHADOW_PX)
-    depth = depth_buffer(screen, faces, hw, perspective_correct=False)
+    depth = depth_buffer(screen, faces, pixel_camera(hw))
     return point_visibility(screen, depth, hw, tolerance_mm=_SHADOW_TOLERANCE_MM)[0]
 
 

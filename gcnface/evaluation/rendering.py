@@ -80,9 +80,7 @@ class HeadRenderer:
                 to the viewer's right.
         """
         verts = rotated(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
-        hw = (self._fine_px, self._fine_px)
-        screen = crop_camera(1, self._fine_px).project(verts)
-        fragments = rasterize(screen, self._faces, hw, perspective_correct=True)
+        fragments = rasterize(verts, self._faces, crop_camera(1, self._fine_px))
         seen = fragments.pix_to_face.flatten()
         pixel = (seen >= 0).nonzero()[:, 0]
         face_row, bary = seen[pixel], fragments.bary.reshape(-1, 3)[pixel]

@@ -126,7 +126,7 @@ def photograph(
     height, width = camera.hw
     hw = (height * _FINER, width * _FINER)
     finer = camera.transformed(torch.diag(torch.tensor([_FINER, _FINER, 1.0])), hw)
-    fragments = rasterize(finer.project(verts_cam[None]), surface.faces, hw, perspective_correct=True)
+    fragments = rasterize(verts_cam[None], surface.faces, finer)
     uv = interpolate(surface.uv, surface.uv_faces, fragments)
     light = interpolate(shading, surface.faces, fragments)
     albedo = surface.colors(uv.reshape(-1, 2)).view_as(light)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.morphable import MorphableModel, crop_camera
-from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
+from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX, window_camera
 from coarse.records import CoarseFace
 from gcnface.photo.crop import WINDOW_FROM_CROP, FaceCrop, warp_inside, warp_points
 from gcnface.stages.coarse import CoarseStage, Stopwatch
@@ -110,8 +110,7 @@ def _moved_px(before: CoarseFace, after: CoarseFace) -> float:
 
 def _completed(seen: CropPictures, face: CoarseFace, model: MorphableModel, inside: Tensor) -> CropPictures:
     """The pictures with the face drawn where the photo is not."""
-    screen = crop_camera().project(face.verts_cam) + face.verts_cam.new_tensor([WINDOW_MARGIN_PX, WINDOW_MARGIN_PX, 0])
-    fragments = rasterize(screen, model.faces, (WINDOW_PX, WINDOW_PX), perspective_correct=True)
+    fragments = rasterize(face.verts_cam, model.faces, window_camera())
     colors = srgb_from_linear(face.lit.clamp(0, 1))
     drawn = interpolate(colors, model.faces, fragments).permute(0, 3, 1, 2)
     missing = fragments.mask[:, None] & ~inside

@@ -141,12 +141,12 @@ class TextureRenderer:
         extras = extras or {}
         hw = (camera.hw[0] * _SUPERSAMPLE, camera.hw[1] * _SUPERSAMPLE)
         fine = camera.transformed(torch.diag(torch.tensor([_SUPERSAMPLE, _SUPERSAMPLE, 1.0])), hw)
-        screen = fine.project(verts_cam[None, self._vertex])
-        fragments = rasterize(screen, self._faces, hw, perspective_correct=True)
+        verts = verts_cam[None, self._vertex]
+        fragments = rasterize(verts, self._faces, fine)
         values = torch.cat([self._xy_px, *(part[self._vertex] for part in (shading, *extras.values()))], 1)
         drawn = interpolate(values, self._faces, fragments)
         xy_px, shaded, *others = drawn.split([2] + [3] * (1 + len(extras)), -1)
-        light = shaded * self._from_inside(screen[0], fragments)
+        light = shaded * self._from_inside(fine.project(verts)[0], fragments)
         colors = [self._albedo(xy_px, fragments.mask) * light, *others, fragments.mask[..., None].to(light)]
         mean = avg_pool2d(torch.cat(colors, -1).permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)
         cover = mean[..., -1:]

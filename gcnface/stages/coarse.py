@@ -21,6 +21,7 @@ from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
 from gcnface.stages.observation import Surface, face_mask, observe_vertices
+from render.camera import pixel_camera
 from render.lighting import shade
 from render.visibility import vertex_visibility
 
@@ -74,7 +75,7 @@ class DenseStage:
         """Points of windows (B, 3, 256, 256), in px of the 224 px crop."""
         points = self.layout.vertices(self.network(window))
         away = points + points.new_tensor([0.0, 0.0, _AWAY_PX])
-        seen = vertex_visibility(away, self.layout.faces, (WINDOW_PX, WINDOW_PX), perspective_correct=False)
+        seen = vertex_visibility(away, self.layout.faces, pixel_camera((WINDOW_PX, WINDOW_PX)))
         xy = points[:, self.row, :2] - WINDOW_MARGIN_PX
         return DensePoints(self.vertex, xy, seen[:, self.row].to(xy))
 

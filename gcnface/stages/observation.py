@@ -192,7 +192,7 @@ def observe_vertices(
     screen = camera.project(face.verts_cam)
     faces = torch.from_numpy(model.faces.astype(np.int64)).to(screen.device)
     region = torch.from_numpy(model.region.astype(np.int64)).to(screen.device)
-    visible = vertex_visibility(screen, faces, camera.hw)
+    visible = vertex_visibility(face.verts_cam, faces, camera)
     looked_into = _grown(visible, faces, _inside(region, "mouth_interior"))
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     cosine = view_cosine(face.verts_cam, face.normals_view)

@@ -74,7 +74,7 @@ def solve_colors(
     before = srgb_from_linear((albedo * shading).clamp(0, 1))
     targets = []
     for view in views:
-        fragments = rasterize(view.camera.project(verts_cam), faces, view.camera.hw, perspective_correct=True)
+        fragments = rasterize(verts_cam, faces, view.camera)
         targets.append(ColorTarget(fragments, view.image[0].permute(1, 2, 0)))
     solved = solve_vertex_colors(before, faces, targets, seen.shown[0], ridge=RIDGE, steps=STEPS).clamp(0, 1)
     lit = torch.where(solved == before, albedo * shading, linear_from_srgb(solved))

@@ -219,9 +219,8 @@ class RefinerModule(TrainingModule):
 
     def _drawn(self, albedo: Tensor, face: CoarseFace) -> tuple[Tensor, Tensor]:
         """The lit face (B, 3, 224, 224) in sRGB, and where it is (B, 224, 224) in 0, 1."""
-        camera = crop_camera(len(albedo))
         with _full_precision(albedo):
-            fragments = rasterize(camera.project(face.verts_cam), self.morphable.faces, camera.hw)
+            fragments = rasterize(face.verts_cam, self.morphable.faces, crop_camera(len(albedo)))
             lit = encoded(albedo * face.shading)
             drawn = interpolate(lit, self.morphable.faces, fragments).permute(0, 3, 1, 2)
         return drawn, fragments.mask.to(drawn)

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from render.fragments import Fragments
+from render.interpolate import barycentrics, doubled_area
 from render.ndc import ndc_from_screen, pixel_centers_ndc
 
-EPSILON = 1e-8
+SMALLEST = 1e-8
 """PyTorch3D's: a face with a corner nearer than this is dropped whole, one with less twice-area (device coordinates) is
-degenerate, and it is added to the area by which barycentrics are divided."""
+degenerate."""
 
 BOX_MARGIN_PX = 1e-3
 """Boxes are widened by this, more than rounding can move a corner."""
@@ -44,7 +45,7 @@ class _Boxes(NamedTuple):
 
 
 def rasterize_fragments(
-    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool = False
+    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool
 ) -> Fragments:
     """Nearest face, barycentrics and depth at every pixel centre.
 
@@ -69,24 +70,8 @@ def rasterize_fragments(
     return Fragments(pix_to_face, full_bary.view(*pix_to_face.shape, 3), full_depth.view(pix_to_face.shape))
 
 
-def barycentrics(corners: tuple[Tensor, ...], points: Tensor, perspective_correct: bool) -> tuple[Tensor, Tensor]:
-    """Weights (3, P) and depth (P,) at `points` (2, P) of triangles with three `corners` (3, P) each."""
-    a, b, c = corners
-    area = _edge(c, a, b) + EPSILON
-    weights = torch.stack([_edge(points, b, c), _edge(points, c, a), _edge(points, a, b)]) / area
-    if perspective_correct:
-        weights = weights * torch.stack([b[2] * c[2], a[2] * c[2], a[2] * b[2]])
-        weights = weights / weights.sum(0).clamp(min=EPSILON)
-    return weights, weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]
-
-
-def _edge(point: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Twice the signed area of (point, start, end), x and y in the first two rows."""
-    return (point[0] - start[0]) * (end[1] - start[1]) - (point[1] - start[1]) * (end[0] - start[0])
-
-
 def nearest_faces(
-    verts_ndc: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool = False, closed: bool = False
+    verts_ndc: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool, closed: bool = False
 ) -> Tensor:
     """(B, H, W) int64 index of the nearest face, -1 where none.
 
@@ -102,7 +87,7 @@ def nearest_faces(
 
 
 def nearest_depth(
-    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool = False
+    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool
 ) -> Tensor:
     """(B, H, W) float32 depth of the nearest face, infinite where none; arguments of `rasterize_fragments`, no grad.
 
@@ -139,8 +124,8 @@ def _boxes(ndc: Tensor, faces: Tensor, hw: tuple[int, int]) -> _Boxes:
     last = (size / 2 - half * low[:2] - 0.5 + BOX_MARGIN_PX).floor().clamp(min=-1).minimum(size - 1)
     extent = (last - first + 1).clamp(min=0)
     a, b, c = corners.unbind(1)
-    area = _edge(c, a, b).abs()
-    live = (area > EPSILON) & (low[2] >= EPSILON) & (extent[0] * extent[1] > 0)
+    area = doubled_area(c, a, b).abs()
+    live = (area > SMALLEST) & (low[2] >= SMALLEST) & (extent[0] * extent[1] > 0)
     live &= torch.isfinite(area) & torch.isfinite(high[2])
     face = live.nonzero()[:, 0]
     left, top, columns, lines = torch.cat([first, extent]).index_select(1, face).long()
@@ -170,7 +155,7 @@ def _hits(boxes: _Boxes, hw: tuple[int, int], perspective_correct: bool, closed:
     x, y = pixel_centers_ndc(hw, pair.device)
     point = torch.stack([x.index_select(0, column), y.index_select(0, line)])
     a, b, c = boxes.corners[:6].index_select(1, pair).view(2, 3, -1).unbind(1)
-    edges = torch.stack([_edge(point, b, c), _edge(point, c, a), _edge(point, a, b)])
+    edges = torch.stack([doubled_area(point, b, c), doubled_area(point, c, a), doubled_area(point, a, b)])
     low, high = edges.amin(0), edges.amax(0)
     inside = (low >= 0) | (high <= 0) if closed else (low > 0) | (high < 0)
     keep = inside.nonzero()[:, 0]

@@ -11,6 +11,7 @@ from coarse.dense_alignment import DenseReader, pose_weights
 from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM, cam_from_model
 from coarse.position_map import WINDOW_PX, mirrored_map
+from render.camera import pixel_camera
 from render.rasterize import rasterize
 from render.rotation import axis_angle_from_rotation, rotation_from_euler
 
@@ -141,7 +142,7 @@ def test_visible_points_are_those_in_front_of_the_true_surface(reader, model):
     aligned = reader(reader.layout.encode(posed(model.mean, turn)))
     head, lift = posed(model.mean, turn), torch.tensor([60.0, 0.0, 500.0])
     chart = torch.from_numpy(model.faces[model.chart_faces].astype(np.int64))
-    drawn = rasterize(head + lift, chart, (WINDOW_PX, WINDOW_PX + 120))
+    drawn = rasterize(head + lift, chart, pixel_camera((WINDOW_PX, WINDOW_PX + 120)))
     points = head[0, reader.layout.vertex_index] + lift
     nearest = drawn.depth[0][points[:, 1].long().clamp(0, 255), points[:, 0].long().clamp(0, 375)]
     sure_hidden, sure_seen = (nearest > 0) & (points[:, 2] > nearest + 8), points[:, 2] < nearest + 0.3
@@ -175,7 +176,7 @@ def test_depth_is_the_rasterised_surface(reader, model, rotated):
         truth = posed(model.mean, rotation(*angles))
         lift = torch.tensor([0.0, 0.0, 500.0])
         faces = torch.from_numpy(model.faces[model.chart_faces].astype(np.int64))
-        drawn = rasterize(truth + lift, faces, (WINDOW_PX, WINDOW_PX))
+        drawn = rasterize(truth + lift, faces, pixel_camera((WINDOW_PX, WINDOW_PX)))
         found, mask = rotated.depth[row], drawn.mask[0]
         both = mask & found.isfinite()
         assert (found.isnan() & mask).float().sum() < 0.01 * mask.sum()

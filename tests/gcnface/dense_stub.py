@@ -13,6 +13,7 @@ from coarse.morphable import VIEW_FROM_CAM
 from gcnface.dense.aligner import DenseAligner, window_matrix
 from gcnface.photo.detection import Detection
 from gcnface.photo.similarity import warp_points
+from render.camera import pixel_camera
 from render.interpolate import interpolate
 from render.rasterize import rasterize
 from render.rotation import rotation_from_euler
@@ -56,7 +57,7 @@ def drawn(model, heads, hw=PHOTO_HW):
     faces = torch.from_numpy(model.faces.astype(np.int64))
     for head in heads:
         screen = torch.from_numpy(head.in_photo(model.mean) + (0, 0, LIFT)).float()[None]
-        fragments = rasterize(screen, faces, hw)
+        fragments = rasterize(screen, faces, pixel_camera(hw))
         picture = interpolate(torch.from_numpy(colors(model.mean)), faces, fragments)[0]
         photo = torch.where(fragments.mask[0, ..., None], picture, photo)
     return photo.numpy()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from render.camera import Camera, perspective_camera, scaled_orthographic_camera
+from render.camera import Camera, perspective_camera, pixel_camera
 
 
 def test_perspective_closed_form():
@@ -9,6 +9,18 @@ def test_perspective_closed_form():
     point = torch.tensor([[[10.0, -20.0, 1000.0]]])
     expected = torch.tensor([[[112 + 1015 * 10 / 1000, 100 - 1015 * 20 / 1000, 1000.0]]])
     torch.testing.assert_close(camera.project(point), expected)
+
+
+def scaled_orthographic_camera(scale, center, hw, batch=1):
+    matrix = torch.tensor([[scale, 0, center[0]], [0, scale, center[1]], [0, 0, 1.0]])
+    return Camera(matrix.expand(batch, 3, 3), hw, "scaled_orthographic")
+
+
+def test_pixels_stay_where_they_are():
+    points = 100 * torch.randn(2, 9, 3)
+    camera = pixel_camera((20, 30))
+    assert torch.equal(camera.project(points), points)
+    assert not camera.is_perspective
 
 
 def test_orthographic_closed_form_ignores_depth():

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from render.interpolate import interpolate
-from render.rasterize import rasterize
+from render.rasterize import rasterize_screen
 from render.shapes import ShapeError
 from tests.render.meshes import random_triangles
 
@@ -12,7 +12,7 @@ HW = (20, 28)
 @pytest.fixture
 def drawn():
     screen, faces = random_triangles(30, HW, 0)
-    return screen, faces, rasterize(screen.repeat(2, 1, 1), faces, HW)
+    return screen, faces, rasterize_screen(screen.repeat(2, 1, 1), faces, HW, perspective_correct=False)
 
 
 def test_screen_positions_come_back_as_pixel_centres(drawn):
@@ -44,7 +44,7 @@ def test_shared_and_batched_attributes(drawn):
 
 def test_gradcheck(drawn):
     screen, faces, _ = drawn
-    fragments = rasterize(screen.double(), faces, HW)
+    fragments = rasterize_screen(screen.double(), faces, HW, perspective_correct=False)
     values = torch.rand(90, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda v: interpolate(v, faces, fragments, 0.5), values)
 

@@ -1,15 +1,16 @@
-import inspect
+from functools import partial
 
 import pytest
 import torch
 
-from render.backends import pytorch3d as pytorch3d_backend
 from render.backends import torch as torch_backend
-from render.rasterize import available_backends, rasterize
+from render.camera import KINDS, Camera
+from render.rasterize import rasterize, rasterize_screen
 from render.shapes import ShapeError
 from tests.render.meshes import random_triangles
 
 HW = (20, 28)
+rasterize_flat = partial(rasterize_screen, perspective_correct=False)
 
 
 def by_hand(screen, faces, hw, perspective_correct):
@@ -38,7 +39,7 @@ def by_hand(screen, faces, hw, perspective_correct):
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_the_plain_twin(seed, perspective_correct):
     screen, faces = random_triangles(40, HW, seed)
-    fragments = rasterize(screen, faces, HW, perspective_correct=perspective_correct)
+    fragments = rasterize_screen(screen, faces, HW, perspective_correct=perspective_correct)
     face, bary, depth = by_hand(screen[0], faces, HW, perspective_correct)
     assert torch.equal(fragments.pix_to_face[0], face)
     assert torch.equal(fragments.mask[0], face >= 0)
@@ -48,7 +49,7 @@ def test_equals_the_plain_twin(seed, perspective_correct):
 
 def test_one_triangle_closed_form():
     screen = torch.tensor([[[0.0, 0.0, 1.0], [8.0, 0.0, 2.0], [0.0, 8.0, 4.0]]])
-    fragments = rasterize(screen, torch.tensor([[0, 1, 2]]), (8, 8))
+    fragments = rasterize_flat(screen, torch.tensor([[0, 1, 2]]), (8, 8))
     y, x = torch.meshgrid(torch.arange(8) + 0.5, torch.arange(8) + 0.5, indexing="ij")
     inside = x + y < 8
     assert torch.equal(fragments.mask[0], inside)
@@ -60,7 +61,7 @@ def test_one_triangle_closed_form():
 def test_perspective_depth_is_that_of_the_plane():
     plane_point = torch.tensor([[-300.0, -200.0, 600.0], [400.0, -100.0, 1500.0], [0.0, 500.0, 1000.0]])
     screen = torch.cat([plane_point[:, :2] / plane_point[:, 2:] * 20 + 10, plane_point[:, 2:]], 1)
-    fragments = rasterize(screen[None], torch.tensor([[0, 1, 2]]), (20, 20), perspective_correct=True)
+    fragments = rasterize_screen(screen[None], torch.tensor([[0, 1, 2]]), (20, 20), perspective_correct=True)
     normal = torch.linalg.cross(plane_point[1] - plane_point[0], plane_point[2] - plane_point[0])
     y, x = (fragments.mask[0]).nonzero(as_tuple=True)
     ray = torch.stack([(x + 0.5 - 10) / 20, (y + 0.5 - 10) / 20, torch.ones(len(x))], 1)
@@ -70,9 +71,9 @@ def test_perspective_depth_is_that_of_the_plane():
 def test_batch_is_each_mesh_alone():
     screens = torch.cat([random_triangles(30, HW, seed)[0] for seed in range(3)])
     faces = random_triangles(30, HW, 0)[1]
-    together = rasterize(screens, faces, HW)
+    together = rasterize_flat(screens, faces, HW)
     for row, screen in enumerate(screens):
-        alone = rasterize(screen[None], faces, HW)
+        alone = rasterize_flat(screen[None], faces, HW)
         assert torch.equal(together.pix_to_face[row], alone.pix_to_face[0])
         assert torch.equal(together.bary[row], alone.bary[0])
         assert torch.equal(together.depth[row], alone.depth[0])
@@ -81,7 +82,7 @@ def test_batch_is_each_mesh_alone():
 def test_face_order_and_corner_order_do_not_matter():
     screen, faces = random_triangles(30, HW, 5)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
-    first, second = rasterize(screen, faces, HW), rasterize(screen, faces[order].flip(1), HW)
+    first, second = rasterize_flat(screen, faces, HW), rasterize_flat(screen, faces[order].flip(1), HW)
     moved = torch.where(second.mask, order[second.pix_to_face], -1)
     assert torch.equal(first.pix_to_face, moved)
     torch.testing.assert_close(first.bary, second.bary.flip(-1), atol=1e-4, rtol=0)
@@ -89,14 +90,14 @@ def test_face_order_and_corner_order_do_not_matter():
 
 def test_a_shift_by_whole_pixels_shifts_the_picture():
     screen, faces = random_triangles(30, HW, 6)
-    here = rasterize(screen, faces, HW).pix_to_face
-    there = rasterize(screen + torch.tensor([3.0, 2.0, 0.0]), faces, HW).pix_to_face
+    here = rasterize_flat(screen, faces, HW).pix_to_face
+    there = rasterize_flat(screen + torch.tensor([3.0, 2.0, 0.0]), faces, HW).pix_to_face
     assert torch.equal(here[:, :-2, :-3], there[:, 2:, 3:])
 
 
 def test_equal_depth_takes_the_lowest_face():
     screen = torch.tensor([[[0.0, 0, 2], [9, 0, 2], [0, 9, 2]]])
-    fragments = rasterize(screen, torch.tensor([[0, 1, 2], [0, 1, 2]]), (8, 8))
+    fragments = rasterize_flat(screen, torch.tensor([[0, 1, 2], [0, 1, 2]]), (8, 8))
     assert set(fragments.pix_to_face.unique().tolist()) == {-1, 0}
 
 
@@ -106,7 +107,7 @@ def test_behind_and_degenerate_and_broken_faces_are_left_out():
     behind[:, 2], partly[0, 2], broken[1, 0] = -1, -0.5, torch.nan
     line = torch.tensor([[1.0, 1, 2], [4, 4, 2], [7, 7, 2]])
     screen = torch.cat([behind, partly, broken, line]).requires_grad_()
-    fragments = rasterize(screen[None], torch.arange(12).view(4, 3), (8, 8))
+    fragments = rasterize_flat(screen[None], torch.arange(12).view(4, 3), (8, 8))
     assert not fragments.mask.any()
     (fragments.bary.sum() + fragments.depth.sum()).backward()
     assert (screen.grad == 0).all()
@@ -114,21 +115,21 @@ def test_behind_and_degenerate_and_broken_faces_are_left_out():
 
 def test_far_outside_and_larger_than_the_frame():
     screen = torch.tensor([[[-1e6, -1e6, 2.0], [1e6, -1e6, 2.0], [0.0, 2e6, 2.0], [1e30, 1e30, 1.0], [1e30, 0, 1.0]]])
-    fragments = rasterize(screen, torch.tensor([[0, 1, 2], [0, 3, 4]]), HW)
+    fragments = rasterize_flat(screen, torch.tensor([[0, 1, 2], [0, 3, 4]]), HW)
     assert (fragments.pix_to_face == 0).all()
 
 
 def test_no_faces_is_background():
-    fragments = rasterize(torch.rand(2, 3, 3), torch.zeros(0, 3, dtype=torch.long), HW)
+    fragments = rasterize_flat(torch.rand(2, 3, 3), torch.zeros(0, 3, dtype=torch.long), HW)
     assert not fragments.mask.any()
     assert fragments.pix_to_face.shape == (2, *HW)
 
 
 def test_pieces_give_the_same(monkeypatch):
     screen, faces = random_triangles(40, HW, 7)
-    whole = rasterize(screen, faces, HW)
+    whole = rasterize_flat(screen, faces, HW)
     monkeypatch.setattr(torch_backend, "PAIRS_AT_ONCE_CPU", 100)
-    assert torch.equal(rasterize(screen, faces, HW).pix_to_face, whole.pix_to_face)
+    assert torch.equal(rasterize_flat(screen, faces, HW).pix_to_face, whole.pix_to_face)
 
 
 @pytest.mark.parametrize("perspective_correct", [False, True])
@@ -136,7 +137,7 @@ def test_gradcheck_of_barycentrics_and_depth(perspective_correct):
     screen, faces = random_triangles(3, (10, 10), 3, spread=5.0)
 
     def outputs(verts):
-        fragments = rasterize(verts, faces, (10, 10), perspective_correct=perspective_correct)
+        fragments = rasterize_screen(verts, faces, (10, 10), perspective_correct=perspective_correct)
         return fragments.bary[fragments.mask], fragments.depth[fragments.mask]
 
     assert torch.autograd.gradcheck(outputs, screen.double().requires_grad_(), eps=1e-7, atol=1e-4)
@@ -145,43 +146,39 @@ def test_gradcheck_of_barycentrics_and_depth(perspective_correct):
 def test_does_not_write_into_its_arguments():
     screen, faces = random_triangles(10, HW, 8)
     kept_screen, kept_faces = screen.clone(), faces.clone()
-    rasterize(screen, faces, HW, perspective_correct=True)
+    rasterize_screen(screen, faces, HW, perspective_correct=True)
     assert torch.equal(screen, kept_screen)
     assert torch.equal(faces, kept_faces)
 
 
 def test_int32_faces():
     screen, faces = random_triangles(10, HW, 9)
-    assert torch.equal(rasterize(screen, faces.int(), HW).pix_to_face, rasterize(screen, faces, HW).pix_to_face)
+    short, long = (rasterize_flat(screen, corners, HW).pix_to_face for corners in (faces.int(), faces))
+    assert torch.equal(short, long)
 
 
 def test_wrong_arguments_are_named():
     screen, faces = random_triangles(4, HW, 0)
     with pytest.raises(ShapeError, match="verts_screen"):
-        rasterize(screen[0], faces, HW)
+        rasterize_flat(screen[0], faces, HW)
     with pytest.raises(ValueError, match="names vertices 0 to 12"):
-        rasterize(screen, faces + torch.tensor([0, 0, 1]), HW)
+        rasterize_flat(screen, faces + torch.tensor([0, 0, 1]), HW)
     with pytest.raises(TypeError, match="expected integers"):
-        rasterize(screen, faces.float(), HW)
+        rasterize_flat(screen, faces.float(), HW)
     with pytest.raises(ValueError, match="hw is"):
-        rasterize(screen, faces, (0, 5))
-    with pytest.raises(ValueError, match="expected 'auto', 'torch' or 'pytorch3d'"):
-        rasterize(screen, faces, HW, backend="opengl")
+        rasterize_flat(screen, faces, (0, 5))
+    with pytest.raises(TypeError, match="perspective_correct"):
+        rasterize_screen(screen, faces, HW)
 
 
-def test_auto_is_torch_and_backends_share_one_signature():
-    assert "torch" in available_backends()
-    ours, theirs = (inspect.signature(module.rasterize_fragments) for module in (torch_backend, pytorch3d_backend))
-    assert ours == theirs
-    screen, faces = random_triangles(4, HW, 0)
-    assert torch.equal(
-        rasterize(screen, faces, HW).pix_to_face, rasterize(screen, faces, HW, backend="torch").pix_to_face
-    )
-
-
-def test_a_missing_backend_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(pytorch3d_backend, "is_installed", lambda: False)
-    screen, faces = random_triangles(4, HW, 0)
-    with pytest.raises(pytorch3d_backend.MissingBackendError, match="install it as"):
-        rasterize(screen, faces, HW, backend="pytorch3d")
-    assert available_backends() == ("torch",)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_camera_says_how_weights_run(kind):
+    verts, faces = random_triangles(40, HW, 1)
+    camera = Camera(torch.eye(3)[None], HW, kind)
+    found = rasterize(verts, faces, camera)
+    told = rasterize_screen(camera.project(verts), faces, HW, perspective_correct=kind == "perspective")
+    other = rasterize_screen(camera.project(verts), faces, HW, perspective_correct=kind != "perspective")
+    assert torch.equal(found.pix_to_face, told.pix_to_face)
+    assert torch.equal(found.bary, told.bary)
+    assert found.mask.any()
+    assert not torch.equal(found.bary, other.bary)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from render import available_backends, use_backend
 from render.interpolate import interpolate
-from render.ndc import ndc_from_screen, screen_from_ndc
-from render.rasterize import available_backends, rasterize
+from render.ndc import ndc_from_screen
+from render.rasterize import rasterize_screen
 
 GOLDEN = Path(__file__).parent / "data" / "pytorch3d_rasterize.npz"
 CASES = [str(case) for case in np.load(GOLDEN)["cases"]]
@@ -20,6 +21,13 @@ def load(case: str) -> dict[str, torch.Tensor]:
         return {field: torch.from_numpy(file[f"{case}/{field}"]) for field in (*FIELDS, "grad_verts")}
 
 
+def screen_from_ndc(verts_ndc, hw):
+    """The inverse of `ndc_from_screen`."""
+    x, y, depth = verts_ndc.unbind(-1)
+    side = min(hw)
+    return torch.stack([(hw[1] - side * x) / 2, (hw[0] - side * y) / 2, depth], -1)
+
+
 @pytest.mark.parametrize("backend", available_backends())
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_gradients(case, backend):
@@ -27,9 +35,9 @@ def test_values_and_gradients(case, backend):
     hw = tuple(golden["pix_to_face"].shape)
     verts = golden["verts_ndc"].clone().requires_grad_()
     perspective_correct = case.endswith("persp")
-    fragments = rasterize(
-        screen_from_ndc(verts, hw)[None], golden["faces"], hw, perspective_correct=perspective_correct, backend=backend
-    )
+    with use_backend(backend):
+        screen = screen_from_ndc(verts, hw)[None]
+        fragments = rasterize_screen(screen, golden["faces"], hw, perspective_correct=perspective_correct)
     image = interpolate(golden["vertex_rgb"], golden["faces"], fragments)[0]
     assert torch.equal(fragments.pix_to_face[0], golden["pix_to_face"])
     torch.testing.assert_close(fragments.depth[0], golden["zbuf"], atol=1e-5, rtol=0)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from render import available_backends, use_backend
 from render.interpolate import interpolate
-from render.rasterize import available_backends, rasterize
+from render.rasterize import rasterize_screen
 from tests.render.meshes import in_camera, random_triangles, sphere
 
 pytestmark = pytest.mark.skipif("pytorch3d" not in available_backends(), reason="pytorch3d is not installed")
@@ -27,7 +28,8 @@ def test_values_and_gradients(which, perspective_correct):
     results = []
     for backend in ("torch", "pytorch3d"):
         verts = screen.clone().requires_grad_()
-        fragments = rasterize(verts, faces, hw, perspective_correct=perspective_correct, backend=backend)
+        with use_backend(backend):
+            fragments = rasterize_screen(verts, faces, hw, perspective_correct=perspective_correct)
         image = interpolate(color, faces, fragments)
         (image.square().sum() + fragments.depth[fragments.mask].sum() / 100).backward()
         results.append((fragments, image, verts.grad))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from render.interpolate import interpolate
-from render.rasterize import rasterize
+from render.rasterize import rasterize_screen
 from render.vertex_colors import ColorTarget, barycentric_matrix, solve_vertex_colors
 
 SIDE = 24
@@ -24,7 +24,7 @@ def grid(side=7, extent=20.0):
 @pytest.fixture
 def sheet():
     verts, faces = grid()
-    return len(verts), faces, rasterize(verts[None], faces, (SIDE, SIDE))
+    return len(verts), faces, rasterize_screen(verts[None], faces, (SIDE, SIDE), perspective_correct=False)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import torch
 from coarse.face_model import expression_mirror, identity_mirror_sign
 from coarse.spatial_transformer.linear_model import vertex_model
 from coarse.spatial_transformer.transformer import SpatialTransformer
+from render.camera import pixel_camera
 from render.interpolate import interpolate
 from render.rasterize import rasterize
 
@@ -94,7 +95,7 @@ def test_painted_face_comes_back_flat(model, careful, theta):
     vertices = vertex_model(model, IDENTITY, EXPRESSION)(theta.alpha)
     screen = careful.pose(vertices, theta) + torch.tensor([0.0, 0.0, 1000.0])
     faces = torch.from_numpy(model.faces.astype(np.int64))
-    fragments = rasterize(screen, faces, (224, 224))
+    fragments = rasterize(screen, faces, pixel_camera((224, 224)))
     uv = torch.from_numpy(np.nan_to_num(model.chart_uv, nan=0.5))
     drawn = interpolate(uv, faces, fragments).permute(0, 3, 1, 2)
     flat = careful(drawn, theta)

@@ -65,7 +65,7 @@ def test_faces_of_one_colour_give_that_colour(model):
     skin = torch.tensor([0.45, 0.25, 0.18])
     face = network(neutral)
     camera = crop_camera(3)
-    fragments = rasterize(camera.project(face.verts_cam), network.faces, camera.hw)
+    fragments = rasterize(face.verts_cam, network.faces, camera)
     picture = interpolate(srgb_from_linear((skin * face.shading).clamp(0, 1)), network.faces, fragments)
     canvases = np.zeros((3, CANVAS_PX, CANVAS_PX, 3), np.uint8)
     labels = np.zeros((3, CANVAS_PX, CANVAS_PX), np.uint8)

@@ -10,6 +10,7 @@ from gcnface.dense.aligner import STAGES, DenseAligner, align, window_matrix
 from gcnface.dense.texture import chart_texture
 from gcnface.photo.similarity import similarity_scale
 from render.baking import texel_map
+from render.camera import pixel_camera
 from render.rasterize import rasterize
 from tests.gcnface.dense_stub import (
     LIFT,
@@ -91,7 +92,7 @@ def test_position_map_holds_the_photos_px(model, aligner, face):
 def test_depth_is_that_of_the_drawn_face(model, face):
     faces = torch.from_numpy(model.faces[model.chart_faces].astype(np.int64))
     screen = torch.from_numpy(TURNED.in_photo(model.mean) + (0, 0, LIFT)).float()[None]
-    truth = rasterize(screen, faces, PHOTO_HW)
+    truth = rasterize(screen, faces, pixel_camera(PHOTO_HW))
     mask, depth = truth.mask[0].numpy(), truth.depth[0].numpy() - LIFT
     assert face.depth.shape == PHOTO_HW
     both = mask & np.isfinite(face.depth)

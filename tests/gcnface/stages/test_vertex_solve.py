@@ -50,7 +50,7 @@ def run(network, face, start, seen, view):
 
 
 def error(network, face, linear, view):
-    fragments = rasterize(view.camera.project(face.verts_cam), network.faces, view.camera.hw, perspective_correct=True)
+    fragments = rasterize(face.verts_cam, network.faces, view.camera)
     drawn = interpolate(srgb_from_linear(linear.clamp(0, 1)), network.faces, fragments)[0]
     inside = fragments.mask[0]
     return float((drawn - view.image[0].permute(1, 2, 0))[inside].square().mean())
