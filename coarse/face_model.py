@@ -6,10 +6,14 @@ Readers of other models fill the same record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, wraps
 from itertools import pairwise
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 from zipfile import is_zipfile
 
 import numpy as np
@@ -90,9 +94,11 @@ class CageShape:
         return np.ascontiguousarray(flat, dtype=np.float32).reshape(-1, *offsets.shape[1:])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceModel:
     """A linear 3D face model in model space (mm, x to the viewer's right, y up, z towards the viewer).
+
+    Models are compared by identity; `fingerprint` tells whether two hold the same.
 
     Attributes:
         name: of the model.
@@ -139,15 +145,18 @@ class FaceModel:
     def __post_init__(self) -> None:
         _check(self)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits of the mesh and the shape bases: what coefficients and vertices mean."""
+        checksum = 0
+        for array in (self.faces, self.mean, self.identity_basis, self.expression_basis):
+            checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+        return f"{checksum:08x}"
+
     @property
     def landmarks68(self) -> tuple[int, ...]:
         """Indices of the 68 iBUG points among the 468."""
         return LANDMARKS68_FROM_468
-
-    @property
-    def landmarks5(self) -> tuple[tuple[int, ...], ...]:
-        """For each of the 5 alignment points the 468-points whose mean it is."""
-        return LANDMARKS5_FROM_468
 
     def landmarks468(self, vertices: np.ndarray) -> np.ndarray:
         """The 468 points (468, 3) on `vertices` (V, 3)."""
@@ -157,6 +166,24 @@ class FaceModel:
     def region_mask(self, *names: str) -> np.ndarray:
         """(V,) bool, the vertices of the named regions."""
         return np.isin(self.region, [REGIONS.index(name) for name in names])
+
+
+P = ParamSpec("P")
+Built = TypeVar("Built")
+
+
+def kept_with_model(build: Callable[Concatenate[FaceModel, P], Built]) -> Callable[Concatenate[FaceModel, P], Built]:
+    """Keep what a function builds of a model, by its further positional arguments, for as long as the model lives."""
+    kept: WeakKeyDictionary[FaceModel, dict[tuple[object, ...], Built]] = WeakKeyDictionary()
+
+    @wraps(build)
+    def found(model: FaceModel, *args: P.args, **kwargs: P.kwargs) -> Built:
+        of_model = kept.setdefault(model, {})
+        if args not in of_model:
+            of_model[args] = build(model, *args, **kwargs)
+        return of_model[args]
+
+    return found
 
 
 def identity_mirror_sign(model: FaceModel) -> np.ndarray:

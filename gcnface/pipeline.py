@@ -19,12 +19,12 @@ from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
 from coarse.skin_tone import load_skin_tone
+from gcnface.face_model import shipped_model
 from gcnface.options import ReconstructionOptions
 from gcnface.photo.crop import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
 from gcnface.photo.cut_faces import LEAST_SHOWN, CropPictures, find_again, shown_share, window_inside
 from gcnface.photo.detection import Detection, FaceDetector
 from gcnface.photo.parsing import load_parser
-from gcnface.result.editing import shipped_model
 from gcnface.result.mesh import TexturedMesh
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.coarse import CoarseStage, OnStage, Stopwatch

@@ -10,16 +10,15 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
+from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
 from coarse.morphable import cam_from_model
-from gcnface.errors import GcnfaceError
+from gcnface.face_model import ExpressionError, model_of
 from gcnface.result.lights import OWN, LightLike, lighting_of
 from gcnface.stages.observation import MINIMUM_SHADING
 from gcnface.system.isolation import plain_torch
@@ -30,10 +29,6 @@ from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, 
 
 if TYPE_CHECKING:
     from gcnface.result.reconstruction import Reconstruction
-
-
-class ExpressionError(GcnfaceError):
-    """A blendshape that is not known, or a face whose units are not known."""
 
 
 @plain_torch()
@@ -150,31 +145,6 @@ def with_expression(face: Reconstruction, expression: Mapping[str, float], *, ne
         landmarks468=landmarks468,
     )
     return _shaded_anew(face, _placed(face, mesh=mesh, expression=wanted))
-
-
-def model_of(face: Reconstruction) -> FaceModel:
-    """The face model that a reconstruction was made with.
-
-    Raises:
-        ExpressionError: it is not the one that this gcnface has.
-    """
-    model = shipped_model()
-    made_with = face.face_model or model.name
-    remedy = "run `gcnface refine` on the photo again to change its expression"
-    if made_with != model.name or model.mean.shape != face.mesh.vertices.shape:
-        raise ExpressionError(
-            f"the face was made with the face model {made_with} of {len(face.mesh.vertices)} vertices, this gcnface "
-            f"has {model.name} of {len(model.mean)}; {remedy}"
-        )
-    if face.expression_names != model.expression_names:
-        raise ExpressionError(f"the face's units are not those of {model.name} in their order; {remedy}")
-    return model
-
-
-@lru_cache(maxsize=1)
-def shipped_model() -> FaceModel:
-    """The face model that comes with gcnface; read once."""
-    return load_face_model()
 
 
 def _applied(model: FaceModel, units: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from coarse.face_model import FaceModel
+from coarse.face_model import FaceModel, kept_with_model
+from gcnface.face_model import known_model
 
 SMALLEST_MOVE_MM = 0.1
 """What moves by less stays: a ninth of the file for what nobody sees."""
@@ -49,10 +48,10 @@ class MorphTarget:
 class ModelBlendshapes(Sequence[MorphTarget]):
     """The units of a face's model in its order, found when they are first asked for.
 
-    Empty for a face of another model than gcnface has, whose units are not known.
+    Empty for a face of a model that is neither the shipped one nor in use, whose units are not known.
 
     Attributes:
-        face_model: its name, "" for the one that gcnface has.
+        face_model: as `gcnface.face_model.remember` calls it, "" for the shipped one.
         names: of the face's units.
         vertices: number of the face's vertices.
     """
@@ -68,29 +67,21 @@ class ModelBlendshapes(Sequence[MorphTarget]):
     def __getitem__(self, index: slice) -> Sequence[MorphTarget]: ...
 
     def __getitem__(self, index: int | slice) -> MorphTarget | Sequence[MorphTarget]:
-        return _targets_of_shipped(self)[index]
+        return _targets(self)[index]
 
     def __len__(self) -> int:
-        return len(_targets_of_shipped(self))
+        return len(_targets(self))
 
 
-@lru_cache(maxsize=4)
-def _targets_of_shipped(units: ModelBlendshapes) -> tuple[MorphTarget, ...]:
-    """Those of the shipped model, if it is the face's; found once, whatever number of faces is written."""
-    from gcnface.result.editing import shipped_model
-
-    model = shipped_model()
-    known = (model.name, model.expression_names, len(model.mean))
-    return _shipped_targets() if (units.face_model or model.name, units.names, units.vertices) == known else ()
+def _targets(units: ModelBlendshapes) -> tuple[MorphTarget, ...]:
+    """Those of the face's model, where it is known and has these units."""
+    model = known_model(units.face_model)
+    if model is None or (units.names, units.vertices) != (model.expression_names, len(model.mean)):
+        return ()
+    return targets_of(model)
 
 
-@lru_cache(maxsize=1)
-def _shipped_targets() -> tuple[MorphTarget, ...]:
-    from gcnface.result.editing import shipped_model
-
-    return targets_of(shipped_model())
-
-
+@kept_with_model
 def targets_of(model: FaceModel) -> tuple[MorphTarget, ...]:
     """A target for each unit of a model: its offsets, and the changes of the mean face's normals."""
     area = _areas(model.mean, model.faces)

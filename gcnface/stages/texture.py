@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from coarse.face_model import FaceModel
+from coarse.face_model import FaceModel, kept_with_model
 from gcnface.result.reconstruction import TEXEL_SOURCES
 from gcnface.stages.observation import MINIMUM_SHADING
 from render.baking import TexelMap, padding_index, texel_map
@@ -78,17 +78,8 @@ class _Atlas:
     """(T, T, 2) where the mirrored texel lies, px for cv2.remap; -1 outside the face chart."""
 
 
-_ATLASES: dict[tuple[str, int], _Atlas] = {}
-
-
+@kept_with_model
 def _atlas(model: FaceModel, size: int) -> _Atlas:
-    key = (f"{model.name}/{len(model.uv)}", size)
-    if key not in _ATLASES:
-        _ATLASES[key] = _build_atlas(model, size)
-    return _ATLASES[key]
-
-
-def _build_atlas(model: FaceModel, size: int) -> _Atlas:
     texels = texel_map(torch.from_numpy(model.uv), torch.from_numpy(model.uv_faces.astype(np.int64)), size)
     flat = texels.face.reshape(-1).numpy()
     rows = np.flatnonzero(flat >= 0)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coarse.face_model import REGIONS, FaceModel
+from coarse.face_model import REGIONS, FaceModel, kept_with_model
 from gcnface.stages.outliers import step_down
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
@@ -67,21 +67,16 @@ def match_tones(model: FaceModel, pyramid: MeshPyramid, albedo: Tensor, confiden
     return albedo * ((1 - seen) * movable[:, None] * shift).exp()
 
 
-_TABLES: dict[str, Tensor] = {}
-
-
+@kept_with_model
 def _tables(model: FaceModel, pyramid: MeshPyramid) -> Tensor:
     """(V, 5): soft shares of skin and hair and how far a vertex is moved; whose colours are carried on as which."""
-    key = f"{model.name}/{len(model.mean)}"
-    if key not in _TABLES:
-        region = torch.from_numpy(model.region.astype(np.int64))
-        skin, hair, sources, untaught = (_inside(region, x).float() for x in (_SKIN, _HAIR, _SKIN_SOURCES, _UNTAUGHT))
-        movable = (skin + hair) * torch.maximum(_rarely_seen(model), untaught)
-        hard = torch.stack([skin, hair, movable], 1)[None].to(pyramid.faces.device)
-        soft = extend_values(hard, torch.ones_like(hard[..., :1]), pyramid, finest=_SOFT_LEVEL)[0].cpu()
-        soft[:, 2] *= skin + hair
-        _TABLES[key] = torch.cat([soft, torch.stack([sources, hair], 1)], 1)
-    return _TABLES[key]
+    region = torch.from_numpy(model.region.astype(np.int64))
+    skin, hair, sources, untaught = (_inside(region, x).float() for x in (_SKIN, _HAIR, _SKIN_SOURCES, _UNTAUGHT))
+    movable = (skin + hair) * torch.maximum(_rarely_seen(model), untaught)
+    hard = torch.stack([skin, hair, movable], 1)[None].to(pyramid.faces.device)
+    soft = extend_values(hard, torch.ones_like(hard[..., :1]), pyramid, finest=_SOFT_LEVEL)[0].cpu()
+    soft[:, 2] *= skin + hair
+    return torch.cat([soft, torch.stack([sources, hair], 1)], 1)
 
 
 def _rarely_seen(model: FaceModel) -> Tensor:

@@ -1,7 +1,9 @@
 """The shipped face model and its file format."""
 
 import dataclasses
+import gc
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from coarse.face_model import (
     FaceModelError,
     expression_mirror,
     identity_mirror_sign,
+    kept_with_model,
     load_face_model,
     save_face_model,
 )
@@ -250,3 +253,24 @@ def test_foreign_file_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", something=np.zeros(3))
     with pytest.raises(WeightsError, match=r"other\.npz: cannot be read as face model arrays"):
         load_face_model(tmp_path / "other.npz")
+
+
+def test_models_are_told_apart_by_what_they_hold(model):
+    twin = dataclasses.replace(model, cage=None)
+    thinner = dataclasses.replace(model, identity_basis=model.identity_basis[..., :3], cage=None)
+    assert twin != model
+    assert twin.fingerprint == model.fingerprint != thinner.fingerprint
+
+
+def test_what_is_built_of_a_model_goes_with_it(model):
+    built = []
+    table = kept_with_model(lambda of, size: built.append(size) or np.zeros(size))
+    twin = dataclasses.replace(model, cage=None)
+    assert table(twin, 3) is table(twin, 3)
+    assert table(model, 3) is not table(twin, 3)
+    kept = weakref.ref(table(twin, 3))
+    assert table(twin, 4).size == 4
+    assert built == [3, 3, 4]
+    del twin
+    gc.collect()
+    assert kept() is None

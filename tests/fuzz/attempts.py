@@ -158,8 +158,8 @@ def _loaders() -> dict[str, Callable[[Path], Any]]:
     from coarse.skin_tone import load_skin_tone
     from coarse.spatial_transformer.localizer import load_localizer
     from gcnface.dense.flattener import theta_layout_of
+    from gcnface.face_model import shipped_model
     from gcnface.photo.parsing import load_parser
-    from gcnface.result.editing import shipped_model
     from refine.facenet import load_facenet
     from refine.stored import load_refiner
 

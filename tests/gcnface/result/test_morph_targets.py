@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gcnface
-from gcnface.result.morph_targets import SMALLEST_BEND, SMALLEST_MOVE_MM, _shipped_targets
+from gcnface.result.morph_targets import SMALLEST_BEND, SMALLEST_MOVE_MM
 from tests.gcnface.result.files.test_gltf import dense, read
 from tests.gcnface.results import make_head, make_mesh, make_reconstruction
 
@@ -110,7 +110,6 @@ def test_blendshapes_stay_with_a_changed_face(head):
 
 def test_no_targets_are_made_before_they_are_asked_for(monkeypatch, head):
     monkeypatch.setattr("gcnface.result.morph_targets.targets_of", lambda model: pytest.fail("too early"))
-    _shipped_targets.cache_clear()
     replace(head, mesh=replace(head.mesh, morph_targets=None)).relit("studio")
 
 

@@ -197,3 +197,11 @@ def test_a_turned_head_shows_one_half_and_mirrors_the_other(model, place):
             assert (at(texture.source, px)[hidden] == MIRRORED).mean() > 0.9
             assert at(texture.confidence, px)[hidden].mean() < 0.1
     assert (texture.source == MIRRORED).mean() > 0.05
+
+
+def test_models_of_one_name_have_an_atlas_each(model, screen):
+    small = replace(model, uv=model.uv * np.float32(0.5), cage=None)
+    nobody = texture_photo(model, screen, torch.zeros(len(model.mean)), np.zeros((8, 8, 3), np.float32))
+    one, other = (bake_texture(x, flat(model, 0.5), [nobody], SIZE).source for x in (model, small))
+    assert (one[:, SIZE // 2 :] != EMPTY).any()
+    assert (other[:, SIZE // 2 :] == EMPTY).all()
