@@ -120,7 +120,7 @@ def vertex_loss(
     Raises:
         ShapeError: shapes disagree.
     """
-    bound = check_shape("colours", colors, "B V 3")
+    bound = check_shape("colors", colors, "B V 3")
     check_shape("target", target, "B V 3", **bound)
     distance = safe_norm(colors - target, dim=2) if norm == "l2" else (colors - target).abs().sum(2)
     if weight is None:
@@ -162,7 +162,7 @@ def variance_loss(colors: Tensor, weight: Tensor) -> Tensor:
     Raises:
         ShapeError: shapes disagree.
     """
-    bound = check_shape("colours", colors, "B V 3")
+    bound = check_shape("colors", colors, "B V 3")
     check_shape("weight", weight, "B V 1", **bound)
     count = weight.sum(1, keepdim=True)
     mean = (colors * weight).sum(1, keepdim=True) / count.clamp(min=1e-6)

@@ -72,7 +72,7 @@ def deviation(colors: Tensor, expected: Tensor, trusted: Tensor) -> Deviation:
         expected: (B, V, 3) linear, of the model under the estimated light.
         trusted: (B, V) weights, not negative, of the vertices that tell the overall difference of the two.
     """
-    size = check_shape("colours", colors, "B V 3")
+    size = check_shape("colors", colors, "B V 3")
     check_shape("expected", expected, "B V 3", B=size["B"], V=size["V"])
     check_shape("trusted", trusted, "B V", B=size["B"], V=size["V"])
     ratio = log_ratio(colors, expected)
