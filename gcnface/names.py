@@ -3,14 +3,28 @@
 FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
 """Formats of a reconstruction."""
 
-ALIGN_OUTPUTS = ("kpt", "pose", "depth", "position-map", "texture", "mesh", "overlay")
-"""What dense alignment writes."""
+ALIGN_OUTPUTS = {
+    "kpt": "68 and 468 points, x y z in pixels of the photo",
+    "pose": "yaw, pitch and roll, rotation, scale, translation",
+    "depth": "depth of the face at every pixel of the photo, 16 bits",
+    "position-map": "(256, 256, 3) float32, x y z of every point of the face",
+    "texture": "the photo's colors on the face chart, alpha: seen in the photo",
+    "mesh": "the dense face with this texture, upright, in metres",
+    "overlay": "points and the head's axes on the photo",
+}
+"""What dense alignment writes, and what that is."""
 
 LIGHTS = ("ambient", "studio", "left", "right", "top", "below", "sunset")
 """Lights that can be asked for by name."""
 
 VIEWS = ("portrait", "photo")
-"""Cameras that a face is rendered through."""
+"""portrait: a camera that frames the whole head; photo: the camera of the photo, at the photo's proportions."""
+
+LARGEST_PX = 4096
+"""Side of a picture that is rendered."""
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+"""Endings of pictures that are written."""
 
 LAYOUTS = ("auto", "photos", "annotated", "celeba", "300w-lp")
 """How the photos of a data set lie."""

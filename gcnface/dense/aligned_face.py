@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS68_FROM_468
 from coarse.morphable import VIEW_FROM_CAM
+from gcnface.names import ALIGN_OUTPUTS
 from gcnface.result.mesh import TexturedMesh
 from gcnface.system.isolation import plain_torch
 from render.camera import pixel_camera
@@ -21,7 +22,7 @@ from render.rasterize import rasterize
 from render.sampling import sample_image
 from render.shapes import check_shape
 
-OUTPUTS = ("kpt", "pose", "depth", "position-map", "texture", "mesh", "overlay")
+OUTPUTS = tuple(ALIGN_OUTPUTS)
 """What `AlignedFace.save` can write."""
 
 _NEAREST_PX = 10.0

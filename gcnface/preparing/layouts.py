@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gcnface import names
 from gcnface.batch.inputs import PHOTO_SUFFIXES, check_named, collect_photos, photos_among
 from gcnface.data.faces import is_validation
 from gcnface.errors import GcnfaceError, PhotoError
@@ -158,12 +159,10 @@ def w300lp(argument: str, identities: Identities) -> Iterator[Source]:
             yield replace(_source(path, name, person, identities), mat=_if_there(mat), dropped=dropped)
 
 
-LAYOUTS: dict[str, Callable[[str, Identities], Iterator[Source]]] = {
-    "photos": plain_photos,
-    "annotated": annotated_photos,
-    "celeba": celeba,
-    "300w-lp": w300lp,
-}
+LAYOUTS: dict[str, Callable[[str, Identities], Iterator[Source]]] = dict(
+    zip(names.LAYOUTS[1:], (plain_photos, annotated_photos, celeba, w300lp), strict=True)
+)
+"""What finds the photos, by name; "auto" chooses among them."""
 
 
 def _source(path: Path, name: str, person: str, identities: Identities, held_out: bool | None = None) -> Source:
@@ -191,8 +190,8 @@ def _celeba_photos(folder: Path) -> Path | None:
 
 
 def _w300lp_parts(folder: Path) -> list[Path]:
-    names = [name + ending for name in W300LP_FOLDERS for ending in ("", "_Flip")]
-    return [folder / name for name in names if (folder / name).is_dir()]
+    parts = [name + ending for name in W300LP_FOLDERS for ending in ("", "_Flip")]
+    return [folder / name for name in parts if (folder / name).is_dir()]
 
 
 def _table(folder: Path, part: str, name: str) -> Path | None:

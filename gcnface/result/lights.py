@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from gcnface import names
 from gcnface.errors import FileError, GcnfaceError, PhotoError, printable
 from gcnface.io import plain_json
 from gcnface.io.array_layout import RECORD_LAYOUT
@@ -88,40 +89,41 @@ def _light(summary: str, ambient: Sequence[float], *lamps: _Lamp) -> Light:
     return Light(summary, total.numpy())
 
 
-LIGHTS = {
-    "ambient": _light("White light from everywhere: the albedo as it is, without any shading.", (1.0, 1.0, 1.0)),
-    "studio": _light(
+_LIGHTS = (
+    _light("White light from everywhere: the albedo as it is, without any shading.", (1.0, 1.0, 1.0)),
+    _light(
         "A soft key lamp above on the viewer's left, a weaker fill on the right.",
         (0.36, 0.36, 0.36),
         _Lamp((-0.55, 0.6, 0.75), (0.62, 0.61, 0.6)),
         _Lamp((0.8, 0.1, 0.6), (0.22, 0.225, 0.23)),
     ),
-    "left": _light(
+    _light(
         "One lamp on the viewer's left; the other half of the face lies in shadow.",
         (0.13, 0.13, 0.14),
         _Lamp((-1.0, 0.2, 0.35), (1.1, 1.08, 1.04)),
     ),
-    "right": _light(
+    _light(
         "One lamp on the viewer's right; the other half of the face lies in shadow.",
         (0.13, 0.13, 0.14),
         _Lamp((1.0, 0.2, 0.35), (1.1, 1.08, 1.04)),
     ),
-    "top": _light(
+    _light(
         "The sky at noon: light from above, the chin and the sockets of the eyes dark.",
         (0.2, 0.2, 0.21),
         _Lamp((0.0, 1.0, 0.45), (1.0, 1.0, 0.98)),
     ),
-    "below": _light(
+    _light(
         "A lamp below the face, as from a screen or a fire.",
         (0.12, 0.12, 0.14),
         _Lamp((0.0, -1.0, 0.7), (0.95, 0.88, 0.8)),
     ),
-    "sunset": _light(
+    _light(
         "A low orange sun on the viewer's left, a blue sky around.",
         (0.2, 0.25, 0.36),
         _Lamp((-0.85, 0.12, 0.6), (1.25, 0.66, 0.3)),
     ),
-}
+)
+LIGHTS = dict(zip(names.LIGHTS, _LIGHTS, strict=True))
 """The presets by name. A face turned to the viewer under them is about as bright as its albedo."""
 
 

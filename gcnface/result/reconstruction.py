@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gcnface.result.lights import LightLike
     from gcnface.result.rendering import RenderedImage
 
-FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
 TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
 """What the numbers of `Reconstruction.texel_source` mean: no surface here, taken from the photo, taken from the photo
 on the other half of the face, filled by the network or the model."""

@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool2d
 from coarse.morphable import cam_from_model
 from gcnface.io.atomic import staged
 from gcnface.io.images import save_picture
+from gcnface.names import LARGEST_PX, PICTURE_SUFFIXES, VIEWS
 from gcnface.result.editing import drawn_shading
 from gcnface.result.mesh import TexturedMesh
 from gcnface.system.isolation import plain_torch
@@ -31,19 +32,13 @@ from render.sampling import sample_image
 if TYPE_CHECKING:
     from gcnface.result.reconstruction import Reconstruction
 
-VIEWS = ("portrait", "photo")
-"""portrait: a camera that frames the whole head; photo: the camera of the photo, at the photo's proportions."""
-
 PORTRAIT_DISTANCE_MM = 1300.0
 """From the camera to the middle of the head: as for a portrait; nearer ones make noses large."""
-
-LARGEST_PX = 4096
 
 BACKGROUND = (0.93, 0.925, 0.915)
 """Behind heads in pictures that cannot be transparent, sRGB."""
 
 _OPAQUE = (".jpg", ".jpeg")
-_SUFFIXES = (".png", ".webp", *_OPAQUE)
 _QUALITY = 95
 
 _SUPERSAMPLE = 2
@@ -95,9 +90,9 @@ class RenderedImage:
             OutputError: the folder cannot be written to.
         """
         path = Path(path)
-        if path.suffix.lower() not in _SUFFIXES:
+        if path.suffix.lower() not in PICTURE_SUFFIXES:
             what = f"a picture cannot be saved as {path.suffix or 'a file without suffix'}"
-            raise ValueError(f"{path}: {what}; use {', '.join(_SUFFIXES)}")
+            raise ValueError(f"{path}: {what}; use {', '.join(PICTURE_SUFFIXES)}")
         if background is None and path.suffix.lower() in _OPAQUE:
             background = BACKGROUND
         pixels = self.rgba if background is None else self.over(background)

@@ -15,7 +15,8 @@ from gcnface.result.files.obj import companion_stem
 from gcnface.result.files.overlay import write_overlay
 from gcnface.result.files.summary import write_summary
 from gcnface.result.mesh import MESH_FORMATS
-from gcnface.result.reconstruction import FORMATS, Reconstruction
+from gcnface.names import FORMATS
+from gcnface.result.reconstruction import Reconstruction
 
 _FILES = {
     "obj": ("{}.obj", "{companion}.mtl", "{companion}.png"),
