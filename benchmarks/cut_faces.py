@@ -30,10 +30,10 @@ OUTER_EYES = (33, 263)
 def landmarks(reconstructor: Reconstructor, photo: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """(468, 2) photo px; None where no face is found, or too little of one."""
     found = reconstructor.detector.detect(photo)
-    view = reconstructor.fit_face(photo, found[0], Stopwatch()) if found else None
+    view = reconstructor.stages.fit_face(photo, found[0], Stopwatch()) if found else None
     if view is None or not view.can_be_trusted:
         return None
-    points = reconstructor.coarse.morphable.landmarks_cam(view.coarse.coefficients)
+    points = reconstructor.stages.coarse.morphable.landmarks_cam(view.coarse.coefficients)
     return view.camera.project(points)[0, :, :2].numpy()
 
 

@@ -150,7 +150,7 @@ class FaceModel:
         """Eight hexadecimal digits of the mesh and the shape bases: what coefficients and vertices mean."""
         checksum = 0
         for array in (self.faces, self.mean, self.identity_basis, self.expression_basis):
-            checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+            checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
         return f"{checksum:08x}"
 
     @property

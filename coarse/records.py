@@ -20,6 +20,7 @@ class CoarseFace:
         normals_view: (B, V, 3) unit, viewing axes (x right, y up, z to the viewer), what `render.lighting` takes.
         albedo: (B, V, 3) linear RGB.
         shading: (B, V, 3) linear; albedo * shading is the lit colour.
+        features: (B, F) the regressor's, of the crop it was regressed from; None where it tells none.
     """
 
     coefficients: Coefficients
@@ -28,6 +29,7 @@ class CoarseFace:
     normals_view: Tensor
     albedo: Tensor
     shading: Tensor
+    features: Tensor | None = None
 
     @property
     def lit(self) -> Tensor:

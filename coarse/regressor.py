@@ -124,7 +124,10 @@ class CoefficientRegressor(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Raw coefficient vectors (B, layout.total)."""
-        features = self.features(crops)
+        return self.coefficients(self.features(crops))
+
+    def coefficients(self, features: Tensor) -> Tensor:
+        """Pooled features (B, F) to raw coefficient vectors (B, layout.total)."""
         return torch.cat([head(features) for head in self.heads.values()], dim=1)
 
 

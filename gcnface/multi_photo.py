@@ -20,14 +20,16 @@ from coarse.decomposition import decompose
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints
 from coarse.pose_refit import refit_pose
+from coarse.regressor import CoefficientRegressor
 from coarse.set_aggregation import aggregate
 from gcnface.photo.detection import no_face
 from gcnface.photo.input import NamedPhoto, photo_sizes
-from gcnface.pipeline import FittedFace, Reconstructor, RefinedFace, on_cpu
+from gcnface.pipeline import Reconstructor
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.blending import Blend, blend_photos
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.stages.observation import VertexObservation, observe_vertices, view_cosine
+from gcnface.stages.records import FittedFace, RefinedFace, on_cpu
 from gcnface.stages.texture import TexturePhoto
 from gcnface.system.isolation import plain_torch
 from render.visibility import vertex_visibility
@@ -77,10 +79,11 @@ class PersonReconstructor:
 
     @plain_torch()
     def __init__(self, reconstructor: Reconstructor) -> None:
-        self.pipeline = reconstructor
-        regressor = reconstructor.coarse.regressor
-        self.confidence = load_confidence(regressor).to(reconstructor.device)
-        self.posed = MorphableModel(reconstructor.model, level=2).to(reconstructor.device)
+        self.detector, self.stages = reconstructor.detector, reconstructor.stages
+        regressor, device = self.stages.coarse.regressor, self.stages.device
+        ours = isinstance(regressor, CoefficientRegressor)
+        self.confidence = load_confidence(regressor).to(device) if ours else None  # type: ignore[arg-type]
+        self.posed = MorphableModel(reconstructor.model, level=2).to(device)
 
     @plain_torch()
     def __call__(
@@ -118,7 +121,7 @@ class PersonReconstructor:
             blend = self._blend(person_photos)
         refined = self._refined(person_photos, blend, embeddings, watch)
         texture_photos = [_texture_photo(person_photo, blend, k) for k, person_photo in enumerate(person_photos)]
-        result = self.pipeline.assemble(person_photos[0].view, refined, texture_photos, watch)
+        result = self.stages.assemble(person_photos[0].view, refined, texture_photos, watch)
         names = tuple(photo.name.name for photo in photos)
         return replace(result, photo_names=names, provenance={**_provenance(photos, cosine), **result.provenance})
 
@@ -126,27 +129,32 @@ class PersonReconstructor:
         if on_photo is not None:
             on_photo(photo.name)
         with watch.stage("detect"):
-            found = self.pipeline.detector.detect(photo.pixels)
-        view = self.pipeline.fit_face(photo.pixels, found[0], watch) if found else None
+            found = self.detector.detect(photo.pixels)
+        view = self.stages.fit_face(photo.pixels, found[0], watch) if found else None
         if view is None or not view.can_be_trusted:
             raise no_face(photo.name, photo.pixels, "leave it out or take a larger picture with the whole face in it")
         return view
 
     def confidences(self, views: Sequence[FittedFace]) -> Confidences:
-        """Of each photo's coefficients: (P, Ni) and (P, Na)."""
-        images = torch.cat([view.image for view in views])
-        return self.confidence(self.pipeline.coarse.regressor.features(images))
+        """Of each photo's coefficients: (P, Ni) and (P, Na); all alike where the regressor tells no features."""
+        features = [view.features for view in views if view.features is not None]
+        if self.confidence is None or len(features) < len(views):
+            own = [view.coarse.coefficients for view in views]
+            identity, albedo = (torch.cat([getattr(c, name) for c in own]) for name in ("identity", "albedo"))
+            return Confidences(torch.ones_like(identity), torch.ones_like(albedo))
+        return self.confidence(torch.cat(features))
 
     def of_one_identity(self, views: Sequence[FittedFace]) -> list[FittedFace]:
         """The same photos, their faces posed with one identity and coloured with one albedo, each in its own light."""
-        stage, trust = self.pipeline.coarse, self.confidences(views)
+        stage, trust = self.stages.coarse, self.confidences(views)
         own = [view.coarse.coefficients for view in views]
         identity = aggregate(torch.cat([c.identity for c in own]), trust.identity)[None]
         posed = [self._reposed(view, identity) for view in views]
         seen = [self._colors(view, c) for view, c in zip(views, posed, strict=True)]
         colors = [s.colors(stage.coarser.vertex_index) for s in seen]
         shown = torch.stack([c.face.mean() for c in colors]).clamp(min=1e-3)[:, None]
-        tone = self.pipeline.skin_tone(torch.cat([view.embedding for view in views])).mean(0, keepdim=True)
+        tones = [view.tone for view in views if view.tone is not None]
+        tone = torch.cat(tones).mean(0, keepdim=True) if tones else None
         albedos = torch.cat([decompose(stage.coarser, c, tone=tone).albedo for c in colors])
         albedo = aggregate(albedos, trust.albedo * shown)[None]
         lights = [decompose(stage.coarser, c, albedo=albedo).lighting for c in colors]
@@ -169,41 +177,41 @@ class PersonReconstructor:
 
     def _face_at_level(self) -> Tensor:
         """(V',) bool, face and features among the vertices that are posed."""
-        region = torch.from_numpy(self.pipeline.model.region_mask("face", "eyes_nose_mouth"))
+        region = torch.from_numpy(self.stages.model.region_mask("face", "eyes_nose_mouth"))
         return region.to(self.posed.vertex_index.device)[self.posed.vertex_index]
 
     def _colors(self, view: FittedFace, coefficients: Coefficients) -> VertexObservation:
-        face = self.pipeline.coarse.morphable(coefficients)
-        return observe_vertices(self.pipeline.model, face, view.image, view.classes, crop_camera())
+        face = self.stages.coarse.morphable(coefficients)
+        return observe_vertices(self.stages.model, face, view.image, view.maps, crop_camera())
 
     def _person_photo(self, view: FittedFace, first: FittedFace) -> _PersonPhoto:
         """What a photo shows; of places that its expression moves, the less the further they are from the first's."""
-        seen = self.pipeline.observe(view)
+        seen = self.stages.observe(view)
         cosine = view_cosine(view.coarse.verts_cam, view.coarse.normals_view)[0].clamp(min=0)
         scale = view.camera.px_from_cam[0, :2, :2].det().abs().sqrt().to(cosine)
         px_per_mm = scale / view.coarse.verts_cam[0, :, 2].clamp(min=1)
         alike = same_expression(view.coarse.verts[0], first.coarse.verts[0])
         quality = seen.confidence[0] * cosine * alike * (px_per_mm / _FINEST_PX_PER_MM).clamp(max=1)
-        light = self.pipeline.light(view, seen)
+        light = self.stages.light(view, seen)
         return _PersonPhoto(view, seen, light, seen.linear / light, quality)
 
     def _blend(self, person_photos: Sequence[_PersonPhoto]) -> Blend:
         albedo = torch.cat([s.albedo for s in person_photos]).cpu()
         confidence = torch.cat([s.seen.confidence for s in person_photos]).cpu()
         quality = torch.stack([s.quality for s in person_photos]).cpu()
-        return blend_photos(self.pipeline.model.faces, albedo, confidence, quality)
+        return blend_photos(self.stages.model.faces, albedo, confidence, quality)
 
     def _refined(
         self, person_photos: Sequence[_PersonPhoto], blend: Blend, embeddings: Tensor, watch: Stopwatch
     ) -> RefinedFace:
         """The refiner told of all photos at once; pose and light of the first."""
-        view, device = person_photos[0].view, self.pipeline.device
+        view, device = person_photos[0].view, self.stages.device
         with watch.stage("refine"), torch.no_grad():
             colors = blend.colors(torch.cat([s.albedo for s in person_photos]).cpu())[None].to(device)
             confidence = blend.weight.sum(0).clamp(max=1)[None].to(device)
             embedding = torch.nn.functional.normalize(embeddings.mean(0, keepdim=True))
-            albedo = self.pipeline.refiner(view.coarse.albedo, colors, confidence[..., None], embedding)
-            albedo = self.pipeline.completed(albedo, confidence)
+            albedo = self.stages.answer(view.coarse.albedo, colors, confidence, embedding)
+            albedo = self.stages.completed(albedo, confidence)
         seen = replace(person_photos[0].seen, confidence=confidence)
         light = person_photos[0].light[0]
         return on_cpu(RefinedFace(view.coarse, seen, albedo[0], light, albedo[0] * light, light))

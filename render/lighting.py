@@ -36,6 +36,9 @@ DEEP3D_FACTORS = (1.0, -_ROOT3, _ROOT3, -_ROOT3, _ROOT8, -_ROOT8, _ROOT8, -_ROOT
 """Ours over Deep3D's coefficient: its factors are pi, 2 pi / sqrt 3, 2 pi / sqrt 8 (ours pi, 2 pi / 3, pi / 4), and its
 harmonics of odd m carry the Condon-Shortley sign."""
 
+MINIMUM_SHADING = 0.08
+"""Light below this is not divided out: noise would be multiplied."""
+
 DECA_ORDER = (0, 2, 3, 1, 4, 6, 8, 5, 7)
 """Where our nine harmonics stand among DECA's (1, x, y, z, xy, xz, yz, x^2 - y^2, 3z^2 - 1)."""
 

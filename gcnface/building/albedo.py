@@ -22,7 +22,7 @@ from coarse.decomposition import DecompositionSettings, decompose
 from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera
 from gcnface.data.faces import PreparedFaces
-from gcnface.stages.observation import observe_vertices
+from gcnface.stages.observation import class_maps, observe_vertices
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _unshade_all(
         face = network(fit)
         crop, classes = faces.crop(row), faces.parsing(row)
         with torch.no_grad():
-            seen = observe_vertices(model, face, crop, classes, crop_camera())
+            seen = observe_vertices(model, face, crop, class_maps(classes), crop_camera())
             found = decompose(network, seen.colors(), settings.light)
             posed = replace(fit, albedo=found.albedo, lighting=found.lighting)
             albedo = (seen.linear / network(posed).shading.clamp(min=0.1))[0].clamp(0.005, 1.2)

@@ -36,14 +36,14 @@ from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_
 from gcnface.data.heads import HeadRenders, forget_heads, save_heads, source_of
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX, similarity_from_points
 from gcnface.photo.parsing import FaceParser, load_parser
-from gcnface.stages.observation import MINIMUM_SHADING, observe_vertices
+from gcnface.stages.observation import class_maps, observe_vertices
 from refine.facenet import embed_crop224, load_facenet
 from refine.network import TextureRefiner
 from refine.stored import load_refiner
 from render.camera import Camera
 from render.color import linear_from_srgb, srgb_from_linear
 from render.interpolate import interpolate
-from render.lighting import shade
+from render.lighting import MINIMUM_SHADING, shade
 from render.normals import vertex_normals
 from render.rasterize import rasterize
 from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, rotation_from_euler
@@ -161,7 +161,7 @@ def complete_colors(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor:
         (2, V, 3).
     """
     network, classes = parts.network, parts.parser.parse(crop)
-    seen = observe_vertices(parts.model, network(fit), crop, classes, crop_camera())
+    seen = observe_vertices(parts.model, network(fit), crop, class_maps(classes), crop_camera())
     found = decompose(parts.coarser, seen.colors(parts.coarser.vertex_index))
     face = network(replace(fit, albedo=found.albedo, lighting=found.lighting))
     shading = face.shading.clamp(min=MINIMUM_SHADING)

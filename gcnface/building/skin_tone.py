@@ -28,8 +28,9 @@ from gcnface.data.faces import PreparedFaces, load_prepared
 from gcnface.io.atomic import staged
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.stages.coarse import CoarseStage
-from gcnface.stages.observation import MINIMUM_SHADING, observe_vertices
+from gcnface.stages.observation import class_maps, observe_vertices
 from refine.facenet import FaceNet, embed_crop224, load_facenet
+from render.lighting import MINIMUM_SHADING
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def look_at_skin(stage: CoarseStage, parser: FaceParser, facenet: FaceNet, crop:
     """(3,) tone and (512,) embedding of one crop (1, 3, 224, 224)."""
     classes = parser.parse(crop)
     face = stage(crop, classes)
-    seen = observe_vertices(stage.model, face, crop, classes, crop_camera())
+    seen = observe_vertices(stage.model, face, crop, class_maps(classes), crop_camera())
     level = face.coefficients.lighting[:, :1].clamp(min=_DARKEST)
     relief = face.shading.clamp(min=MINIMUM_SHADING) / level
     total = seen.skin.sum()

@@ -19,7 +19,7 @@ from coarse.position_network import load_position_map_network
 from gcnface.dense.aligned_face import AlignedFace, HeadPose
 from gcnface.dense.texture import chart_texture, inside
 from gcnface.photo.crop import WINDOW_FROM_CROP, cut_window
-from gcnface.photo.detection import Detection, FaceDetector, no_face
+from gcnface.photo.detection import Detection, FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
 from gcnface.photo.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
 from gcnface.stages.coarse import OnStage, Stopwatch
@@ -67,7 +67,7 @@ class DenseAligner:
         self.device, self.all_faces = resolve_device(device), all_faces
         self.reader = reader or DenseReader(load_face_model())
         self.network = network or load_position_map_network(self.reader.layout).to(self.device)
-        self.detector = detector or FaceDetector()
+        self.detector = detector or make_detector()
         self.texels = self.reader.texels(texture_size)
 
     @plain_torch()

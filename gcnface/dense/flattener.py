@@ -24,7 +24,7 @@ from coarse.spatial_transformer.sampling import DepthVisibility
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
 from coarse.spatial_transformer.transformer import PoseLayers
 from gcnface.photo.crop import FaceCrop, align_face
-from gcnface.photo.detection import FaceDetector, no_face
+from gcnface.photo.detection import FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
 from gcnface.photo.similarity import warp_points
 from gcnface.stages.coarse import OnStage, Stopwatch
@@ -128,7 +128,7 @@ class Flattener:
         model = load_face_model()
         self.localizer = (localizer or load_localizer(theta_layout_of(model))).to(self.device).eval()
         layout = self.localizer.layout
-        self.detector = detector or FaceDetector()
+        self.detector = detector or make_detector()
         self.shape = vertex_model(model, layout.identity, layout.expression)
         self.landmarks = landmark_model(model, layout.identity, layout.expression)
         self.faces = torch.from_numpy(model.faces.astype(np.int64))

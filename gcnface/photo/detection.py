@@ -1,17 +1,19 @@
-"""Find faces: MTCNN of facenet-pytorch (its weights lie inside the package), on a photo of bounded size."""
+"""What a detector says of a photo, and the detectors by name: a row adds one."""
 
+from __future__ import annotations
+
+import importlib
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gcnface.errors import NoFaceError
-from gcnface.photo.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
-from render.devices import check_device
+
+SMALLEST_PHOTO_PX = 32
+"""Side of the smallest photo."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Detection:
     score: float
     points5: NDArray[np.float32]
 
-    def moved(self, dx: float, dy: float) -> "Detection":
+    def moved(self, dx: float, dy: float) -> Detection:
         """The same elsewhere in the photo, px."""
         shift = np.array([dx, dy], np.float32)
         return replace(self, box=self.box + np.tile(shift, 2), points5=self.points5 + shift)
@@ -40,146 +42,30 @@ class Detection:
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
 
-@dataclass(frozen=True)
-class SearchPass:
-    """One look at the photo.
+class FaceDetector(Protocol):
+    """Whatever finds faces; hand it to `gcnface.Reconstructor`, `gcnface.DenseAligner` or `gcnface.Flattener`."""
 
-    Attributes:
-        side_px: the photo is scaled so that its longer side is at most this.
-        face_px: faces from this size up, in the scaled photo, are sought.
-        enlarge: how much a photo smaller than `side_px` may be enlarged.
-        border: grey margin added on every side, as a fraction of the longer side (for faces that fill the frame).
-        quarter_turns: the photo is turned by this many times 90 degrees before (for photos that lie on their side).
+    def detect(self, photo: NDArray[np.float32]) -> list[Detection]:
+        """Faces in a photo (H, W, 3), sRGB in [0, 1], the largest first; an empty list when there is none."""
+        ...
+
+
+DETECTORS = {"mtcnn": "gcnface.photo.mtcnn:MtcnnDetector"}
+"""Classes by name, as "module:class"; made without arguments. The first is the usual one."""
+
+
+def make_detector(name: str | None = None) -> FaceDetector:
+    """A detector of `DETECTORS`; None makes the usual one.
+
+    Raises:
+        ValueError: there is none of that name.
     """
-
-    side_px: int
-    face_px: int
-    enlarge: float = 1.0
-    border: float = 0.0
-    quarter_turns: int = 0
-
-
-FIRST_PASS = SearchPass(side_px=640, face_px=48)
-THOROUGH_PASS = SearchPass(side_px=1600, face_px=24, enlarge=2.0)
-RETRY_PASSES = (
-    SearchPass(side_px=1280, face_px=24, enlarge=2.0),
-    SearchPass(side_px=640, face_px=40, border=0.3, enlarge=4.0),
-    SearchPass(side_px=2560, face_px=20, enlarge=3.0),
-)
-TURNED_PASSES = tuple(SearchPass(side_px=640, face_px=48, enlarge=2.0, quarter_turns=turns) for turns in (1, 3, 2))
-
-SMALLEST_FACE_PX, SMALLEST_PHOTO_PX = 14, 32
-"""Sides of the smallest face's box and of the smallest photo. Four portraits scaled down keep their 68 points within
-5 % of the distance of the eyes down to a box of 14 px, where the whole picture has 28; at 12 px and below they do not,
-and at 6 px the points are off by up to half that distance."""
-
-BORDERED_PASS = SearchPass(side_px=480, face_px=40, border=0.45, enlarge=4.0)
-"""The second look at a face at the edge of its photo, at what lies around it."""
-AROUND, SAME_FACE = 0.7, 0.3
-"""How much of a face's size is looked at around it; overlap (intersection over union) of two boxes of one face."""
-NEEDED_PX: NDArray[np.float64] = np.array([[28.0, 19.0], [196.0, 19.0], [28.0, 205.0], [196.0, 205.0]])
-"""(4, 2) crop px: corners of what must lie in the photo for points to be right without a border: the 468-point
-mesh, frontal, with a tenth of its size more at either side and above; a chin at the edge does no harm."""
-BORDER_GRAY = 127.5
-"""What is beyond the photo, of 0..255: nothing to MTCNN, which takes (x - 127.5) / 128. Over 12 portraits cut at 19
-places, points found with it are off by at most 8 % of the distance of the outer eye corners in 97 of 100; with black by
-12, with the edge repeated by 18; a mirrored border shows further faces."""
-
-SURE_SCORE = 0.99
-SURE_DOUBT = 0.3
-TURN_MARGIN = 0.05
-
-
-class FaceDetector:
-    """MTCNN (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multi-task Cascaded Networks").
-
-    The photo is scaled down first, since time grows with its pixels; when nothing is found, finer, padded and turned
-    looks follow. A face at the edge of its photo is looked at again with a border around it, since the points of a cut
-    face are far off while its score is high. Networks are loaded at the first photo.
-    """
-
-    def __init__(self, min_score: float = 0.9, device: str = "cpu") -> None:
-        check_device(device)
-        self.min_score = min_score
-        self.device = device
-
-    def detect(self, photo: NDArray[np.float32], *, thorough: bool = False) -> list[Detection]:
-        """Faces in a photo, the largest first; an empty list when there is none, or none that is large enough.
-
-        Args:
-            photo: (H, W, 3) float32 sRGB in [0, 1].
-            thorough: look for small faces even when a large one is found (for photos of groups).
-
-        Raises:
-            ValueError: the photo has another shape.
-        """
-        if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-            raise ValueError(f"a photo (H, W, 3) is expected, found shape {photo.shape}")
-        if min(photo.shape[:2]) < SMALLEST_PHOTO_PX:
-            return []
-        for search in (THOROUGH_PASS if thorough else FIRST_PASS, *RETRY_PASSES):
-            found = self._search(photo, search)
-            if found:
-                break
-        return [self._with_border(photo, face) for face in self._righted(photo, found)]
-
-    def _with_border(self, photo: NDArray[np.float32], face: Detection) -> Detection:
-        """A face at the edge of the photo as it is found with a border; any other as it is."""
-        height, width = photo.shape[:2]
-        needed = _needed(face)
-        if (needed >= 0).all() and (needed <= (width, height)).all():
-            return face
-        around = AROUND * max(face.box[2:] - face.box[:2])
-        x0, y0 = np.clip(np.floor(face.box[:2] - around), 0, (width - 1, height - 1)).astype(int)
-        x1, y1 = np.clip(np.ceil(face.box[2:] + around), (x0 + 1, y0 + 1), (width, height)).astype(int)
-        upright = replace(BORDERED_PASS, quarter_turns=round(-_roll_in_quarters(face)) % 4)
-        found = [other.moved(x0, y0) for other in self._search(photo[y0:y1, x0:x1], upright)]
-        overlaps = [_overlap(other.box, face.box, (width, height)) for other in found]
-        return found[int(np.argmax(overlaps))] if max(overlaps, default=0.0) >= SAME_FACE else face
-
-    def _righted(self, photo: NDArray[np.float32], found: list[Detection]) -> list[Detection]:
-        """The faces found, or those of the photo turned by quarters when that shows a much more credible face.
-
-        MTCNN finds something in a photo that lies on its side as well: with a lower score, a large roll or crooked
-        points. An upright face is kept unless a turn is better by a margin.
-        """
-        best, least = found, _doubt(found[0]) if found else np.inf
-        if found and found[0].score >= SURE_SCORE and least < SURE_DOUBT:
-            return found
-        for search in TURNED_PASSES:
-            rotated = self._search(photo, search)
-            doubt = _doubt(rotated[0], search.quarter_turns) + TURN_MARGIN if rotated else np.inf
-            if doubt < least:
-                best, least = rotated, doubt
-        return best
-
-    def _search(self, photo: NDArray[np.float32], search: SearchPass) -> list[Detection]:
-        image, photo_from_image = _prepared(photo, search)
-        if min(image.shape[:2]) * (12 / search.face_px) < 12:  # MTCNN fails where its image pyramid would be empty
-            return []
-        self._mtcnn.min_face_size = search.face_px
-        boxes, scores, points5s = self._mtcnn.detect(image, landmarks=True)
-        if boxes is None:
-            return []
-        found: list[Detection] = []
-        for box, score, points5 in zip(boxes, scores, points5s, strict=True):
-            if float(score) >= self.min_score:
-                corners = warp_points(np.asarray(box.tolist()).reshape(2, 2), photo_from_image)
-                rectangle = np.concatenate([corners.min(0), corners.max(0)])
-                points = warp_points(np.asarray(points5.tolist()), photo_from_image)
-                if min(rectangle[2:] - rectangle[:2]) < SMALLEST_FACE_PX:
-                    continue
-                found.append(Detection(rectangle, float(score), points))
-        return sorted(found, key=lambda detection: -detection.area)
-
-    @cached_property
-    def _mtcnn(self) -> Any:  # noqa: ANN401
-        from refine.torchvision_compat import ensure_torchvision
-
-        ensure_torchvision()
-        from facenet_pytorch import MTCNN
-
-        return MTCNN(keep_all=True, device=self.device)
+    name = name or next(iter(DETECTORS))
+    if name not in DETECTORS:
+        raise ValueError(f"{name!r} is no detector; choose one of {', '.join(DETECTORS)}")
+    module, maker = DETECTORS[name].split(":")
+    made: FaceDetector = getattr(importlib.import_module(module), maker)()
+    return made
 
 
 def no_face(
@@ -191,55 +77,3 @@ def no_face(
         what = f"shows no face that can be found in {width} x {height} px"
         return NoFaceError(name, what, f"give a picture of {SMALLEST_PHOTO_PX} px or more a side")
     return NoFaceError(name, "shows no face that can be found", remedy)
-
-
-def _doubt(detection: Detection, quarter_turns: int = 0) -> float:
-    """How little the points look like an upright face in the photo after so many quarter turns: 0 for a perfect one.
-
-    One tenth a quarter turn of roll (squared), and the points' misfit to an average face in eye distances.
-    """
-    matrix = similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX)
-    residual = np.linalg.norm(warp_points(detection.points5, matrix) - TEMPLATE_POINTS5_PX, axis=1).mean() / 64
-    roll = (_roll_in_quarters(detection) + quarter_turns + 2) % 4 - 2
-    return float(1 - detection.score + 0.1 * roll**2 + residual)
-
-
-def _roll_in_quarters(detection: Detection) -> float:
-    """By how many quarters the crop is turned to set the face upright, -2..2."""
-    matrix = similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX)
-    return float(np.arctan2(matrix[1, 0], matrix[0, 0]) / (np.pi / 2))
-
-
-def _needed(face: Detection) -> NDArray[np.float32]:
-    """(6, 2) photo px: corners of the box and of what must be seen around the points."""
-    photo_from_crop = np.asarray(np.linalg.inv(similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)), np.float64)
-    return np.concatenate([face.box.reshape(2, 2), warp_points(NEEDED_PX, photo_from_crop)])
-
-
-def _overlap(a: NDArray[np.float32], b: NDArray[np.float32], photo_wh: tuple[int, int]) -> float:
-    """Intersection over union of what two boxes have in the photo: beyond it, boxes of cut faces go far astray."""
-    limits = np.array([*photo_wh, *photo_wh])
-    a, b = a.clip(0, limits), b.clip(0, limits)
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    common = float(np.prod(sides.clip(0)))
-    return common / max(float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common, 1e-9)
-
-
-def _prepared(photo: NDArray[np.float32], search: SearchPass) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The 8-bit image a pass looks at, and photo_from_image (3, 3)."""
-    height, width = photo.shape[:2]
-    longer = max(height, width) * (1 + 2 * search.border)
-    scale = min(search.side_px / longer, search.enlarge)
-    hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    image = photo if hw == (height, width) else cv2.resize(photo, hw[::-1], interpolation=method)
-    matrix = np.diag([width / hw[1], height / hw[0], 1.0])
-    image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    if search.border:
-        pad = round(search.border * max(hw))
-        image = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(BORDER_GRAY,) * 3)
-        matrix = matrix @ np.array([[1, 0, -pad], [0, 1, -pad], [0, 0, 1.0]])
-    for _ in range(search.quarter_turns):
-        matrix = matrix @ np.array([[0, -1.0, image.shape[1]], [1, 0, 0], [0, 0, 1]])
-        image = np.rot90(image)
-    return np.ascontiguousarray(image), matrix

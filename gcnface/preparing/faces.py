@@ -23,7 +23,7 @@ from gcnface.photo.crop import (
     warp_labels,
     warp_points,
 )
-from gcnface.photo.detection import FaceDetector
+from gcnface.photo.mtcnn import MtcnnDetector
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
 from gcnface.preparing.landmarkers import Landmarker, LandmarkSource
@@ -100,8 +100,8 @@ class FacePreparer:
         self.settings = settings
 
     @cached_property
-    def _detector(self) -> FaceDetector:
-        return FaceDetector()
+    def _detector(self) -> MtcnnDetector:
+        return MtcnnDetector()
 
     @cached_property
     def _landmarker(self) -> Landmarker:

@@ -20,10 +20,9 @@ from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
 from coarse.morphable import cam_from_model
 from gcnface.face_model import ExpressionError, model_of
 from gcnface.result.lights import OWN, LightLike, lighting_of
-from gcnface.stages.observation import MINIMUM_SHADING
 from gcnface.system.isolation import plain_torch
 from render.color import linear_from_srgb, srgb_from_linear
-from render.lighting import rotated_lighting, shade
+from render.lighting import MINIMUM_SHADING, rotated_lighting, shade
 from render.normals import vertex_normals
 from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, rotation_from_euler
 

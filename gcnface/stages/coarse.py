@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from coarse.decomposition import decompose
 from coarse.face_model import FaceModel
@@ -20,7 +20,7 @@ from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
-from gcnface.stages.observation import Surface, face_mask, observe_vertices
+from gcnface.stages.observation import Surface, class_maps, face_mask, observe_vertices
 from render.camera import pixel_camera
 from render.lighting import shade
 from render.visibility import vertex_visibility
@@ -31,6 +31,10 @@ _AWAY_PX = 1000.0
 """Depths of position maps are relative; the depth buffer wants them in front of the camera."""
 
 OnStage = Callable[[str], None]
+
+Regressor = Callable[[Tensor], Tensor]
+"""Crops (B, 3, 224, 224) sRGB in [0, 1] to raw coefficients (B, N) in the layout of the face model
+(`coarse.morphable.layout_of`)."""
 
 
 class Stopwatch:
@@ -94,7 +98,7 @@ class CoarseStage:
     def __init__(
         self,
         model: FaceModel,
-        regressor: CoefficientRegressor,
+        regressor: Regressor,
         fitting: PhotoFitting | None,
         device: torch.device | str = "cpu",
         *,
@@ -106,7 +110,7 @@ class CoarseStage:
         at_level = model.region[self.coarser.vertex_index.cpu().numpy()]
         self.surface = _Level(model.levels[1].faces, at_level)
         self.fitter = PhotoFitter(self.coarser, fitting) if fitting is not None else None
-        self.regressor = regressor.to(device)
+        self.regressor = regressor.to(device) if isinstance(regressor, nn.Module) else regressor
         self.dense = DenseStage(self.coarser, position_map.to(device)) if position_map is not None else None
 
     def __call__(
@@ -117,6 +121,7 @@ class CoarseStage:
         *,
         window: Tensor | None = None,
         tone: Tensor | None = None,
+        maps: Tensor | None = None,
     ) -> CoarseFace:
         """One face.
 
@@ -126,24 +131,35 @@ class CoarseStage:
             watch: times the stages.
             window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None fits without dense points.
             tone: (1, 3) expected tone of the skin (`coarse.skin_tone`); None expects the mean person's.
+            maps: `class_maps(classes)`, where they are there already.
         """
-        watch, picture = watch or Stopwatch(), _Picture(image, classes, tone)
+        watch, picture = watch or Stopwatch(), _Picture(image, class_maps(classes) if maps is None else maps, tone)
         with watch.stage("regress"), torch.no_grad():
+            regressed = self._regressed(picture, finest=self.fitter is None)
             if self.fitter is None:
-                return self._colored(self.morphable, self.model, self.regressor(image), picture)
-            raw = self.coarser.layout.encode(self.regressed(image, classes, tone).coefficients)
+                return regressed
+            raw = self.coarser.layout.encode(regressed.coefficients)
         dense = None
         if self.dense is not None and window is not None:
             with watch.stage("dense"):
                 dense = self.dense(window)
         with watch.stage("fit"), torch.no_grad():
             raw = self.fitter(raw, image, face_mask(classes), dense=dense)
-            return self._colored(self.morphable, self.model, raw, picture)
+            return replace(self._colored(self.morphable, self.model, raw, picture), features=regressed.features)
 
     @torch.no_grad()
-    def regressed(self, image: Tensor, classes: Tensor, tone: Tensor | None = None) -> CoarseFace:
+    def regressed(self, image: Tensor, maps: Tensor, tone: Tensor | None = None) -> CoarseFace:
         """What the regressor alone says, at the level that is fitted; arguments as for a call."""
-        return self._colored(self.coarser, self.surface, self.regressor(image), _Picture(image, classes, tone))
+        return self._regressed(_Picture(image, maps, tone), finest=False)
+
+    def _regressed(self, picture: _Picture, *, finest: bool) -> CoarseFace:
+        if isinstance(self.regressor, CoefficientRegressor):
+            features = self.regressor.features(picture.image)
+            raw = self.regressor.coefficients(features)
+        else:
+            features, raw = None, self.regressor(picture.image)
+        level, surface = (self.morphable, self.model) if finest else (self.coarser, self.surface)
+        return replace(self._colored(level, surface, raw, picture), features=features)
 
     def _colored(self, posed: MorphableModel, surface: Surface, raw: Tensor, picture: _Picture) -> CoarseFace:
         """The face of raw coefficients, its albedo and light replaced by those that explain the crop's colours.
@@ -155,7 +171,7 @@ class CoarseStage:
             picture: what the colours are of.
         """
         face = posed(posed.layout.decode(raw))
-        seen = observe_vertices(surface, face, picture.image, picture.classes, crop_camera())
+        seen = observe_vertices(surface, face, picture.image, picture.maps, crop_camera())
         rows = self.coarser.vertex_index if posed is self.morphable else slice(None)
         found = decompose(self.coarser, seen.colors(rows), tone=picture.tone)
         return replace(
@@ -168,10 +184,10 @@ class CoarseStage:
 
 @dataclass(frozen=True)
 class _Picture:
-    """A crop (1, 3, 224, 224), its classes (1, 10, 224, 224) and the expected tone of its skin (1, 3), if any."""
+    """A crop (1, 3, 224, 224), its `class_maps` and the expected tone of its skin (1, 3), if any."""
 
     image: Tensor
-    classes: Tensor
+    maps: Tensor
     tone: Tensor | None
 
 

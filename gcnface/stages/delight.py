@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.records import CoarseFace
-from gcnface.stages.observation import MINIMUM_SHADING, VertexObservation
+from gcnface.stages.observation import VertexObservation
 from gcnface.stages.outliers import DARKEST, log_ratio, step_down, weighted_median
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
+from render.lighting import MINIMUM_SHADING
 from render.shapes import check_shape
 
 

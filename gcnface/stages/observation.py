@@ -24,7 +24,9 @@ from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.stages.outliers import deviation, inlier_weight, step_down
 from render.camera import Camera
 from render.color import linear_from_srgb
+from render.lighting import MINIMUM_SHADING
 from render.sampling import sample_image
+from render.shapes import check_shape
 from render.visibility import vertex_visibility
 
 _SKIN = ("skin", "brows", "nose", "lips")
@@ -68,9 +70,6 @@ _UNDOUBTED = ("brows", "lips", "eyes", "mouth_interior")
 
 DOUBTED_COSINE = (0.35, 0.65)
 """Cosine between normal and line of sight up to which a colour is doubted in full, and from which it is not."""
-
-MINIMUM_SHADING = 0.08
-"""Light below this is not divided out: noise would be multiplied."""
 
 GRAZING_COSINE = (0.06, 0.28)
 """Cosine between normal and line of sight from which a colour begins to count, and at which it counts in full."""
@@ -145,6 +144,12 @@ def nearness(classes: Tensor) -> Tensor:
     return near.clamp(0, 1)
 
 
+def class_maps(classes: Tensor) -> Tensor:
+    """(B, R + 2, H, W) what `observe_vertices` reads of class maps (B, 10, H, W): `allowed_maps`, then `nearness`."""
+    features = classes[:, [PARSING_CLASSES.index(name) for name in _UNDOUBTED]].sum(1, keepdim=True)
+    return torch.cat([allowed_maps(classes), nearness(classes) * (1 - features)], 1)
+
+
 def face_mask(classes: Tensor) -> Tensor:
     """(B, H, W) probability of `FACE_CLASSES` in class maps (B, 10, H, W)."""
     return classes[:, [PARSING_CLASSES.index(name) for name in FACE_CLASSES]].sum(1)
@@ -178,7 +183,7 @@ class Surface(Protocol):
 
 
 def observe_vertices(
-    model: Surface, face: CoarseFace, image: Tensor, classes: Tensor, camera: Camera
+    model: Surface, face: CoarseFace, image: Tensor, maps: Tensor, camera: Camera
 ) -> VertexObservation:
     """Sample a crop at the vertices of a posed face.
 
@@ -186,9 +191,10 @@ def observe_vertices(
         model: the face model, or one of its levels (its regions decide what may be taken).
         face: the posed face, (B, V, 3) vertices of that level.
         image: (B, 3, H, W) sRGB crop seen by `camera`.
-        classes: (B, 10, H', W') class probabilities of the same crop, at any resolution.
+        maps: (B, R + 2, H', W') `class_maps` of the same crop, at any resolution.
         camera: the crop's camera.
     """
+    check_shape("maps", maps, "B C H W", C=len(REGIONS) + 2)
     screen = camera.project(face.verts_cam)
     faces = torch.from_numpy(model.faces.astype(np.int64)).to(screen.device)
     region = torch.from_numpy(model.region.astype(np.int64)).to(screen.device)
@@ -196,7 +202,7 @@ def observe_vertices(
     looked_into = _grown(visible, faces, _inside(region, "mouth_interior"))
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     cosine = view_cosine(face.verts_cam, face.normals_view)
-    read = _read_classes(classes, screen[..., :2], camera, region)
+    read = _read_classes(maps, screen[..., :2], camera, region)
     any_angle = _inside(region, *_ANY_ANGLE)
     facing = looked_into * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
     on_face = _inside(region, "face", "eyes_nose_mouth")
@@ -249,11 +255,9 @@ class _Read:
     near: Tensor
 
 
-def _read_classes(classes: Tensor, xy_px: Tensor, camera: Camera, region: Tensor) -> _Read:
-    """Class maps (B, 10, H', W') at points (B, V, 2) of the camera's frame."""
-    scale = xy_px.new_tensor([classes.shape[3] / camera.hw[1], classes.shape[2] / camera.hw[0]])
-    features = classes[:, [PARSING_CLASSES.index(name) for name in _UNDOUBTED]].sum(1, keepdim=True)
-    maps = torch.cat([allowed_maps(classes), nearness(classes) * (1 - features)], 1)
+def _read_classes(maps: Tensor, xy_px: Tensor, camera: Camera, region: Tensor) -> _Read:
+    """`class_maps` at points (B, V, 2) of the camera's frame."""
+    scale = xy_px.new_tensor([maps.shape[3] / camera.hw[1], maps.shape[2] / camera.hw[0]])
     values = sample_image(maps, xy_px * scale)
     own = values.gather(2, region.expand(len(values), -1)[..., None])[..., 0]
     return _Read(_ramp(own, SURENESS), _ramp(values[..., -2], SURENESS), values[..., -1])

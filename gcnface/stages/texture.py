@@ -20,9 +20,9 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel, kept_with_model
 from gcnface.result.reconstruction import TEXEL_SOURCES
-from gcnface.stages.observation import MINIMUM_SHADING
 from render.baking import TexelMap, padding_index, texel_map
 from render.color import linear_from_srgb, srgb_from_linear
+from render.lighting import MINIMUM_SHADING
 
 _GUTTER_PX = 8
 

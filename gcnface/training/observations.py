@@ -22,7 +22,7 @@ from gcnface.data.heads import HeadRenders
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.stages.coarse import CoarseStage
 from gcnface.stages.delight import photo_light
-from gcnface.stages.observation import face_mask, observe_vertices
+from gcnface.stages.observation import class_maps, face_mask, observe_vertices
 from gcnface.training.caches import Cache, fingerprint, fingerprint_of_rows
 from refine.facenet import FaceNet, embed_crop224, load_facenet
 from refine.pyramid import MeshPyramid
@@ -206,8 +206,9 @@ def _observe(index: int, image: Tensor, observer: Observer, arrays: Mapping[str,
     stage = observer.stage
     classes = observer.parser.parse(image)
     embedding = embed_crop224(observer.facenet, image)
-    coarse = stage(image, classes, tone=observer.skin_tone(embedding))
-    seen = observe_vertices(stage.model, coarse, image, classes, crop_camera())
+    maps = class_maps(classes)
+    coarse = stage(image, classes, tone=observer.skin_tone(embedding), maps=maps)
+    seen = observe_vertices(stage.model, coarse, image, maps, crop_camera())
     light = photo_light(coarse, seen, observer.pyramid, stage.model.mirror)
     arrays["raw"][index] = stage.morphable.layout.encode(coarse.coefficients)[0]
     arrays["shading"][index] = light[0]

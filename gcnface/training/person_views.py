@@ -28,7 +28,7 @@ from coarse.set_aggregation import pool_labels, residual_confidence
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.data.heads import HeadRenders
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
-from gcnface.stages.observation import observe_vertices
+from gcnface.stages.observation import class_maps, observe_vertices
 from gcnface.training.augment import (
     Augmentation,
     draw_window,
@@ -189,7 +189,7 @@ def _albedos(
     for i, row in enumerate(rows):
         part, place = divmod(i, _FIT_BATCH)
         face = network(fits[part][place : place + 1])
-        seen = observe_vertices(model, face, faces.crop(row), faces.parsing(row), crop_camera())
+        seen = observe_vertices(model, face, faces.crop(row), class_maps(faces.parsing(row)), crop_camera())
         found.append(decompose(coarser, seen.colors(coarser.vertex_index)).albedo)
         if i % 500 == 499:
             _log.info("albedo of %d of %d photographs", i + 1, len(rows))

@@ -7,7 +7,7 @@ import torch
 
 from gcnface.io.images import read_photo
 from gcnface.photo.crop import align_face
-from gcnface.photo.detection import FaceDetector
+from gcnface.photo.detection import make_detector
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -41,7 +41,7 @@ def glasses_portrait():
 
 @pytest.fixture(scope="session")
 def detector():
-    return FaceDetector()
+    return make_detector()
 
 
 @pytest.fixture(scope="session")

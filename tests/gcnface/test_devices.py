@@ -14,7 +14,7 @@ from gcnface.dense.aligner import DenseAligner
 from gcnface.dense.flattener import Flattener
 from gcnface.errors import DeviceError
 from gcnface.options import ReconstructionOptions
-from gcnface.photo.detection import FaceDetector
+from gcnface.photo.mtcnn import MtcnnDetector
 from gcnface.pipeline import Reconstructor
 
 ABSENT = ("cuda:7", "gpu", "mps", "cuda")
@@ -30,7 +30,7 @@ def cpu_only(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     for module in (pipeline, dense, flattening):
-        for name in ("shipped_model", "load_face_model", "load_parser", "FaceDetector", "photo_and_name"):
+        for name in ("shipped_model", "load_face_model", "load_parser", "make_detector", "photo_and_name"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, never)
     monkeypatch.setattr("gcnface.batch.loop.read_photo", never)
@@ -49,7 +49,7 @@ def cpu_only(monkeypatch):
         lambda device: Reconstructor(ReconstructionOptions(device=device)),
         DenseAligner,
         Flattener,
-        lambda device: FaceDetector(device=device),
+        lambda device: MtcnnDetector(device=device),
     ],
 )
 def test_python_says_which_there_are(use, device):

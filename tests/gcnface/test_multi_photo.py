@@ -78,8 +78,8 @@ def person():
 
 @pytest.fixture(scope="module")
 def views(person, photos):
-    detect = person.pipeline.detector.detect
-    return [person.pipeline.fit_face(photo.pixels, detect(photo.pixels)[0], Stopwatch()) for photo in photos]
+    detect = person.detector.detect
+    return [person.stages.fit_face(photo.pixels, detect(photo.pixels)[0], Stopwatch()) for photo in photos]
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +187,9 @@ def test_two_people_are_told_apart(person):
     crops = []
     for name in ("face.jpg", "glasses.jpg"):
         photo = read_photo(DATA / name)
-        crops.append(align_face(photo, person.pipeline.detector.detect(photo)[0]).image)
+        crops.append(align_face(photo, person.detector.detect(photo)[0]).image)
     with torch.no_grad():
-        embeddings = embed_crop224(person.pipeline.facenet, torch.stack([crops[0], crops[0].flip(2), crops[1]]))
+        embeddings = embed_crop224(person.stages.facenet, torch.stack([crops[0], crops[0].flip(2), crops[1]]))
     cosine = mean_cosines(embeddings[:2])
     assert cosine.min() > SAME_PERSON_COSINE
     assert doubted([Path(c) for c in "abc"], mean_cosines(embeddings)).startswith("c:")

@@ -1,5 +1,6 @@
 """The whole way on a drawn face, with the shipped weights."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,10 +36,19 @@ def points5(reconstructor, photo):
     return reconstructor.detector.detect(photo)[0].points5
 
 
+def changed(reconstructor, **options):
+    """The same networks with other options."""
+    twin = copy.copy(reconstructor)
+    twin.options = replace(reconstructor.options, **options)
+    twin.stages = copy.copy(reconstructor.stages)
+    twin.stages.options = twin.options
+    return twin
+
+
 def face_mask(reconstructor, photo, drawn):
     """Pixels of the photo that the parser calls skin or nose and that the mesh covers, by way of the crop."""
     crop = align_face(photo, reconstructor.detector.detect(photo)[0])
-    classes = reconstructor.parser.parse(crop.image[None])[0].argmax(0).numpy()
+    classes = reconstructor.stages.parser.parse(crop.image[None])[0].argmax(0).numpy()
     height, width = photo.shape[:2]
     y, x = np.mgrid[:height, :width] + 0.5
     place = np.stack([x, y, np.ones_like(x)], -1) @ crop.crop_from_photo.T
@@ -102,9 +112,7 @@ def test_a_photo_without_a_face_gives_none(reconstructor):
 
 def test_all_faces_of_a_photo(reconstructor, photo):
     pair = np.concatenate([photo, photo[:, ::-1]], axis=1)
-    both = Reconstructor.__new__(Reconstructor)
-    both.__dict__ = {**reconstructor.__dict__, "all_faces": True}
-    found = both(np.ascontiguousarray(pair))
+    found = changed(reconstructor, all_faces=True)(np.ascontiguousarray(pair))
     assert len(found) == 2
     centers = sorted(face.landmarks468[:, 0].mean() for face in found)
     assert centers[0] < photo.shape[1] < centers[1]
@@ -119,9 +127,7 @@ def test_lenses_are_not_painted_onto_skin(reconstructor):
 
 
 def test_adaptation_draws_nearer_to_the_photo(photo, reconstructor, face):
-    adapting = Reconstructor.__new__(Reconstructor)
-    adapting.__dict__ = {**reconstructor.__dict__, "adapt": 4}
-    adapted = adapting(photo)[0]
+    adapted = changed(reconstructor, adapt=4)(photo)[0]
     errors = []
     for result in (face, adapted):
         drawn = measures.draw(result, result.vertex_rgb, photo.shape[:2])

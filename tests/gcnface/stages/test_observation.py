@@ -14,6 +14,7 @@ from gcnface.stages.observation import (
     GRAZING_COSINE,
     NEAR_PX,
     _grown,
+    class_maps,
     face_mask,
     grazing_weight,
     nearness,
@@ -58,7 +59,7 @@ def ramp(side=SIDE):
 
 
 def seen_with(model, face, classes):
-    return observe_vertices(model, face, ramp(), classes, crop_camera())
+    return observe_vertices(model, face, ramp(), class_maps(classes), crop_camera())
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_hidden_vertices_carry_no_confidence(on_skin, region):
 
 def test_vertices_outside_the_frame_are_not_visible(model, face):
     camera = crop_camera().transformed(torch.tensor([[1.0, 0, -140], [0, 1, 0], [0, 0, 1]]), (SIDE, SIDE))
-    seen = observe_vertices(model, face, ramp(), all_of("skin"), camera)
+    seen = observe_vertices(model, face, ramp(), class_maps(all_of("skin")), camera)
     x = camera.project(face.verts_cam)[0, :, 0]
     assert not seen.visible[0, x < 0].any()
     assert seen.visible[0, x > 0].any()
@@ -157,7 +158,7 @@ def half(name):
 def test_distance_is_kept_from_other_classes(model, face, region, neighbor, kept_px):
     image = torch.full((1, 3, SIDE, SIDE), GRAY)
     seen, free = (
-        observe_vertices(model, plain(face), image, classes, crop_camera())
+        observe_vertices(model, plain(face), image, class_maps(classes), crop_camera())
         for classes in (half(neighbor), all_of("skin"))
     )
     x = crop_camera().project(face.verts_cam)[0, :, 0]
@@ -173,7 +174,7 @@ def test_a_dark_line_on_skin_is_refused_beside_glasses_and_kept_elsewhere(model,
     image = torch.full((1, 3, SIDE, SIDE), GRAY)
     line = int(SIDE / 2 - far_px)
     image[..., line - 1 : line + 2] = 0.05
-    seen = observe_vertices(model, plain(face), image, half("glasses"), crop_camera())
+    seen = observe_vertices(model, plain(face), image, class_maps(half("glasses")), crop_camera())
     x = crop_camera().project(face.verts_cam)[0, :, 0]
     on_line = inside(region, "face") & (view_cosine(face.verts_cam, face.normals_view)[0] > 0.7)
     on_line &= seen.visible[0] & ((x - line - 0.5).abs() < 0.5)
@@ -197,7 +198,7 @@ def test_class_maps_may_be_coarser_than_the_picture(model, face, on_skin):
 
 
 def test_a_finer_picture_of_the_same_crop_shows_the_same(model, face, on_skin):
-    finer = observe_vertices(model, face, ramp(2 * SIDE), all_of("skin"), crop_camera(side_px=2 * SIDE))
+    finer = observe_vertices(model, face, ramp(2 * SIDE), class_maps(all_of("skin")), crop_camera(side_px=2 * SIDE))
     torch.testing.assert_close(finer.linear, on_skin.linear, atol=0.02, rtol=0)
     assert (finer.visible == on_skin.visible).float().mean() > 0.97
 

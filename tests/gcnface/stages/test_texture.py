@@ -10,7 +10,7 @@ from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.result.reconstruction import TEXEL_SOURCES
-from gcnface.stages.observation import observe_vertices, view_cosine
+from gcnface.stages.observation import class_maps, observe_vertices, view_cosine
 from gcnface.stages.texture import TexturePhoto, bake_texture
 from render.color import linear_from_srgb, srgb_from_linear
 
@@ -178,7 +178,7 @@ def test_a_turned_head_shows_one_half_and_mirrors_the_other(model, place):
     skin[:, PARSING_CLASSES.index("skin")] = 1
     gray = torch.full((1, 3, 224, 224), 0.5)
     evenly_lit = replace(face, albedo=torch.full_like(face.albedo, 0.2), shading=torch.ones_like(face.shading))
-    seen = observe_vertices(model, evenly_lit, gray, skin, crop_camera())
+    seen = observe_vertices(model, evenly_lit, gray, class_maps(skin), crop_camera())
     screen = crop_camera().project(face.verts_cam)[0]
     photo = np.full((224, 224, 3), 0.5, np.float32)
     texture = bake(model, screen, seen.confidence[0], photo)

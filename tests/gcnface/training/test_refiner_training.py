@@ -12,10 +12,10 @@ from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
 from gcnface.errors import GcnfaceError
 from gcnface.photo.crop import align_face
-from gcnface.photo.detection import FaceDetector
+from gcnface.photo.detection import make_detector
 from gcnface.photo.parsing import load_parser
 from gcnface.stages.coarse import CoarseStage
-from gcnface.stages.observation import MINIMUM_SHADING, face_mask, observe_vertices
+from gcnface.stages.observation import class_maps, face_mask, observe_vertices
 from gcnface.training.loading import SeededOrder
 from gcnface.training.refiner import (
     CriticTraining,
@@ -33,6 +33,7 @@ from refine.facenet import embed_crop224, load_facenet
 from refine.losses import LossSchedule
 from refine.network import TextureRefiner, TextureRefinerConfig
 from refine.stored import load_refiner, save_refiner
+from render.lighting import MINIMUM_SHADING
 from tests.gcnface.annotated_folder import write_prepared_faces
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
@@ -48,11 +49,11 @@ def stage():
 
 @pytest.fixture(scope="module")
 def batch(stage, portrait):
-    image = align_face(portrait, FaceDetector().detect(portrait)[0]).image[None]
+    image = align_face(portrait, make_detector().detect(portrait)[0]).image[None]
     classes = load_parser().parse(image)
     with torch.no_grad():
         face = stage(image, classes)
-        seen = observe_vertices(stage.model, face, image, classes, crop_camera())
+        seen = observe_vertices(stage.model, face, image, class_maps(classes), crop_camera())
     confidence = seen.confidence[..., None]
     left_half = (torch.from_numpy(stage.model.mean[:, :1]) < 20).float()
     shading = face.shading.clamp(min=MINIMUM_SHADING)

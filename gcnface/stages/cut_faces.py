@@ -46,11 +46,13 @@ class CropPictures:
         image: (1, 3, 224, 224) sRGB, the crop.
         window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None where position maps are not asked.
         classes: (1, 10, 224, 224) of the parser, 0 beyond the photo.
+        maps: (1, R + 2, 224, 224) `class_maps` of them.
     """
 
     image: Tensor
     window: Tensor | None
     classes: Tensor
+    maps: Tensor
 
 
 def shown_share(face: CoarseFace, model: MorphableModel, crop: FaceCrop, photo_hw: tuple[int, ...]) -> float:
@@ -66,7 +68,7 @@ def find_again(
     seen: CropPictures,
     face: CoarseFace,
     photo_inside: Tensor,
-    tone_of: Callable[[Tensor], Tensor],
+    tone_of: Callable[[Tensor], Tensor | None],
     watch: Stopwatch,
 ) -> tuple[CoarseFace, Tensor]:
     """A cut face, found in pictures that its own drawing completes.
@@ -76,7 +78,7 @@ def find_again(
         seen: the pictures as the photo fills them.
         face: found in them.
         photo_inside: (256, 256) bool, where in the window the photo is, see `window_inside`.
-        tone_of: takes a crop (1, 3, 224, 224) to the expected tone of its skin (1, 3).
+        tone_of: takes a crop (1, 3, 224, 224) to the expected tone of its skin (1, 3), or None.
         watch: times the stages.
 
     Returns:
@@ -86,11 +88,11 @@ def find_again(
     tone = tone_of(completed.image)
     for _ in range(REGRESSIONS):
         with watch.stage("regress"):
-            face = stage.regressed(completed.image, seen.classes, tone)
+            face = stage.regressed(completed.image, seen.maps, tone)
             completed = _completed(seen, face, model, photo_inside)
     for _ in range(MOST_FITS):
         before, tone = face, tone_of(completed.image)
-        face = stage(completed.image, seen.classes, watch, window=completed.window, tone=tone)
+        face = stage(completed.image, seen.classes, watch, window=completed.window, tone=tone, maps=seen.maps)
         completed = _completed(seen, face, stage.morphable, photo_inside)
         if face.verts_cam.shape == before.verts_cam.shape and _moved_px(before, face) < STILL_PX:
             break

@@ -8,9 +8,9 @@ import torch
 
 from gcnface.io.images import read_photo
 from gcnface.options import ReconstructionOptions
-from gcnface.photo.cut_faces import LEAST_SHOWN
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
+from gcnface.stages.cut_faces import LEAST_SHOWN
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SIDES = {"left": (1, 0, 0, 0), "top": (0, 1, 0, 0), "right": (0, 0, 1, 0), "bottom": (0, 0, 0, 1), "all": (1, 1, 1, 1)}
@@ -31,13 +31,13 @@ def whole(request, reconstructor):
 
 def looked_at(reconstructor, photo):
     found = reconstructor.detector.detect(photo)
-    return reconstructor.fit_face(photo, found[0], Stopwatch()) if found else None
+    return reconstructor.stages.fit_face(photo, found[0], Stopwatch()) if found else None
 
 
 def landmarks(reconstructor, photo):
     view = looked_at(reconstructor, photo)
     with torch.no_grad():
-        points = reconstructor.coarse.morphable.landmarks_cam(view.coarse.coefficients)
+        points = reconstructor.stages.coarse.morphable.landmarks_cam(view.coarse.coefficients)
         return view.camera.project(points)[0, :, :2].numpy()
 
 
@@ -77,12 +77,12 @@ def test_what_the_photo_does_not_show_counts_for_no_colour(reconstructor, portra
     view = looked_at(reconstructor, part)
     assert LEAST_SHOWN < view.shown < 0.95
     with torch.no_grad():
-        confidence = reconstructor.observe(view).confidence[0].numpy()
+        confidence = reconstructor.stages.observe(view).confidence[0].numpy()
     beyond = view.screen[:, 1].numpy() < -1
     assert beyond.sum() > 1000
     assert confidence[beyond].max() == 0
 
 
 def test_a_face_that_is_whole_is_left_as_it_is(reconstructor, portrait, monkeypatch):
-    monkeypatch.setattr("gcnface.pipeline.find_again", None)
+    monkeypatch.setattr("gcnface.stages.face.find_again", None)
     assert looked_at(reconstructor, portrait).shown == 1
