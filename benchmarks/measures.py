@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS5_FROM_468
 from coarse.morphable import cam_from_model
-from gcnface.evaluation.figures import psnr_db
-from gcnface.evaluation.identity import FaceNetIdentity, Portrait, SFaceIdentity, find_sface
+from gcnface.evaluation.metrics import psnr_db
+from gcnface.evaluation.identity_networks import FaceNetIdentity, Portrait, SFaceIdentity, find_sface
 from gcnface.evaluation.rendering import rotated as rotated_points
 from gcnface.result.reconstruction import Reconstruction
 from refine.facenet import load_facenet

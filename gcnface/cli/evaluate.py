@@ -12,10 +12,10 @@ examples:
   gcnface evaluate photos/ --people who.csv --groups ages.csv --completion 20 --relit 20 -o report/
 
 what comes out:
-  index.html     the table and every photo in pictures, method by method; worst.html: the worst ten by each figure
+  index.html     the table and every photo in pictures, method by method; worst.html: the worst ten by each metric
   table.md       the tables: pictures, identity, consistency and cost, differences, splits by group
-  table.json     the same with the figures of every photo, settings and versions
-  figures.csv    one figure a line: photo, person, method, figure, value
+  table.json     the same with the values of every photo, settings and versions
+  metrics.csv    one value a line: photo, person, method, metric, view, yaw_deg, network, gain, value
 
 exit status: 0 all done; 1 some photo failed (the table is of the others); 2 wrong usage
 

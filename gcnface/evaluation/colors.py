@@ -14,7 +14,7 @@ from render.shapes import check_shape
 LARGEST_PSNR_DB = 60.0
 """What equal colours score: pictures of 8 bits can be told apart no better (0.25 / 255 is 60 dB)."""
 FEWEST = 50
-"""Vertices below which no figure is given."""
+"""Vertices below which nothing is measured."""
 
 
 @dataclass(frozen=True)

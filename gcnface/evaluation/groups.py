@@ -1,4 +1,4 @@
-"""Whom a figure is of: skin tone by the typology angle, glasses, and whatever a table of the user's says.
+"""Whom a photo shows: skin tone by the typology angle, glasses, and whatever a table of the user's says.
 
 What cannot be told soundly from one photo (age, sex, a beard) is not guessed; it comes from ``--groups table.csv``.
 """
@@ -75,18 +75,18 @@ def cheeks_and_forehead(model: FaceModel) -> NDArray[np.bool_]:
     return near & model.region_mask("face")
 
 
-def skin_angles_deg(seen: FittedPhoto, patch: NDArray[np.bool_]) -> dict[str, float]:
+def skin_angles_deg(fitted: FittedPhoto, patch: NDArray[np.bool_]) -> dict[str, float]:
     """Typology angles of the skin that the photo shows at `patch` (V,): "albedo" and "photo", its light included.
 
     The first, of the photo's colours without the estimated light, is what people are grouped by: every refinement keeps
     it where the skin was seen. It says no more than the light estimate can: light and albedo of one photo are told
     apart by what is usual (Feng et al. 2022, "Towards racially unbiased skin tone estimation via scene
-    disambiguation"). How far the two angles are apart, group by group, is a figure of its own. NaN where no skin is
+    disambiguation"). How far the two angles are apart, group by group, is a metric of its own. NaN where no skin is
     seen.
     """
-    shown = torch.from_numpy(patch) & (seen.observation.skin[0].cpu() > _SURE)
-    linear = seen.observation.linear[0].cpu()[shown]
-    shading = seen.view.shading[0].cpu()[shown]
+    shown = torch.from_numpy(patch) & (fitted.observation.skin[0].cpu() > _SURE)
+    linear = fitted.observation.linear[0].cpu()[shown]
+    shading = fitted.view.shading[0].cpu()[shown]
     if len(linear) < _FEWEST:
         return {"photo": float("nan"), "albedo": float("nan")}
     return {"photo": typology_angle_deg(linear), "albedo": typology_angle_deg(linear / shading)}

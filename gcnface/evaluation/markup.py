@@ -5,32 +5,12 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections import defaultdict
-from collections.abc import Mapping
 from importlib.resources import files
 from urllib.parse import quote
 
-from gcnface.evaluation.table import Summary
 from gcnface.version import __version__
 
 PAGES = {"index.html": "All photos", "worst.html": "Worst ten"}
-
-
-class Figures:
-    """Figures by method and name, then photo."""
-
-    def __init__(self, summary: Summary) -> None:
-        self._found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-        for figure in summary.report.figures:
-            self._found[figure.method, figure.name][figure.photo] = figure.value
-
-    def of(self, method: str, name: str) -> Mapping[str, float]:
-        """Values by photo."""
-        return self._found.get((method, name), {})
-
-    def value(self, photo: str, method: str, name: str) -> float:
-        """One value; NaN when it was not measured."""
-        return self.of(method, name).get(photo, math.nan)
 
 
 def text(content: object) -> str:
@@ -74,8 +54,8 @@ def page(title: str, own: str, head: str, main: str, tools: str = "") -> str:
         "title": text(title),
         "version": text(__version__),
         "body": f"{head}<nav><div>{links}{tools}</div></nav><main>{main}</main>",
-        "footer": f"Made by gcnface {text(__version__)}. The figures of every photo are in "
-        '<a href="table.json">table.json</a> and <a href="figures.csv">figures.csv</a>, the tables in '
+        "footer": f"Made by gcnface {text(__version__)}. The metrics of every photo are in "
+        '<a href="table.json">table.json</a> and <a href="metrics.csv">metrics.csv</a>, the tables in '
         '<a href="table.md">table.md</a>.',
     }
     template = (files("gcnface") / "assets" / "report.html").read_text(encoding="utf-8")

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from gcnface.evaluation.bootstrap import Interval
-from gcnface.evaluation.markup import Figures, image, number, page, text
-from gcnface.evaluation.methods import METHODS
-from gcnface.evaluation.photos import PHOTO_ITSELF
+from gcnface.evaluation.markup import image, number, page, text
+from gcnface.evaluation.records import Metric
+from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS
 from gcnface.evaluation.report_pictures import SOURCES, PhotoPictures
-from gcnface.evaluation.table import COST, SECTIONS, Column, Summary, column_of, number_of
+from gcnface.evaluation.rows import COST
+from gcnface.evaluation.summary import LIMITS, Column, Summary, column_of
+from gcnface.evaluation.table import number_of
 from gcnface.evaluation.worst import judged_method, worst_page
 from gcnface.io.atomic import staged
 
-_NETWORKS = ("sface", "dlib", "facenet")
-"""Whose cosine stands under the pictures: first those that no loss has seen."""
 _MEANING = {
     "seen": "the photo shows it",
     "mirrored": "the photo shows the other half of the face",
@@ -45,10 +45,10 @@ def write_pages(folder: Path, summary: Summary, pictures: Mapping[str, PhotoPict
 
 def index_page(summary: Summary, pictures: Mapping[str, PhotoPictures]) -> str:
     """The whole page; the photos of the lowest PSNR come first."""
-    sheet = _Sheet(summary, Figures(summary), _Captions(summary), judged_method(summary))
+    sheet = _Sheet(summary, _Captions(summary), judged_method(summary))
     photos = sorted(summary.photos, key=sheet.rank)
     report = summary.report
-    failed = f" {number_of(len(report.failed), 'photo')} gave no figures." if report.failed else ""
+    failed = f" {number_of(len(report.failed), 'photo')} gave no metrics." if report.failed else ""
     head = (
         f"<header><h1>What the methods make of {number_of(len(photos), 'photo')}</h1>"
         f"<p class=soft>{summary.people} people.{failed} Every method works on the same fitted geometry.</p></header>"
@@ -67,60 +67,57 @@ def index_page(summary: Summary, pictures: Mapping[str, PhotoPictures]) -> str:
 
 
 class _Captions:
-    """Which figures stand under the pictures."""
+    """Which metrics stand under the pictures; of the identity networks one that no loss has seen, where there is."""
 
     def __init__(self, summary: Summary) -> None:
-        there = set(summary.names)
-        network = next((n for n in _NETWORKS if f"{n}_front" in there), None)
-        self.pasted: list[str] = [name for name in ("psnr_face", "ssim_face", "l1") if name in there]
-        self.rotated: list[str] = []
-        if network:
-            self.pasted.append(f"{network}_front")
-            yaws = sorted(
-                (n for n in there if n.startswith(f"{network}_yaw")), key=lambda n: float(n.partition("yaw")[2])
-            )
-            self.rotated = yaws[-1:]
-        self.first = self.pasted[0] if self.pasted else "psnr_face"
+        fits = [Metric("psnr", "face"), Metric("ssim", "face"), Metric("l1", "face")]
+        networks = sorted(IDENTITY_NETWORKS.values(), key=lambda row: row.in_losses)
+        pasted = [Metric("cosine", "pasted_head", network=row.name) for row in networks]
+        pasted = [metric for metric in pasted if metric in summary.metrics][:1]
+        self.pasted = [metric for metric in fits if metric in summary.metrics] + pasted
+        turned = [m for m in summary.metrics if m.view == "turned" and m.network in {p.network for p in pasted}]
+        self.rotated = sorted(turned, key=lambda metric: metric.yaw_deg)[-1:]
+        self.first = self.pasted[0] if self.pasted else fits[0]
 
     @property
-    def all(self) -> list[str]:
-        """Every figure of the captions."""
+    def all(self) -> list[Metric]:
+        """Every metric of the captions."""
         return self.pasted + self.rotated
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """What all cards are made from; `judged` is the method whose figures order them."""
+    """What all cards are made from; `judged` is the method whose metrics order them."""
 
     summary: Summary
-    figures: Figures
     captions: _Captions
     judged: str
 
+    def value(self, photo: str, method: str, metric: Metric) -> float:
+        """One value; NaN when it was not measured."""
+        return self.summary.values(method, metric).get(photo, math.nan)
+
     def rank(self, photo: str) -> tuple[bool, float]:
         """Worst first, unknown last."""
-        value = self.figures.value(photo, self.judged, self.captions.first)
+        value = self.value(photo, self.judged, self.captions.first)
         return (not math.isfinite(value), value if column_of(self.captions.first).higher else -value)
 
 
-def _short(name: str) -> str:
-    """A figure's name in the width of a picture."""
-    plain = {"psnr_face": "PSNR", "ssim_face": "SSIM", "l1": "L1"}
-    if name in plain:
-        return plain[name]
-    title = column_of(name).title
-    return title.replace(", head pasted", "").replace(" turned", "")
+def _short(metric: Metric) -> str:
+    """A metric's title in the width of a picture."""
+    plain = Metric(metric.metric, "turned" if metric.yaw_deg else "", metric.yaw_deg, metric.network)
+    return column_of(plain).title.replace(" turned", "")
 
 
-def _key(name: str) -> str:
-    """A figure's name as a data attribute, which holds lower-case letters and digits."""
-    return "f" + "".join(letter for letter in name.lower() if letter.isalnum())
+def _key(metric: Metric) -> str:
+    """A metric as a data attribute, which holds lower-case letters and digits."""
+    return "f" + "".join(letter for letter in metric.label.lower() if letter.isalnum())
 
 
 def _card(place: int, photo: str, sheet: _Sheet, shown: PhotoPictures) -> str:
     report = sheet.summary.report
-    values = {name: sheet.figures.value(photo, sheet.judged, name) for name in sheet.captions.all}
-    data = "".join(f' data-{_key(name)}="{value:.6g}"' for name, value in values.items() if math.isfinite(value))
+    values = {metric: sheet.value(photo, sheet.judged, metric) for metric in sheet.captions.all}
+    data = "".join(f' data-{_key(metric)}="{value:.6g}"' for metric, value in values.items() if math.isfinite(value))
     groups = [f"{text(kind)}: {text(of[photo])}" for kind, of in report.groups.items() if photo in of]
     methods = sorted(report.methods, key=lambda method: method != sheet.judged)
     columns = [_source_column(shown)] + [_method_column(photo, method, sheet, shown) for method in methods]
@@ -141,15 +138,15 @@ def _source_column(shown: PhotoPictures) -> str:
 
 
 def _method_column(photo: str, method: str, sheet: _Sheet, shown: PhotoPictures) -> str:
-    own, captions, figures = shown.methods.get(method), sheet.captions, sheet.figures
+    own, captions = shown.methods.get(method), sheet.captions
 
-    def lines(names: Sequence[str]) -> str:
+    def lines(metrics: Sequence[Metric]) -> str:
         cells = []
-        for name in names:
-            column, value = column_of(name), figures.value(photo, method, name)
-            others = [figures.value(photo, other, name) for other in sheet.summary.report.methods]
+        for metric in metrics:
+            column, value = column_of(metric), sheet.value(photo, method, metric)
+            others = [sheet.value(photo, other, metric) for other in sheet.summary.report.methods]
             best = " class=best" if _is_best(value, others, column) else ""
-            cells.append(f"<dt>{text(_short(name))}</dt><dd{best}>{number(value, min(column.digits, 3))}</dd>")
+            cells.append(f"<dt>{text(_short(metric))}</dt><dd{best}>{number(value, min(column.digits, 3))}</dd>")
         return f"<figcaption><dl>{''.join(cells)}</dl></figcaption>"
 
     title = text(METHODS[method].title)
@@ -170,55 +167,40 @@ def _is_best(value: float, others: Sequence[float], column: Column) -> bool:
 
 def _tables(summary: Summary) -> str:
     """Means by method, a table a section."""
-    sections: dict[str, list[str]] = {section: [] for section in SECTIONS}
-    for name in summary.names:
-        sections.setdefault(column_of(name).section, []).append(name)
-    parts = [f"<h2>{text(section)}</h2>{_table(summary, names)}" for section, names in sections.items() if names]
+    parts = [f"<h2>{text(section)}</h2>{_table(summary, metrics)}" for section, metrics in summary.sections.items()]
     note = (
         "<p class=soft>Means over people, below them the 95 % interval of resampled people. ↑ more is better, ↓ less; "
         "the best mean is green (the mean albedo, which never changes, does not compete). † keeps the photo's own "
-        "colours where they were seen, so that figures against the same photo flatter it.</p>"
+        "colours where they were seen, so that metrics against the same photo flatter it.</p>"
     )
     return note + "".join(parts)
 
 
-_OUTSIDE = ("mean",)
-"""A constant, which no light and no mirroring changes."""
-
-
-def _table(summary: Summary, names: Sequence[str]) -> str:
-    columns = [column_of(name) for name in names]
-    means = {m: [summary.mean(m, name) for name in names] for m in summary.report.methods}
+def _table(summary: Summary, metrics: Sequence[Metric]) -> str:
+    columns = [column_of(metric) for metric in metrics]
+    means = {m: [summary.mean(m, metric) for metric in metrics] for m in summary.report.methods}
     head = "".join(f"<th scope=col>{text(c.title)}\N{NO-BREAK SPACE}{'↑' if c.higher else '↓'}</th>" for c in columns)
     rows = []
     for method, found in means.items():
         cells = []
         for k, (interval, column) in enumerate(zip(found, columns, strict=True)):
-            rivals = [row[k].mean for m, row in means.items() if m not in _OUTSIDE]
-            best = method not in _OUTSIDE and column.section != COST and _is_best(interval.mean, rivals, column)
+            rivals = [row[k].mean for m, row in means.items() if not METHODS[m].constant]
+            best = not METHODS[method].constant and column.section != COST and _is_best(interval.mean, rivals, column)
             cells.append(_cell(interval, column, best=best))
         spec = METHODS[method]
         rows.append(f"<tr><th scope=row>{text(spec.title)}{' †' * spec.copies_photo}</th>{''.join(cells)}</tr>")
-    rows += [_limit_row(summary, names, key, title) for key, title in _LIMITS.items()]
+    rows += [_limit_row(summary, metrics, view, title) for view, title in LIMITS.items()]
     return (
         f"<div class=scroll tabindex=0><table class=figures><thead><tr><th scope=col>Method</th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-_LIMITS = {"mirror": "ceiling: photo, mirrored", "strangers": "floor: other people"}
-"""Rows of identity tables: what the photo itself scores, and what others do."""
-
-
-def _limit_row(summary: Summary, names: Sequence[str], key: str, title: str) -> str:
-    networks = [name.partition("_")[0] if name.partition("_")[0] in _NETWORKS else None for name in names]
-    found = [summary.mean(PHOTO_ITSELF, f"{n}_{key}") if n else None for n in networks]
+def _limit_row(summary: Summary, metrics: Sequence[Metric], view: str, title: str) -> str:
+    found = [summary.limit(metric, view) for metric in metrics]
     if not any(interval and interval.photos for interval in found):
         return ""
-    cells = [
-        _cell(interval, column_of(name)) if interval else "<td></td>"
-        for interval, name in zip(found, names, strict=True)
-    ]
+    cells = [_cell(i, column_of(m)) if i else "<td></td>" for i, m in zip(found, metrics, strict=True)]
     return f"<tr class=limit><th scope=row>{title}</th>{''.join(cells)}</tr>"
 
 
@@ -244,7 +226,7 @@ def _legend(summary: Summary, captions: _Captions) -> str:
     methods = "".join(
         f"<li><b>{text(METHODS[m].title)}</b>: {text(METHODS[m].summary)}</li>" for m in summary.report.methods
     )
-    under = "; ".join(text(column_of(name).title) for name in captions.all)
+    under = "; ".join(text(column_of(metric).title) for metric in captions.all)
     return (
         "<h2>Legend</h2><p>A card a photo. Upper pictures: the drawn head over the photo; lower ones: the head turned "
         f"to the side that the photo shows less of. Below them: {under}; the best of the row is green. Where the "
@@ -255,11 +237,11 @@ def _legend(summary: Summary, captions: _Captions) -> str:
 
 def _sorter(captions: _Captions) -> str:
     options = ["<option data-key=place data-sign=1>as written</option>"] if not captions.all else []
-    for name in captions.all:
-        worst, best = (1, -1) if column_of(name).higher else (-1, 1)
-        title = text(_short(name))
-        options.append(f'<option data-key={_key(name)} data-sign="{worst}">{title}, worst first</option>')
-        options.append(f'<option data-key={_key(name)} data-sign="{best}">{title}, best first</option>')
+    for metric in captions.all:
+        worst, best = (1, -1) if column_of(metric).higher else (-1, 1)
+        title = text(_short(metric))
+        options.append(f'<option data-key={_key(metric)} data-sign="{worst}">{title}, worst first</option>')
+        options.append(f'<option data-key={_key(metric)} data-sign="{best}">{title}, best first</option>')
     jump = '<a href="#photos">Pictures ↓</a>'
     return f"{jump}<label>Order <select id=order>{''.join(options)}</select></label>"
 
@@ -269,4 +251,4 @@ def _failed(summary: Summary) -> str:
     if not failed:
         return ""
     items = "".join(f"<li><b>{text(PurePath(photo).name)}</b>: {text(why)}</li>" for photo, why in failed.items())
-    return f"<h2>Photos without figures</h2><ul>{items}</ul>"
+    return f"<h2>Photos without metrics</h2><ul>{items}</ul>"

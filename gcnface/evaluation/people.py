@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gcnface.data.faces import read_table
 from gcnface.errors import GcnfaceError
+from gcnface.options import SubjectOptions
 from gcnface.preparing.layouts import detect_layout, find_sources, read_identities
 from gcnface.preparing.sources import Source
 
@@ -36,7 +37,7 @@ class Subjects:
     Attributes:
         chosen: in the order given.
         errors: one for every argument that leads nowhere.
-        notes: what a reader of the figures should know about the choice.
+        notes: what a reader of the report should know about the choice.
     """
 
     chosen: tuple[Subject, ...]
@@ -44,34 +45,18 @@ class Subjects:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which of the photos are wanted.
-
-    Attributes:
-        people: a table file,identity.
-        held_out: only people whom no training may use.
-        drawn: drawn faces of annotated folders as well.
-        limit: as many photos at most.
-    """
-
-    people: Path | None = None
-    held_out: bool = False
-    drawn: bool = False
-    limit: int | None = None
-
-
-def choose_subjects(arguments: Sequence[str], choice: Choice = Choice()) -> Subjects:
+def choose_subjects(arguments: Sequence[str], choice: SubjectOptions | None = None) -> Subjects:
     """The photos that the arguments mean.
 
     Args:
         arguments: image files, glob patterns, folders of photos (a subfolder is a person), folders that `gcnface
             prepare` reads (annotated ones, CelebA, 300W-LP) or has written.
-        choice: which are wanted.
+        choice: which are wanted; None takes all but drawn ones.
 
     Raises:
         GcnfaceError: the table of people cannot be read, or held-out people are asked for where nobody is.
     """
+    choice = choice or SubjectOptions()
     identities = read_identities(choice.people)
     found: dict[Path, Subject] = {}
     errors: list[GcnfaceError] = []
@@ -99,7 +84,7 @@ def choose_subjects(arguments: Sequence[str], choice: Choice = Choice()) -> Subj
     return Subjects(tuple(subjects), tuple(errors), tuple(notes))
 
 
-def _subjects(argument: str, identities: dict[str, str], choice: Choice) -> list[Subject]:
+def _subjects(argument: str, identities: dict[str, str], choice: SubjectOptions) -> list[Subject]:
     """The photos of one argument that can be used."""
     folder = Path(argument)
     if (folder / "table.csv").is_file() and (folder / "canvases.npy").is_file():
@@ -118,7 +103,7 @@ def _subject(source: Source, layout: str) -> Subject:
     return Subject(source.file, source.name, source.identity, None if layout == "photos" else source.validation)
 
 
-def _prepared(folder: Path, identities: dict[str, str], choice: Choice) -> list[Subject]:
+def _prepared(folder: Path, identities: dict[str, str], choice: SubjectOptions) -> list[Subject]:
     """The photos that a prepared data set was made of."""
     rows = [row for row in read_table(folder) if choice.drawn or row["drawn"] != "1"]
     files = [Path(row["file"]) for row in rows]

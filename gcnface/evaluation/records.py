@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcnface.pipeline import FittedFace
 from gcnface.stages.observation import VertexObservation
+from gcnface.stages.records import FittedFace
+
+PHOTO_ITSELF = ""
+"""The method of metrics that belong to the photo."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,10 @@ class FittedPhoto:
     Attributes:
         view: photo, crop, classes, posed face.
         observation: what the photo shows at the vertices; a method may take nothing else from the photo.
-        embedding: (1, 512) FaceNet's embedding of the crop, unit length.
     """
 
     view: FittedFace
     observation: VertexObservation
-    embedding: Tensor
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class MethodResult:
 
     Attributes:
         albedo: (V, 3) linear, not clipped.
-        shading: (V, 3) linear; albedo * shading is the lit colour. 1 where a method does not tell light from albedo.
-        texture: (T, T, 3) albedo, sRGB, on the face model's atlas; None where the vertex colours are drawn.
-        light: (V, 3) linear, the shading of a turned head, where it differs: without what only the photo's own view
+        shading: (V, 3) linear; albedo * shading is the lit color. 1 where a method does not tell light from albedo.
+        texture: (T, T, 3) albedo, sRGB, on the face model's atlas; None where the vertex colors are drawn.
+        light: (V, 3) linear, the shading of a rotated head, where it differs: without what only the photo's own view
             shows; None where it is `shading`.
     """
 
@@ -43,6 +45,11 @@ class MethodResult:
     shading: Tensor
     texture: NDArray[np.float32] | None = None
     light: Tensor | None = None
+
+    @property
+    def rotated_light(self) -> Tensor:
+        """(V, 3) linear: what a rotated head's albedo is multiplied by."""
+        return self.shading if self.light is None else self.light
 
 
 @dataclass(frozen=True)
@@ -59,19 +66,66 @@ class RenderedHead:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number.
+class Metric:
+    """What is measured: one column of the tables.
+
+    Attributes:
+        metric: a row of `registries.METRICS`, such as "psnr".
+        view: a row of `registries.VIEWS` or of a protocol's views, such as "face"; empty where there is one view only.
+        yaw_deg: how far the head is turned, the mean of both sides; 0 where it is not.
+        network: a row of `registries.IDENTITY_NETWORKS`; empty where no network takes part.
+        gain: one factor a channel was taken out first.
+    """
+
+    metric: str
+    view: str = ""
+    yaw_deg: float = 0.0
+    network: str = ""
+    gain: bool = False
+
+    def fields(self) -> dict[str, Any]:
+        """Every field, in order, as the files of a report have them."""
+        return asdict(self)
+
+    @property
+    def label(self) -> str:
+        """The fields in one word, for identifiers in pages; nothing reads it back."""
+        parts = (self.metric, self.network, self.view, f"{self.yaw_deg:g}" if self.yaw_deg else "", "gain" * self.gain)
+        return "_".join(part for part in parts if part)
+
+
+class Measured(NamedTuple):
+    """One value of a method, or of the photo (`PHOTO_ITSELF`)."""
+
+    method: str
+    metric: Metric
+    value: float
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One value of a report.
 
     Attributes:
         photo: path of the photo.
         person: whom it shows.
-        method: a key of `gcnface.evaluation.methods.METHODS`, or "" for what belongs to the photo alone.
-        name: of the figure, such as "psnr_face".
+        method: a row of `registries.METHODS`, or `PHOTO_ITSELF`.
+        metric: what was measured.
         value: NaN where it cannot be told.
     """
 
     photo: str
     person: str
     method: str
-    name: str
+    metric: Metric
     value: float
+
+    def fields(self) -> dict[str, Any]:
+        """Every field, those of the metric among them, as the files of a report have them."""
+        return {
+            "photo": self.photo,
+            "person": self.person,
+            "method": self.method or "photo",
+            **self.metric.fields(),
+            "value": float(self.value),
+        }

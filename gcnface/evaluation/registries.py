@@ -121,6 +121,7 @@ VIEWS = _table(
 """Views that every photo is measured in; each protocol brings its own."""
 
 _HIDDEN, _SOFT, _HARD = "The side that was not shown", "One face, several lights", "One face, two hard lights"
+_SHAPE = tuple(ViewRow(name, f"{name} at {{yaw:g}}°", "Shape against the scan") for name in ("mean", "median", "p90"))
 _TURNS = (
     ViewRow("hidden", "hidden at {yaw:g}°", _HIDDEN, ("psnr",)),
     ViewRow("shown", "shown at {yaw:g}°", _HIDDEN),
@@ -151,7 +152,7 @@ PROTOCOLS = _table(
         "textured scans",
         "draw a textured scan turned, reconstruct, and judge colors and shape by the scan",
         "gcnface.evaluation.protocols.scans:measure",
-        _TURNS,
+        _TURNS + _SHAPE,
         "scan",
     ),
 )

@@ -55,8 +55,8 @@ class RasterizedHead:
 class HeadRenderer:
     """Draws the heads of one face model through the crop's camera.
 
-    The frame is that of the aligned crop: every face has the same size in it, so that figures of a large photo and of
-    a small one may be averaged, and it is the resolution that the published figures are of.
+    The frame is that of the aligned crop: every face has the same size in it, so that metrics of a large photo and of
+    a small one may be averaged, and it is the resolution of the published ones.
 
     Args:
         model: gives faces and atlas.
@@ -81,9 +81,9 @@ class HeadRenderer:
         """
         verts = rotated(face.verts_cam.cpu(), face.coefficients.translation.cpu(), yaw_deg)
         fragments = rasterize(verts, self._faces, crop_camera(1, self._fine_px))
-        seen = fragments.pix_to_face.flatten()
-        pixel = (seen >= 0).nonzero()[:, 0]
-        face_row, bary = seen[pixel], fragments.bary.reshape(-1, 3)[pixel]
+        face_at = fragments.pix_to_face.flatten()
+        pixel = (face_at >= 0).nonzero()[:, 0]
+        face_row, bary = face_at[pixel], fragments.bary.reshape(-1, 3)[pixel]
         uv = (self._uv[self._uv_faces[face_row]] * bary[..., None]).sum(1)
         ends = np.arange(0, 3 * len(pixel) + 1, 3)
         corners = self._faces[face_row].flatten().numpy()
@@ -105,14 +105,14 @@ class HeadRenderer:
         picture = np.where(mask[..., None], colors / np.maximum(frame.share, 0.5)[..., None], 0)
         return RenderedHead(picture.clip(0, 1).astype(np.float32), mask)
 
-    def render(self, seen: FittedPhoto, result: MethodResult, yaw_deg: float = 0.0) -> RenderedHead:
+    def render(self, fitted: FittedPhoto, result: MethodResult, yaw_deg: float = 0.0) -> RenderedHead:
         """`frame` and `shade` in one, for a single method."""
-        return self.shade(self.frame(seen.view.coarse, yaw_deg), result)
+        return self.shade(self.frame(fitted.view.coarse, yaw_deg), result)
 
-    def photo(self, seen: FittedPhoto) -> NDArray[np.float32]:
+    def photo(self, fitted: FittedPhoto) -> NDArray[np.float32]:
         """(S, S, 3) sRGB: the photo in the frame of the drawings; outside the photo its border pixels repeat."""
         zoom = np.diag([self.side_px / CROP_SIDE_PX] * 2 + [1.0])
-        return warp_image(seen.view.photo, zoom @ seen.view.crop.crop_from_photo, (self.side_px, self.side_px))
+        return warp_image(fitted.view.photo, zoom @ fitted.view.crop.crop_from_photo, (self.side_px, self.side_px))
 
     def _texture(self, texture: NDArray[np.float32], uv: Tensor) -> Tensor:
         """(N, 3) colours of a texture at `uv` (N, 2)."""

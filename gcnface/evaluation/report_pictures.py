@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coarse.face_model import FaceModel
-from gcnface.evaluation.photos import EvaluatedPhoto
+from gcnface.evaluation.photo_evaluator import EvaluatedPhoto
 from gcnface.evaluation.records import FittedPhoto, MethodResult, RenderedHead
 from gcnface.evaluation.rendering import HeadRenderer
 from gcnface.io.atomic import staged
@@ -50,7 +50,7 @@ class PhotoPictures:
     """The pictures of one photo; any of them may be missing.
 
     Attributes:
-        photo: key of the photo, as in its figures.
+        photo: key of the photo, as in its values.
         original: file of the photo in the frame of the drawings, relative to the report.
         provenance: file of the map that tells where colours come from, turned like the heads.
         yaw_deg: how far the turned heads are turned, 0 when no turn was drawn.
@@ -78,15 +78,15 @@ class ReportPictures:
         self._mirror = torch.from_numpy(model.mirror.astype(np.int64))
         self.photos: dict[str, PhotoPictures] = {}
 
-    def add(self, photo: str, examined: EvaluatedPhoto) -> PhotoPictures:
+    def add(self, photo: str, evaluated: EvaluatedPhoto) -> PhotoPictures:
         """Keep the pictures of a photo.
 
         Args:
-            photo: its key in the figures.
-            examined: the photo, measured.
+            photo: its key among the values.
+            evaluated: the photo, measured.
         """
         page = f"{len(self.photos) + 1:04d}"
-        yaw = telling_turn(examined)
+        yaw = telling_turn(evaluated)
         with staged(self.folder / FOLDER) as stage:
 
             def keep(name: str, picture: NDArray[np.float32]) -> str:
@@ -95,45 +95,45 @@ class ReportPictures:
 
             methods = {
                 name: MethodPictures(
-                    keep(name, over(drawn[0.0], examined.photo)),
+                    keep(name, over(drawn[0.0], evaluated.photo)),
                     keep(f"{name}_turned", over(drawn[yaw], BACKGROUND)) if yaw else None,
                 )
-                for name, drawn in examined.drawings.items()
+                for name, drawn in evaluated.drawings.items()
             }
-            where = keep("map", self._provenance(examined.seen, yaw))
-            found = PhotoPictures(photo, keep("photo", examined.photo), where, yaw, methods)
+            where = keep("map", self._provenance(evaluated.fitted, yaw))
+            found = PhotoPictures(photo, keep("photo", evaluated.photo), where, yaw, methods)
         self.photos[photo] = found
         return found
 
-    def _provenance(self, seen: FittedPhoto, yaw_deg: float) -> NDArray[np.float32]:
+    def _provenance(self, fitted: FittedPhoto, yaw_deg: float) -> NDArray[np.float32]:
         """(S, S, 3) sRGB."""
-        result = provenance(seen, self._mirror)
-        drawing = self._renderer.render(seen, result, yaw_deg)
-        return over(drawing, self._renderer.photo(seen) * 0.25 + 0.75 if yaw_deg == 0 else BACKGROUND)
+        result = provenance(fitted, self._mirror)
+        drawing = self._renderer.render(fitted, result, yaw_deg)
+        return over(drawing, self._renderer.photo(fitted) * 0.25 + 0.75 if yaw_deg == 0 else BACKGROUND)
 
 
-def provenance(seen: FittedPhoto, mirror: torch.Tensor) -> MethodResult:
+def provenance(fitted: FittedPhoto, mirror: torch.Tensor) -> MethodResult:
     """Where each vertex has its colour from, in the colours of `SOURCES` under a lamp beside the camera.
 
     Args:
-        seen: the photo after the coarse stage.
+        fitted: the photo after the coarse stage.
         mirror: (V,) index of each vertex's mirror image.
     """
-    own = seen.observation.confidence[0].cpu() > _SURE
+    own = fitted.observation.confidence[0].cpu() > _SURE
     source = torch.where(own, 0, torch.where(own[mirror], 1, 2))
     colors = torch.tensor(list(SOURCES.values())).pow(2.2)[source]
     towards = torch.tensor([0.3, 0.4, 0.87])
     lamp = ambient_lighting(0.45) + sh_basis(towards)[None, :, None] * torch.full((3,), 0.6)
-    return MethodResult(colors, shade(seen.view.coarse.normals_view.cpu(), lamp)[0].clamp(min=0.05))
+    return MethodResult(colors, shade(fitted.view.coarse.normals_view.cpu(), lamp)[0].clamp(min=0.05))
 
 
-def telling_turn(examined: EvaluatedPhoto) -> float:
+def telling_turn(evaluated: EvaluatedPhoto) -> float:
     """The largest measured turn, to the side that the photo shows less of; 0 when no turn was measured."""
-    turns = {yaw for drawn in examined.drawings.values() for yaw in drawn if yaw}
+    turns = {yaw for drawn in evaluated.drawings.values() for yaw in drawn if yaw}
     if not turns:
         return 0.0
     largest = max(abs(yaw) for yaw in turns)
-    rotation = examined.seen.view.coarse.coefficients.rotation
+    rotation = evaluated.fitted.view.coarse.coefficients.rotation
     wanted = -largest if float(rotation[0, 1]) > 0 else largest
     return wanted if wanted in turns else -wanted
 

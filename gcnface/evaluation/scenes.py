@@ -62,6 +62,11 @@ class Surface:
         return sample_image(self.texture, xy_px[None])[0]
 
 
+def face_region(model: FaceModel) -> Tensor:
+    """(V,) bool: the vertices at which colors are compared, without ears, neck, scalp and eyeballs."""
+    return torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))
+
+
 def surface_of(model: FaceModel, texture_srgb: NDArray[np.float32]) -> Surface:
     """The face model's mesh with a texture (T, T, 3), sRGB."""
     picture = torch.from_numpy(np.ascontiguousarray(texture_srgb, np.float32)).permute(2, 0, 1)[None]

@@ -1,4 +1,4 @@
-"""worst.html: the ten photos on which our method does worst, by every figure, with pictures."""
+"""worst.html: the ten photos on which our method does worst, by every metric, with pictures."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ import statistics
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from gcnface.evaluation.markup import Figures, image, number, page, text
-from gcnface.evaluation.methods import METHODS
+from gcnface.evaluation.markup import image, number, page, text
+from gcnface.evaluation.records import Metric
+from gcnface.evaluation.registries import METHODS, REFERENCE
 from gcnface.evaluation.report_pictures import PhotoPictures
-from gcnface.evaluation.table import REFERENCE, Summary, column_of
+from gcnface.evaluation.summary import Summary, column_of
 
 COUNT = 10
-LEFT_OUT = ("seconds", "_frame", "_gain")
-"""Parts of the names of figures that get no list: those of the machine, and second readings of others."""
 
 
-def worst_photos(figures: Figures, method: str, name: str, count: int = COUNT) -> list[tuple[str, float]]:
-    """Photos with the worst values of one figure, the worst first; photos without the figure are left out."""
-    sign = 1.0 if column_of(name).higher else -1.0
-    known = [(photo, value) for photo, value in figures.of(method, name).items() if math.isfinite(value)]
+def gets_list(metric: Metric) -> bool:
+    """Whether photos are listed by a metric: not by those of the machine, nor by second readings of others."""
+    return metric.metric != "seconds" and metric.view != "frame" and not metric.gain
+
+
+def worst_photos(summary: Summary, method: str, metric: Metric, count: int = COUNT) -> list[tuple[str, float]]:
+    """Photos with the worst values of one metric, the worst first; photos without the metric are left out."""
+    sign = 1.0 if column_of(metric).higher else -1.0
+    known = [(photo, value) for photo, value in summary.values(method, metric).items() if math.isfinite(value)]
     return sorted(known, key=lambda pair: (sign * pair[1], pair[0]))[:count]
 
 
@@ -37,32 +41,31 @@ def worst_page(summary: Summary, pictures: Mapping[str, PhotoPictures]) -> str:
         summary: of the report.
         pictures: by photo; photos without pictures are named all the same.
     """
-    figures, method = Figures(summary), judged_method(summary)
-    chosen = [name for name in summary.names if not any(part in name for part in LEFT_OUT)]
-    names = [name for name in chosen if worst_photos(figures, method, name)]
-    title = f"The worst {COUNT} photos by each figure"
-    links = " · ".join(f'<a href="#{text(name)}">{text(column_of(name).title)}</a>' for name in names)
+    method = judged_method(summary)
+    metrics = [m for m in summary.metrics if gets_list(m) and worst_photos(summary, method, m)]
+    title = f"The worst {COUNT} photos by each metric"
+    links = " · ".join(f'<a href="#{text(m.label)}">{text(column_of(m).title)}</a>' for m in metrics)
     head = (
         f"<header><h1>{title}</h1><p class=soft>Method: {text(METHODS[method].title)}. Pictures: the photo, the drawn "
         "head pasted into it, the head turned to the side that the photo shows less of.</p>"
         f"<p>{links}</p></header>"
     )
-    parts = [_section(figures, pictures, method, name) for name in names]
-    return page(title, "worst.html", head, "".join(parts) or "<p>No photo gave figures.</p>")
+    parts = [_section(summary, pictures, method, metric) for metric in metrics]
+    return page(title, "worst.html", head, "".join(parts) or "<p>No photo gave metrics.</p>")
 
 
-def _section(figures: Figures, pictures: Mapping[str, PhotoPictures], method: str, name: str) -> str:
-    column = column_of(name)
-    known = [value for value in figures.of(method, name).values() if math.isfinite(value)]
+def _section(summary: Summary, pictures: Mapping[str, PhotoPictures], method: str, metric: Metric) -> str:
+    column = column_of(metric)
+    known = [value for value in summary.values(method, metric).values() if math.isfinite(value)]
     middle = number(statistics.median(known), column.digits)
     cards = [
         _card(photo, value, column.digits, pictures.get(photo, PhotoPictures(photo)), method)
-        for photo, value in worst_photos(figures, method, name)
+        for photo, value in worst_photos(summary, method, metric)
     ]
-    direction = "lowest" if column.higher else "highest"
+    order = f"{'lowest' if column.higher else 'highest'} first; median of all {len(known)}: {middle}"
     return (
-        f'<section id="{text(name)}"><h2>{text(column.title)} <small>{direction} first; median of all {len(known)}: '
-        f"{middle}</small></h2><div class=ten>{''.join(cards)}</div></section>"
+        f'<section id="{text(metric.label)}"><h2>{text(column.title)} <small>{order}</small></h2>'
+        f"<div class=ten>{''.join(cards)}</div></section>"
     )
 
 

@@ -21,7 +21,7 @@ from coarse.spatial_transformer.theta import theta_layout_of
 from coarse.weights import fill, read_state
 from gcnface import cli
 from gcnface.errors import WeightsError
-from gcnface.evaluation.identity import SFaceIdentity
+from gcnface.evaluation.identity_networks import SFaceIdentity
 from gcnface.photo.parsing import load_parser, read_parser
 from gcnface.preparing.landmarkers import MediaPipeLandmarker, find_landmarks
 from refine.facenet import load_facenet

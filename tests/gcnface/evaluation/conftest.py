@@ -11,5 +11,5 @@ def reconstructor():
 
 
 @pytest.fixture(scope="session")
-def seen(reconstructor, portrait):
+def fitted(reconstructor, portrait):
     return fit_photo(reconstructor, portrait)

@@ -10,15 +10,27 @@ from PIL import Image
 
 from gcnface import cli
 from gcnface.evaluation import command
-from gcnface.evaluation.photos import Protocol
+from gcnface.evaluation.photo_evaluator import EvaluationSettings
+from gcnface.evaluation.records import Metric
 
 PORTRAIT = Path(__file__).parents[2] / "data" / "face.jpg"
+
+
+def turned(yaw_deg):
+    return Metric("cosine", "turned", yaw_deg, "facenet")
+
+
+def values_of(photo, method):
+    """Values by metric of one method, from a photo's records in table.json."""
+    names = list(Metric("").fields())
+    records = [record for record in photo["metrics"] if record["method"] == method]
+    return {Metric(**{name: record[name] for name in names}): record["value"] for record in records}
 
 
 @pytest.fixture
 def evaluate(monkeypatch, reconstructor, tmp_path):
     """Runs the command; the networks are loaded once for all tests."""
-    monkeypatch.setattr(command, "Reconstructor", lambda device, *, fit: reconstructor)
+    monkeypatch.setattr(command, "Reconstructor", lambda options: reconstructor)
 
     def run(*words):
         return cli.main(["evaluate", *map(str, words), "-o", str(tmp_path / "report")])
@@ -53,35 +65,36 @@ def test_a_folder_gives_one_table_and_survives_what_fails(evaluate, folder, tmp_
     assert "wall.png" in err
     assert "broken.jpg" in err
     report = tmp_path / "report"
-    assert {path.name for path in report.iterdir()} >= {"figures.csv", "table.json", "table.md", "index.html"}
+    assert {path.name for path in report.iterdir()} >= {"metrics.csv", "table.json", "table.md", "index.html"}
     data = json.loads((report / "table.json").read_text())
     assert {Path(name).name for name in data["failed"]} == {"wall.png", "broken.jpg"}
     assert list(data["methods"]) == ["coarse", "ours"]
     photo = data["photos"][0]
     assert photo["person"] == "anna"
     assert photo["groups"] == {"age": "young", "glasses": "without", "skin tone": photo["groups"]["skin tone"]}
-    coarse, ours = photo["figures"]["coarse"], photo["figures"]["ours"]
-    assert ours["psnr_face"] > coarse["psnr_face"] + 4
-    assert ours["l1"] < coarse["l1"]
-    assert ours["ssim_face"] > coarse["ssim_face"]
-    assert ours["psnr_frame"] > ours["psnr_face"]
-    assert 1 > ours["facenet_front"] > coarse["facenet_front"]
-    assert ours["facenet_front"] > ours["facenet_yaw30"] > ours["facenet_yaw45"] > 0.3
-    assert photo["figures"]["photo"]["facenet_mirror"] > 0.9
-    assert 20 < ours["mirrored_psnr"] < 60
-    assert ours["seconds_whole"] > ours["seconds"] > 0
+    coarse, ours = values_of(photo, "coarse"), values_of(photo, "ours")
+    psnr, pasted = Metric("psnr", "face"), Metric("cosine", "pasted_head", network="facenet")
+    assert ours[psnr] > coarse[psnr] + 4
+    assert ours[Metric("l1", "face")] < coarse[Metric("l1", "face")]
+    assert ours[Metric("ssim", "face")] > coarse[Metric("ssim", "face")]
+    assert ours[Metric("psnr", "frame")] > ours[psnr]
+    assert 1 > ours[pasted] > coarse[pasted]
+    assert ours[pasted] > ours[turned(30.0)] > ours[turned(45.0)] > 0.3
+    assert values_of(photo, "photo")[Metric("cosine", "mirror", network="facenet")] > 0.9
+    assert 20 < ours[Metric("psnr", "mirrored")] < 60
+    assert ours[Metric("seconds", "whole")] > ours[Metric("seconds", "method")] > 0
     assert data["settings"]["peak_memory_gb"] > 0.1
-    with (report / "figures.csv").open() as file:
+    with (report / "metrics.csv").open() as file:
         assert {row["method"] for row in csv.DictReader(file)} == {"photo", "coarse", "ours"}
 
 
 def test_larger_pictures_and_fewer_parts(evaluate, cold, tmp_path):
     words = (PORTRAIT, "--methods", "coarse", "--identity", "facenet", "--size", 320, "--yaws", "20", "--no-mirrored")
     assert evaluate(*words) == 0
-    figures = json.loads((tmp_path / "report" / "table.json").read_text())["photos"][0]["figures"]["coarse"]
-    assert "facenet_yaw20" in figures
-    assert "facenet_yaw45" not in figures
-    assert "mirrored_psnr" not in figures
+    found = values_of(json.loads((tmp_path / "report" / "table.json").read_text())["photos"][0], "coarse")
+    assert turned(20.0) in found
+    assert turned(45.0) not in found
+    assert Metric("psnr", "mirrored") not in found
 
 
 def test_a_method_that_is_asked_for_must_be_there(evaluate, monkeypatch, tmp_path, capsys):
@@ -110,12 +123,12 @@ def test_nothing_to_measure(evaluate, tmp_path, capsys):
 
 def test_an_interrupt_keeps_what_was_done(evaluate, cold, monkeypatch, tmp_path, folder):
     (folder / "anna" / "again.jpg").write_bytes(PORTRAIT.read_bytes())
-    read, seen = command.read_photo, []
+    read, fitted = command.read_photo, []
 
     def interrupted(path):
-        if seen:
+        if fitted:
             raise KeyboardInterrupt
-        seen.append(path)
+        fitted.append(path)
         return read(path)
 
     monkeypatch.setattr(command, "read_photo", interrupted)
@@ -125,8 +138,8 @@ def test_an_interrupt_keeps_what_was_done(evaluate, cold, monkeypatch, tmp_path,
     assert any("interrupted" in note for note in data["notes"])
 
 
-def test_protocols_are_checked():
+def test_settings_are_checked():
     with pytest.raises(ValueError, match="side_px"):
-        Protocol(side_px=8)
+        EvaluationSettings(side_px=8)
     with pytest.raises(ValueError, match="yaws_deg"):
-        Protocol(yaws_deg=(120.0,))
+        EvaluationSettings(yaws_deg=(120.0,))

@@ -10,11 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gcnface.evaluation.markup import Figures
 from gcnface.evaluation.methods import build_methods
 from gcnface.evaluation.page import index_page, write_pages
-from gcnface.evaluation.photos import PhotoEvaluator, Protocol
-from gcnface.evaluation.records import Figure
+from gcnface.evaluation.photo_evaluator import EvaluationSettings, PhotoEvaluator
+from gcnface.evaluation.records import Metric, MetricValue
 from gcnface.evaluation.rendering import HeadRenderer
 from gcnface.evaluation.report_pictures import (
     PICTURE_PX,
@@ -24,20 +23,21 @@ from gcnface.evaluation.report_pictures import (
     provenance,
     telling_turn,
 )
-from gcnface.evaluation.table import Report, Summary
+from gcnface.evaluation.summary import Report, Summary
 from gcnface.evaluation.worst import COUNT, judged_method, worst_page, worst_photos
 
+PSNR, L1 = Metric("psnr", "face"), Metric("l1", "face")
 EVIL = "a/<b>\"x\" & 'y'{{title}}.jpg"
 
 
-def figures_of(photo, psnr, person=None):
-    rows = [("coarse", "psnr_face", psnr - 5), ("ours", "psnr_face", psnr), ("ours", "l1", 0.5 - psnr / 100)]
-    return [Figure(photo, person or photo, *row) for row in rows]
+def values_of(photo, psnr, person=None):
+    rows = [("coarse", PSNR, psnr - 5), ("ours", PSNR, psnr), ("ours", L1, 0.5 - psnr / 100)]
+    return [MetricValue(photo, person or photo, *row) for row in rows]
 
 
 def summary_of(values, **fields):
-    figures = [figure for photo, psnr in values.items() for figure in figures_of(photo, psnr)]
-    return Summary(Report(figures, ["coarse", "ours"], **fields))
+    found = [value for photo, psnr in values.items() for value in values_of(photo, psnr)]
+    return Summary(Report(found, ["coarse", "ours"], **fields))
 
 
 class Balance(HTMLParser):
@@ -70,20 +70,19 @@ def parsed(page):
     return parser
 
 
-def test_the_worst_ten_come_in_order_by_each_figure():
+def test_the_worst_ten_come_in_order_by_each_metric():
     summary = summary_of({f"{k:02d}.jpg": 20.0 + (k * 7) % 15 for k in range(15)})
-    figures = Figures(summary)
-    worst = worst_photos(figures, "ours", "psnr_face")
+    worst = worst_photos(summary, "ours", PSNR)
     assert len(worst) == COUNT
     assert [value for _, value in worst] == sorted(20.0 + k for k in range(COUNT))
-    largest = [value for _, value in worst_photos(figures, "ours", "l1")]
+    largest = [value for _, value in worst_photos(summary, "ours", L1)]
     assert largest == sorted(largest, reverse=True)
-    assert worst_photos(figures, "ours", "l1")[0][0] == worst[0][0]
+    assert worst_photos(summary, "ours", L1)[0][0] == worst[0][0]
 
 
 def test_values_that_are_not_known_are_nobodys_worst():
     summary = summary_of({"a.jpg": 20.0, "b.jpg": math.nan, "c.jpg": 10.0})
-    assert [photo for photo, _ in worst_photos(Figures(summary), "ours", "psnr_face")] == ["c.jpg", "a.jpg"]
+    assert [photo for photo, _ in worst_photos(summary, "ours", PSNR)] == ["c.jpg", "a.jpg"]
 
 
 def test_the_worst_page_names_photos_in_order():
@@ -95,7 +94,7 @@ def test_the_worst_page_names_photos_in_order():
 
 
 def test_pages_are_of_the_last_method_where_ours_is_not_measured():
-    summary = Summary(Report([Figure("a.jpg", "a", "coarse", "psnr_face", 20.0)], ["coarse"]))
+    summary = Summary(Report([MetricValue("a.jpg", "a", "coarse", PSNR, 20.0)], ["coarse"]))
     assert judged_method(summary) == "coarse"
     assert "coarse 3DMM" in worst_page(summary, {})
 
@@ -135,15 +134,18 @@ def test_our_method_stands_beside_the_photo():
     assert re.findall(r"<h4>([^<]+)</h4>", card) == ["Photo", "ours", "coarse 3DMM"]
 
 
-def test_the_best_figure_of_a_photo_is_marked():
+def test_the_best_value_of_a_photo_is_marked():
     page = index_page(summary_of({"a.jpg": 30.0}), {})
     assert "<dd class=best>30.00</dd>" in page
     assert "<dd>25.00</dd>" in page
 
 
 def test_the_constant_does_not_compete_in_the_table():
-    figures = [Figure("a.jpg", "a", m, "relit_l1", v) for m, v in (("mean", 0.0), ("projected", 0.2), ("ours", 0.1))]
-    page = index_page(Summary(Report(figures, ["mean", "projected", "ours"])), {})
+    found = [
+        MetricValue("a.jpg", "a", m, Metric("l1", "relit"), v)
+        for m, v in (("mean", 0.0), ("projected", 0.2), ("ours", 0.1))
+    ]
+    page = index_page(Summary(Report(found, ["mean", "projected", "ours"])), {})
     assert re.findall(r"<span class=best>([\d.]+)", page) == ["0.1000"]
 
 
@@ -155,20 +157,21 @@ def test_pages_link_to_nothing_outside(tmp_path):
         assert "://" not in page
         assert "{{" not in page
         for link in re.findall(r'(?:href|src)="([^"#]+)"', page):
-            assert link in ("index.html", "worst.html", "table.json", "table.md", "figures.csv")
+            assert link in ("index.html", "worst.html", "table.json", "table.md", "metrics.csv")
 
 
 @pytest.fixture(scope="module")
-def examined(reconstructor, portrait):
+def evaluated(reconstructor, portrait):
     methods, _ = build_methods(reconstructor, ["coarse", "ours"], strict=True)
-    return PhotoEvaluator(reconstructor, methods, [], Protocol(yaws_deg=(45.0,), mirrored=False))(portrait)
+    settings = EvaluationSettings(yaws_deg=(45.0,), mirrored=False)
+    return PhotoEvaluator(reconstructor, methods, {}, {}, settings)(portrait)
 
 
-def test_the_album_writes_every_picture_and_remembers_it(reconstructor, examined, tmp_path):
+def test_the_album_writes_every_picture_and_remembers_it(reconstructor, evaluated, tmp_path):
     model = reconstructor.model
-    album = ReportPictures(tmp_path, model, HeadRenderer(model))
-    pages = [album.add("one.jpg", examined), album.add("two.jpg", examined)]
-    assert list(album.photos) == ["one.jpg", "two.jpg"]
+    pictures = ReportPictures(tmp_path, model, HeadRenderer(model))
+    pages = [pictures.add("one.jpg", evaluated), pictures.add("two.jpg", evaluated)]
+    assert list(pictures.photos) == ["one.jpg", "two.jpg"]
     names = [pages[0].original, pages[0].provenance]
     names += [name for own in pages[0].methods.values() for name in (own.pasted, own.rotated)]
     assert len(set(names)) == 6
@@ -181,23 +184,23 @@ def test_the_album_writes_every_picture_and_remembers_it(reconstructor, examined
     assert abs(pages[0].yaw_deg) == 45
 
 
-def test_turned_pictures_show_the_side_that_the_photo_shows_less_of(examined):
+def test_turned_pictures_show_the_side_that_the_photo_shows_less_of(evaluated):
     def with_yaw(angle):
-        coarse = examined.seen.view.coarse
+        coarse = evaluated.fitted.view.coarse
         rotation = coarse.coefficients.rotation.clone()
         rotation[:, 1] = angle
         posed = replace(coarse, coefficients=replace(coarse.coefficients, rotation=rotation))
-        seen = replace(examined.seen, view=replace(examined.seen.view, coarse=posed))
-        return replace(examined, seen=seen)
+        fitted = replace(evaluated.fitted, view=replace(evaluated.fitted.view, coarse=posed))
+        return replace(evaluated, fitted=fitted)
 
     assert telling_turn(with_yaw(0.3)) == -45.0
     assert telling_turn(with_yaw(-0.3)) == 45.0
 
 
-def test_the_provenance_map_has_a_colour_for_each_source(reconstructor, seen):
+def test_the_provenance_map_has_a_colour_for_each_source(reconstructor, fitted):
     mirror = np.asarray(reconstructor.model.mirror, np.int64)
-    result = provenance(seen, torch.from_numpy(mirror))
-    own = seen.observation.confidence[0].numpy() > 0.5
+    result = provenance(fitted, torch.from_numpy(mirror))
+    own = fitted.observation.confidence[0].numpy() > 0.5
     kinds = np.where(own, 0, np.where(own[mirror], 1, 2))
     assert {len(np.unique(result.albedo.numpy()[kinds == kind], axis=0)) for kind in range(3)} == {1}
     assert len(np.unique(result.albedo.numpy(), axis=0)) == 3

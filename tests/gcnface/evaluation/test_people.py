@@ -6,7 +6,8 @@ from PIL import Image
 
 from gcnface.data.faces import COLUMNS, is_validation
 from gcnface.errors import GcnfaceError
-from gcnface.evaluation.people import Choice, choose_subjects
+from gcnface.evaluation.people import choose_subjects
+from gcnface.options import SubjectOptions
 
 
 def picture(path):
@@ -52,14 +53,14 @@ def test_a_subfolder_is_a_person_and_any_other_photo_its_own(plain):
 def test_a_table_of_people_wins(plain, tmp_path):
     table = tmp_path / "who.csv"
     table.write_text("file,identity\nalone.jpg,anna\nanna/2.jpg,cleo\n")
-    people = {s.name: s.person for s in choose_subjects([str(plain)], Choice(people=table)).chosen}
+    people = {s.name: s.person for s in choose_subjects([str(plain)], SubjectOptions(people=table)).chosen}
     assert people == {"alone.jpg": "anna", "anna/1.jpg": "anna", "anna/2.jpg": "cleo", "bert/1.jpg": "bert"}
 
 
 def test_each_photo_once_and_no_more_than_asked_for(plain):
     twice = choose_subjects([str(plain), str(plain / "alone.jpg")])
     assert len(twice.chosen) == 4
-    assert len(choose_subjects([str(plain)], Choice(limit=2)).chosen) == 2
+    assert len(choose_subjects([str(plain)], SubjectOptions(limit=2)).chosen) == 2
 
 
 def test_an_argument_that_leads_nowhere_does_not_stop_the_others(plain, tmp_path):
@@ -70,17 +71,21 @@ def test_an_argument_that_leads_nowhere_does_not_stop_the_others(plain, tmp_path
 
 def test_of_plain_photos_nobody_is_held_out(plain):
     with pytest.raises(GcnfaceError, match="--held-out"):
-        choose_subjects([str(plain)], Choice(held_out=True))
+        choose_subjects([str(plain)], SubjectOptions(held_out=True))
 
 
 def test_prepared_faces_know_who_is_held_out(prepared):
     found = choose_subjects([str(prepared)])
     assert [(s.name, s.held_out) for s in found.chosen] == [("a.jpg", True), ("b.jpg", False)]
     assert "1 of 2 photos" in found.notes[0]
-    held_out = choose_subjects([str(prepared)], Choice(held_out=True))
+    held_out = choose_subjects([str(prepared)], SubjectOptions(held_out=True))
     assert [s.name for s in held_out.chosen] == ["a.jpg"]
     assert held_out.notes == ()
-    assert [s.name for s in choose_subjects([str(prepared)], Choice(drawn=True)).chosen] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [s.name for s in choose_subjects([str(prepared)], SubjectOptions(drawn=True)).chosen] == [
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+    ]
 
 
 def test_prepared_faces_without_their_photos_are_refused(prepared):
@@ -96,6 +101,6 @@ def test_annotated_people_are_held_out_by_the_rule_of_the_trainings(tmp_path):
         picture(tmp_path / "photos" / name)
     arrays = {"points5": np.zeros((30, 5, 2)), "landmarks468": np.zeros((30, 468, 3))}
     np.savez(tmp_path / "photos_landmarks.npz", name=np.array(names), **arrays)
-    found = choose_subjects([str(tmp_path)], Choice(held_out=True)).chosen
+    found = choose_subjects([str(tmp_path)], SubjectOptions(held_out=True)).chosen
     assert [s.name for s in found] == [name for name in names if is_validation(name[:-4])]
     assert 0 < len(found) < 30

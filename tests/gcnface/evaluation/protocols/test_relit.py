@@ -1,6 +1,7 @@
 """The relit error in closed form, and on one drawn face."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,20 @@ import torch
 
 from gcnface.evaluation.colors import LARGEST_PSNR_DB
 from gcnface.evaluation.methods import build_methods
-from gcnface.evaluation.relit import HARD_LAMPS, LAMPS, Lamp, draw_under, lit_pictures, lit_vertices, relit_errors
+from gcnface.evaluation.protocols.relit import (
+    HARD_LAMPS,
+    LAMPS,
+    Lamp,
+    draw_under,
+    lit_pictures,
+    lit_vertices,
+    relit_errors,
+)
+from gcnface.evaluation.records import Metric
 from gcnface.evaluation.scenes import vertex_albedo
 from render.lighting import shade
 
+BETWEEN, TRUE = Metric("l1", "relit"), Metric("l1", "relit_true")
 SHOWN = [torch.ones(300, dtype=torch.bool)] * 3
 
 
@@ -22,35 +33,37 @@ def albedo():
 
 def test_the_true_albedo_under_every_lamp_has_no_error(albedo):
     found = relit_errors([albedo] * 3, SHOWN, albedo)
-    assert found.between.l1 == found.true.l1 == found.true_gain.l1 == 0
-    assert found.between.psnr_db == LARGEST_PSNR_DB
+    assert found[BETWEEN] == found[TRUE] == found[replace(TRUE, gain=True)] == 0
+    assert found[Metric("psnr", "relit")] == LARGEST_PSNR_DB
 
 
 def test_projected_colours_agree_under_one_light_but_are_not_the_albedo(albedo):
     shading = torch.linspace(0.4, 1.0, 300)[:, None]
     found = relit_errors([albedo * shading] * 3, SHOWN, albedo)
-    assert found.between.l1 == 0
-    assert found.true.l1 > 0.03
-    assert found.true_gain.l1 > 0.02
+    assert found[BETWEEN] == 0
+    assert found[TRUE] > 0.03
+    assert found[replace(TRUE, gain=True)] > 0.02
 
 
 def test_projected_colours_under_two_lamps_differ_by_their_ratio(albedo):
     found = relit_errors([albedo, albedo * 0.5], SHOWN[:2], albedo)
-    assert found.between.l1 > 0.1
-    assert found.between_gain.l1 < 1e-5
+    assert found[BETWEEN] > 0.1
+    assert found[replace(BETWEEN, gain=True)] < 1e-5
 
 
 def test_only_vertices_that_both_pictures_show_are_compared(albedo):
     half = torch.arange(300) < 150
     spoilt = torch.where(half[:, None], albedo, torch.zeros(()))
-    assert relit_errors([albedo, spoilt], [SHOWN[0], half], albedo).between.l1 == 0
-    assert math.isnan(relit_errors([albedo, albedo], [half, ~half], albedo).between.l1)
+    assert relit_errors([albedo, spoilt], [SHOWN[0], half], albedo)[BETWEEN] == 0
+    assert math.isnan(relit_errors([albedo, albedo], [half, ~half], albedo)[BETWEEN])
 
 
-def test_figures_have_the_names_of_the_tables(albedo):
-    names = set(relit_errors([albedo] * 2, SHOWN[:2], albedo).figures())
-    kinds = ("relit", "relit_gain", "relit_true", "relit_true_gain")
-    assert names == {f"{kind}_l1" for kind in kinds} | {"relit_psnr", "relit_true_psnr"}
+def test_every_view_has_both_metrics_and_the_gain_only_the_first(albedo):
+    found = set(relit_errors([albedo] * 2, SHOWN[:2], albedo, "relit_hard"))
+    views = ("relit_hard", "relit_hard_true")
+    assert found == {Metric("l1", view, gain=gain) for view in views for gain in (False, True)} | {
+        Metric("psnr", view) for view in views
+    }
 
 
 def test_a_lamp_is_brightest_where_the_normal_points_to_it():
@@ -72,10 +85,10 @@ def test_no_lamp_drives_fair_skin_to_the_end_of_the_range():
         assert float(shading.max() / shading.min()) > 2
 
 
-def test_a_drawn_face_is_lit_from_the_lamps_side(reconstructor, seen):
+def test_a_drawn_face_is_lit_from_the_lamps_side(reconstructor, fitted):
     texture = np.full((64, 64, 3), 0.7, np.float32)
     behind = np.zeros((448, 448, 3), np.float32)
-    left, right = (draw_under(reconstructor.model, seen, texture, lamp, behind) for lamp in LAMPS[1:3])
+    left, right = (draw_under(reconstructor.model, fitted, texture, lamp, behind) for lamp in LAMPS[1:3])
     head = (left.sum(2) > 0) & (right.sum(2) > 0)
     columns = np.nonzero(head.any(0))[0]
     low, high = columns.min(), columns.max()
@@ -102,8 +115,8 @@ def test_a_ball_before_a_wall_throws_a_shadow():
     assert bool(lit[81 * 81 :].all())
 
 
-def test_hard_lamps_leave_the_ambient_light_alone_where_they_do_not_reach(seen, reconstructor):
-    face, lamp = seen.view.coarse, HARD_LAMPS[0]
+def test_hard_lamps_leave_the_ambient_light_alone_where_they_do_not_reach(fitted, reconstructor):
+    face, lamp = fitted.view.coarse, HARD_LAMPS[0]
     faces = torch.from_numpy(reconstructor.model.faces.astype(np.int64))
     shading = lamp.shading(face.verts_cam[0], face.normals_view[0], faces)
     away = face.normals_view[0] @ lamp.towards < 0
@@ -114,15 +127,15 @@ def test_hard_lamps_leave_the_ambient_light_alone_where_they_do_not_reach(seen, 
     assert 0.01 < float(shadowed.float().sum() / facing.float().sum()) < 0.4
 
 
-def test_the_pipeline_keeps_albedo_better_than_projection(reconstructor, seen):
+def test_the_pipeline_keeps_albedo_better_than_projection(reconstructor, fitted):
     methods, _ = build_methods(reconstructor, ["projected", "ours"], strict=True)
-    truth = methods["ours"](seen)
-    pictures = list(lit_pictures(reconstructor, seen, truth, LAMPS[1:3]))
+    truth = methods["ours"](fitted)
+    pictures = list(lit_pictures(reconstructor, fitted, truth, LAMPS[1:3]))
     assert len(pictures) == 2
     true, shown = vertex_albedo(reconstructor.model, truth), [picture.shown for picture in pictures]
     errors = {
-        name: relit_errors([vertex_albedo(reconstructor.model, method(p.seen)) for p in pictures], shown, true)
+        name: relit_errors([vertex_albedo(reconstructor.model, method(p.fitted)) for p in pictures], shown, true)
         for name, method in methods.items()
     }
-    assert 0 < errors["ours"].between.l1 < 0.6 * errors["projected"].between.l1
-    assert errors["ours"].true.l1 < 0.6 * errors["projected"].true.l1
+    assert 0 < errors["ours"][BETWEEN] < 0.6 * errors["projected"][BETWEEN]
+    assert errors["ours"][TRUE] < 0.6 * errors["projected"][TRUE]

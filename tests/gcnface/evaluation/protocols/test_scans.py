@@ -5,11 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.completion import first_placed, place, scan_view, shoot
-from benchmarks.scans import EYE_DISTANCE_MM, Scan, read_scan
 from coarse.face_model import LANDMARKS5_FROM_468
 from gcnface.errors import GcnfaceError
-from gcnface.evaluation.methods import METHODS
+from gcnface.evaluation.methods import build_method
+from gcnface.evaluation.protocols.scan_files import EYE_DISTANCE_MM, Scan, read_scan
+from gcnface.evaluation.protocols.scans import first_placed, judge, place, scan_view, shoot
+from gcnface.evaluation.records import PHOTO_ITSELF, Metric
 from gcnface.evaluation.scenes import Surface, surface_of
 from render.color import linear_from_srgb
 from tests.gcnface.results import make_mesh
@@ -92,10 +93,10 @@ def test_samples_are_even_over_the_area(square):
 
 
 @pytest.fixture(scope="module")
-def head(reconstructor, seen):
+def head(reconstructor, fitted):
     """The portrait's own reconstruction as a scan of an unknown unit."""
-    texture = METHODS["ours"].build(reconstructor)(seen).texture
-    return Scan(seen.view.coarse.verts[0] * 0.01 + 3.0, surface_of(reconstructor.model, texture))
+    texture = build_method(reconstructor)(fitted).texture
+    return Scan(fitted.view.coarse.verts[0] * 0.01 + 3.0, surface_of(reconstructor.model, texture))
 
 
 def test_the_first_drawing_is_in_the_middle_whatever_the_unit(head):
@@ -113,10 +114,16 @@ def test_a_head_of_our_own_is_found_again_in_place_size_and_colour(reconstructor
     assert float(view.mm[torch.from_numpy(face)].median()) < 1.5
     assert int(view.held_out.hidden.sum()) > 500
     assert float(view.held_out.lit[view.held_out.shown].mean()) > 0.05
-    found = view.held_out.seen
+    found = view.held_out.fitted
     linear = found.observation.linear[0]
     apart = (linear - view.held_out.lit)[view.held_out.shown].abs()
     assert float(apart.median()) < 0.03
     landmarks = model.landmarks468(found.view.coarse.verts[0].numpy())
     eyes = [landmarks[list(LANDMARKS5_FROM_468[k])].mean(0) for k in (0, 1)]
     assert 0.8 < np.linalg.norm(eyes[0] - eyes[1]) / EYE_DISTANCE_MM < 1.25
+    measured = judge(model, [view], {"coarse": build_method(reconstructor, "coarse")})
+    shape = {metric: value for method, metric, value in measured if method == PHOTO_ITSELF}
+    median = float(view.mm[torch.from_numpy(face)].median())
+    assert shape[Metric("distance", "median", 30.0)] == pytest.approx(median, abs=1e-3)
+    assert shape[Metric("found_share", "drawn", 30.0)] == 1
+    assert {metric for method, metric, _ in measured if method == "coarse"} >= {Metric("psnr", "hidden", 30.0)}

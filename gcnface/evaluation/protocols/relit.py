@@ -21,10 +21,11 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.evaluation.colors import Difference, color_difference, mean_difference
-from gcnface.evaluation.methods import METHODS, Method, fit_photo
-from gcnface.evaluation.records import FittedPhoto, MethodResult
-from gcnface.evaluation.scenes import backdrop, photograph, scene_camera, surface_of, vertex_albedo
+from gcnface.evaluation.colors import color_difference, mean_difference
+from gcnface.evaluation.methods import Method, fit_photo
+from gcnface.evaluation.photo_evaluator import EvaluatedPhoto, textured_truth
+from gcnface.evaluation.records import FittedPhoto, Measured, MethodResult, Metric
+from gcnface.evaluation.scenes import backdrop, face_region, photograph, scene_camera, surface_of, vertex_albedo
 from gcnface.pipeline import Reconstructor
 from render.camera import pixel_camera
 from render.lighting import ambient_lighting, sh_basis, shade
@@ -106,104 +107,78 @@ def lit_vertices(verts_cam: Tensor, faces: Tensor, towards: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Relit:
-    """What one method made of one face under all lamps.
-
-    Attributes:
-        between: albedo of one picture against that of another, mean over the pairs.
-        between_gain: the same after one factor a channel.
-        true: against the albedo that was drawn, mean over the pictures.
-        true_gain: the same after one factor a channel.
-    """
-
-    between: Difference
-    between_gain: Difference
-    true: Difference
-    true_gain: Difference
-
-    def figures(self, prefix: str = "relit") -> dict[str, float]:
-        """By name, as in the tables."""
-        parts = {prefix: self.between, f"{prefix}_gain": self.between_gain}
-        parts |= {f"{prefix}_true": self.true, f"{prefix}_true_gain": self.true_gain}
-        found = {f"{name}_l1": part.l1 for name, part in parts.items()}
-        return found | {f"{prefix}_psnr": self.between.psnr_db, f"{prefix}_true_psnr": self.true.psnr_db}
-
-
-@dataclass(frozen=True)
 class LitPicture:
     """A drawn face after the coarse stage.
 
     Attributes:
         picture: (S, S, 3) sRGB.
-        seen: what the pipeline found in it.
+        fitted: what the pipeline found in it.
         shown: (V,) bool, vertices of the face whose colours it shows.
     """
 
     picture: NDArray[np.float32]
-    seen: FittedPhoto
+    fitted: FittedPhoto
     shown: Tensor
 
 
 def draw_under(
-    model: FaceModel, seen: FittedPhoto, texture_srgb: NDArray[np.float32], lamp: Lamp, behind: NDArray[np.float32]
+    model: FaceModel, fitted: FittedPhoto, texture_srgb: NDArray[np.float32], lamp: Lamp, behind: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(S, S, 3) sRGB: a face in its photo's pose with a texture of albedo, under a lamp."""
-    face, surface = seen.view.coarse, surface_of(model, texture_srgb)
+    face, surface = fitted.view.coarse, surface_of(model, texture_srgb)
     verts = face.verts_cam[0].cpu()
     shading = lamp.shading(verts, face.normals_view[0].cpu(), surface.faces)
-    on_face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))
+    on_face = face_region(model)
     return photograph(surface, verts, shading, scene_camera(verts[on_face]), behind)
 
 
 def lit_pictures(
-    reconstructor: Reconstructor, seen: FittedPhoto, truth: MethodResult, lamps: Sequence[Lamp] = LAMPS
+    reconstructor: Reconstructor, fitted: FittedPhoto, truth: MethodResult, lamps: Sequence[Lamp] = LAMPS
 ) -> Iterator[LitPicture]:
     """The face under each lamp, each picture through the whole pipeline; those without a found face are left out."""
     assert truth.texture is not None
     model = reconstructor.model
-    on_face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))
-    behind = backdrop(seen.view.photo)
+    on_face = face_region(model)
+    behind = backdrop(fitted.view.photo)
     for lamp in lamps:
-        picture = draw_under(model, seen, truth.texture, lamp, behind)
+        picture = draw_under(model, fitted, truth.texture, lamp, behind)
         found = fit_photo(reconstructor, picture)
         if found is not None:
             yield LitPicture(picture, found, on_face & (found.observation.confidence[0].cpu() > _SURE))
 
 
-def relit_errors(albedos: list[Tensor], shown: list[Tensor], true: Tensor) -> Relit:
-    """Compare a method's albedos (V, 3), linear, of pictures that show the vertices `shown` (V,), with the true one."""
-    pairs = list(combinations(range(len(albedos)), 2))
-
-    def between(gain: bool) -> Difference:
-        return mean_difference(
-            [color_difference(albedos[i], albedos[j], shown[i] & shown[j], gain=gain) for i, j in pairs]
-        )
-
-    def to_true(gain: bool) -> Difference:
-        return mean_difference(
-            [color_difference(albedo, true, where, gain=gain) for albedo, where in zip(albedos, shown, strict=True)]
-        )
-
-    return Relit(between(False), between(True), to_true(False), to_true(True))
-
-
-def measure_relit(
-    reconstructor: Reconstructor, seen: FittedPhoto, methods: Mapping[str, Method]
-) -> dict[str, dict[str, float]]:
-    """Figures of one photo's face by method and name: "relit_*" of the soft lamps, "relit_hard_*" of the hard ones.
+def relit_errors(
+    albedos: Sequence[Tensor], shown: Sequence[Tensor], true: Tensor, view: str = "relit"
+) -> dict[Metric, float]:
+    """Compare what a method calls albedo between pictures, and with the truth; means over the pairs and the pictures.
 
     Args:
-        reconstructor: holds the networks.
-        seen: the photo after the coarse stage; its face in our texture is what is drawn.
-        methods: by name.
+        albedos: (V, 3) linear, of each picture.
+        shown: (V,) bool, the vertices that each shows.
+        true: (V, 3) linear, the albedo that was drawn.
+        view: "relit" or "relit_hard".
     """
-    truth = METHODS["ours"].build(reconstructor)(seen)
+    pictures = list(zip(albedos, shown, strict=True))
+    pairs = [(one, other, here & there) for (one, here), (other, there) in combinations(pictures, 2)]
+    to_true = [(albedo, true, where) for albedo, where in pictures]
+    found = {}
+    for name, compared in ((view, pairs), (f"{view}_true", to_true)):
+        plain, gained = (mean_difference([color_difference(*p, gain=gain) for p in compared]) for gain in (False, True))
+        found |= {Metric("l1", name): plain.l1, Metric("l1", name, gain=True): gained.l1}
+        found[Metric("psnr", name)] = plain.psnr_db
+    return found
+
+
+def measure(reconstructor: Reconstructor, methods: Mapping[str, Method], subject: EvaluatedPhoto) -> list[Measured]:
+    """One photo's face under the soft lamps and under the hard ones; the face in our texture is what is drawn."""
+    truth = textured_truth(reconstructor, subject)
     true = vertex_albedo(reconstructor.model, truth)
-    found: dict[str, dict[str, float]] = {name: {} for name in methods}
-    for prefix, lamps in (("relit", LAMPS), ("relit_hard", HARD_LAMPS)):
-        pictures = list(lit_pictures(reconstructor, seen, truth, lamps))
+    measured = []
+    for view, lamps in (("relit", LAMPS), ("relit_hard", HARD_LAMPS)):
+        pictures = list(lit_pictures(reconstructor, subject.fitted, truth, lamps))
         shown = [picture.shown for picture in pictures]
         for name, method in methods.items():
-            albedos = [vertex_albedo(reconstructor.model, method(picture.seen)) for picture in pictures]
-            found[name] |= relit_errors(albedos, shown, true).figures(prefix)
-    return found
+            albedos = [vertex_albedo(reconstructor.model, method(picture.fitted)) for picture in pictures]
+            found = relit_errors(albedos, shown, true, view)
+            measured += [Measured(name, metric, value) for metric, value in found.items()]
+    return measured

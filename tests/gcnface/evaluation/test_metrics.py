@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from gcnface.evaluation.figures import Lpips, compare, l1, psnr_db, ssim_map
+from gcnface.errors import MissingPackageError
+from gcnface.evaluation import metrics
+from gcnface.evaluation.metrics import l1, lpips_metric, psnr_db, ssim_map
+from gcnface.evaluation.records import Metric
+
+
+def compare(picture, photo, mask):
+    """The values of L1, PSNR and SSIM by the labels of their metrics."""
+    functions = {"l1": metrics.l1_metric(), "psnr": metrics.psnr_metric(), "ssim": metrics.ssim_metric()}
+    found = metrics.compare(picture, photo, mask, functions)
+    assert Metric("psnr", "face") in found
+    return {metric.label: value for metric, value in found.items()}
 
 
 @pytest.fixture
@@ -16,7 +27,7 @@ def test_constant_offset_has_closed_forms(pictures):
     mask = np.zeros(photo.shape[:2], bool)
     mask[10:30, 5:25] = True
     found = compare(photo + np.float32(0.1), photo, mask)
-    assert found["l1"] == pytest.approx(0.1, abs=1e-6)
+    assert found["l1_face"] == pytest.approx(0.1, abs=1e-6)
     assert found["psnr_face"] == pytest.approx(20.0, abs=1e-3)
     share = mask.mean()
     assert found["psnr_frame"] == pytest.approx(20.0 - 10 * np.log10(share), abs=1e-3)
@@ -38,10 +49,10 @@ def test_equal_pictures_score_one_and_others_less(pictures):
 
 
 def test_ssim_is_that_of_scikit_image(pictures):
-    metrics = pytest.importorskip("skimage.metrics")
+    skimage = pytest.importorskip("skimage.metrics")
     photo, drawn = (p.astype(np.float64) for p in pictures)
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-    _, full = metrics.structural_similarity(photo, drawn, channel_axis=2, full=True, **settings)
+    _, full = skimage.structural_similarity(photo, drawn, channel_axis=2, full=True, **settings)
     assert ssim_map(photo, drawn) == pytest.approx(full.mean(2), abs=1e-9)
 
 
@@ -73,5 +84,5 @@ def test_lpips_says_what_to_install():
     try:
         import lpips  # noqa: F401
     except ImportError:
-        with pytest.raises(Exception, match="pip install lpips"):
-            Lpips()
+        with pytest.raises(MissingPackageError, match="pip install lpips"):
+            lpips_metric()
