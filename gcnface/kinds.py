@@ -1,19 +1,20 @@
 """Kinds of values that options take: how each is written, read and shown. Nothing heavy is imported.
 
-A kind stands in the type of a record's field, ``Annotated[int, Whole(64, 8192, metavar="PX")]``. It reads what Python,
+A kind stands in the type of a record's field, ``Annotated[int, whole(64, 8192, metavar="PX")]``. It reads what Python,
 a configuration file or the command line gives; what it has read it reads again unchanged.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 from typing import Any
+
+from gcnface.names import did_you_mean
 
 FIELD = re.compile(r"\{([a-z]\w*)\}")
 """A field's name in the text of an `OptionError`."""
@@ -40,18 +41,16 @@ class WrongValueError(Exception):
     """A kind cannot take a value; the message says what it expects."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question to put behind an error about a word, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """Any text.
+    """A kind of values.
 
     Attributes:
-        metavar: stands for the value in the help.
+        read: gives the value as a record keeps it, or raises WrongValueError.
+        choice: which values there are, for the help; "" where the sentence of a field says enough.
+        names: that can be typed, for completion.
+        switches: names that are options of their own, and what is said of each.
+        metavar: stands for the value in the help; "" for yes or no.
         flag: the option, where it is not the field's name with hyphens; "" for words without an option.
         short: a second flag of one letter.
         group: heading in the help.
@@ -59,6 +58,10 @@ class Kind:
         is_path: they are names of files or folders.
     """
 
+    read: Callable[[Any], Any]
+    choice: str = ""
+    names: Sequence[str] = ()
+    switches: Mapping[str, str] = field(default_factory=dict)
     metavar: str = "TEXT"
     flag: str | None = None
     short: str | None = None
@@ -66,303 +69,166 @@ class Kind:
     often: bool = False
     is_path: bool = False
 
-    def read(self, value: Any) -> Any:
-        """The value as the record keeps it.
 
-        Raises:
-            WrongValueError: it is none of this kind.
-        """
-        if not isinstance(value, str):
-            raise WrongValueError("a text")
-        return value
-
-    def show(self, value: Any) -> str:
-        """A value as it is typed."""
-        return str(value)
-
-    def choice(self) -> str:
-        """Which values there are, where few words say it; for the help and for errors."""
-        return ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Switch(Kind):
+def switch(**how: Any) -> Kind:
     """Yes or no."""
-
-    def read(self, value: Any) -> bool:
-        """True or False."""
-        if not isinstance(value, bool):
-            raise WrongValueError("true or false")
-        return value
-
-    def show(self, value: Any) -> str:
-        """In a word."""
-        return "yes" if value else "no"
+    return Kind(read=lambda value: _which(isinstance(value, bool), value, "true or false"), metavar="", **how)
 
 
-@dataclass(frozen=True)
-class Whole(Kind):
-    """A whole number within bounds.
+def text(pattern: str = ".*", form: str = "a text", **how: Any) -> Kind:
+    """A text, all of which matches a pattern, which `form` says in words."""
 
-    Attributes:
-        least: it can be.
-        most: it can be.
-        even: it must be.
-    """
+    def read(value: Any) -> str:
+        fits = isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII | re.DOTALL)
+        return str(_which(fits, value, form))
 
-    least: int = 0
-    most: int | None = None
-    even: bool = False
-    _: KW_ONLY
-    metavar: str = "N"
-
-    def read(self, value: Any) -> int:
-        """The number."""
-        if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,18}", value):
-            value = int(value)
-        most = math.inf if self.most is None else self.most
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not self.least <= value <= most or (self.even and value % 2):
-            raise WrongValueError(self.choice() or f"a number, {self.least} or more")
-        return int(value)
-
-    def choice(self) -> str:
-        """Its bounds, where there are two."""
-        what = "an even number" if self.even else "a number"
-        return "" if self.most is None else f"{what} from {self.least} to {self.most}"
+    return Kind(read=read, **how)
 
 
-@dataclass(frozen=True)
-class Real(Kind):
-    """A finite number within bounds.
+def whole(least: int = 0, most: int | None = None, *, even: bool = False, **how: Any) -> Kind:
+    """A whole number within bounds."""
+    what = "an even number" if even else "a number"
+    bounds = f"{what}, {least} or more" if most is None else f"{what} from {least} to {most}"
 
-    Attributes:
-        least: it can be.
-        most: it can be.
-        what: it is, in the plural.
-    """
+    def read(value: Any) -> int:
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,18}", value) else value
+        fits = isinstance(number, int) and not isinstance(number, bool) and not (even and number % 2)
+        return int(_which(fits and least <= number <= (math.inf if most is None else most), number, bounds))
 
-    least: float = -math.inf
-    most: float = math.inf
-    what: str = "numbers"
-    _: KW_ONLY
-    metavar: str = "X"
+    return Kind(read=read, choice="" if most is None else bounds, **{"metavar": "N", **how})
 
-    def read(self, value: Any) -> float:
-        """The number."""
+
+def real(least: float = -math.inf, most: float = math.inf, what: str = "a number", **how: Any) -> Kind:
+    """A finite number within bounds."""
+    bounds = what if math.isinf(least) else f"{what} from {least:g} to {most:g}"
+
+    def read(value: Any) -> float:
         try:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if not (math.isfinite(number) and self.least <= number <= self.most):
-            bounds = f" from {self.least:g} to {self.most:g}" if math.isfinite(self.least) else ""
-            raise WrongValueError(f"{self.what}{bounds}")
-        return number
+        return float(_which(math.isfinite(number) and least <= number <= most, number, bounds))
 
-    def show(self, value: Any) -> str:
-        """Without zeros behind the point."""
-        return f"{value:g}"
+    return Kind(read=read, **{"metavar": "X", **how})
 
 
-@dataclass(frozen=True)
-class OneOf(Kind):
+def one_of(names: Sequence[str], **how: Any) -> Kind:
     """One of some names."""
+    choice = f"one of {', '.join(names)}"
 
-    names: Sequence[str]
+    def read(value: Any) -> str:
+        return str(_which(value in names, value, choice + did_you_mean(str(value), names)))
 
-    def read(self, value: Any) -> str:
-        """The name."""
-        if not isinstance(value, str) or value not in self.names:
-            raise WrongValueError(self.choice() + did_you_mean(str(value), self.names))
-        return value
-
-    def choice(self) -> str:
-        """The names."""
-        return f"one of {', '.join(self.names)}"
+    return Kind(read=read, choice=choice, names=names, **how)
 
 
-@dataclass(frozen=True)
-class SomeOf(Kind):
-    """Some of several names, each once, in the order given: "a,b" or a list.
+def some_of(names: Sequence[str], **how: Any) -> Kind:
+    """Some of several names, each once, in the order given: "a,b" or a list."""
+    choice = f"some of {','.join(names)}"
 
-    Attributes:
-        names: to choose from.
-        switches: each name is an option of its own, with this sentence.
-    """
+    def read(value: Any) -> tuple[str, ...]:
+        wanted = tuple(dict.fromkeys(word.lower() for word in _parts(value)))
+        unknown = [word for word in wanted if word not in names]
+        hints = "".join(did_you_mean(word, names) for word in unknown)
+        return tuple(_which(wanted and not unknown, wanted, choice + hints))
 
-    names: Sequence[str]
-    switches: Mapping[str, str] | None = None
-    _: KW_ONLY
-    metavar: str = "A,B,..."
-
-    def read(self, value: Any) -> tuple[str, ...]:
-        """The names."""
-        given = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
-        wanted = tuple(dict.fromkeys(str(word).strip().lower() for word in given if str(word).strip()))
-        unknown = [word for word in wanted if word not in self.names]
-        if unknown or not wanted:
-            hints = "".join(did_you_mean(word, self.names) for word in unknown)
-            raise WrongValueError(self.choice() + hints)
-        return wanted
-
-    def choice(self) -> str:
-        """The names."""
-        return f"some of {','.join(self.names)}"
-
-    def show(self, value: Any) -> str:
-        """With commas."""
-        return "all" if tuple(value) == tuple(self.names) else ",".join(value)
+    return Kind(read=read, choice=choice, names=names, **{"metavar": "A,B,...", **how})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reals(Kind):
-    """Several numbers, each once: "30,45" or a list.
+def several(each: Kind, **how: Any) -> Kind:
+    """Values of one kind, each once: "30,45" or a list."""
 
-    Attributes:
-        each: the kind of one.
-    """
+    def read(value: Any) -> tuple[Any, ...]:
+        found = tuple(dict.fromkeys(each.read(word) for word in _parts(value)))
+        return tuple(_which(found, found, "one or more"))
 
-    each: Real
-    metavar: str = "A,B"
-
-    def read(self, value: Any) -> tuple[float, ...]:
-        """The numbers."""
-        given = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
-        numbers = tuple(dict.fromkeys(self.each.read(word) for word in given if str(word).strip()))
-        if not numbers:
-            raise WrongValueError(self.each.what)
-        return numbers
-
-    def show(self, value: Any) -> str:
-        """With commas."""
-        return ",".join(self.each.show(number) for number in value)
+    return Kind(read=read, **{"metavar": "A,B", **how})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Numbers(Kind):
-    """Numbers by name: words NAME=X, or a mapping.
+def by_name(each: Kind, switches: Mapping[str, str] | None = None, **how: Any) -> Kind:
+    """Values of one kind by name: words NAME=X or a mapping; any names, or those of options of their own."""
 
-    Attributes:
-        each: the kind of one number.
-        switches: each name is an option of its own, with this sentence; None takes any name.
-    """
+    def read(value: Any) -> dict[str, Any]:
+        given = value if isinstance(value, Mapping) else dict(_pair(word) for word in value)
+        for name in given:
+            known = ", ".join(switches or [name])
+            _which(switches is None or name in switches, name, f"some of {known}{did_you_mean(name, switches or ())}")
+        return {name: _named(each, name, word) for name, word in given.items() if word is not None}
 
-    each: Kind
-    switches: Mapping[str, str] | None = None
-    metavar: str = "NAME=X"
-
-    def read(self, value: Any) -> dict[str, Any]:
-        """By name."""
-        pairs = value.items() if isinstance(value, Mapping) else [_pair(word) for word in value]
-        found = {}
-        for name, number in pairs:
-            if self.switches is not None and name not in self.switches:
-                raise WrongValueError(f"some of {', '.join(self.switches)}{did_you_mean(name, self.switches)}")
-            try:
-                found[name] = self.each.read(number)
-            except WrongValueError as error:
-                raise WrongValueError(f"{error} behind {name}=") from None
-        return found
+    return Kind(read=read, switches=switches or {}, **{"metavar": "NAME=X", **how})
 
 
-def _pair(word: Any) -> tuple[str, str]:
-    name, sign, value = str(word).partition("=")
-    if not name.strip() or not sign:
-        raise WrongValueError("NAME=X, such as jawOpen=0.6")
-    return name.strip(), value
+def path(suffixes: tuple[str, ...] = (), **how: Any) -> Kind:
+    """A file or a folder, with one of some endings; an empty word of a shell would be the current folder."""
+    form = f"a name that ends with {', '.join(suffixes)}" if suffixes else "a path"
+
+    def read(value: Any) -> Path:
+        given = isinstance(value, str | Path) and str(value).strip()
+        return Path(_which(given and (not suffixes or Path(value).suffix.lower() in suffixes), value, form))
+
+    return Kind(read=read, **{"metavar": "FILE", "is_path": True, **how})
 
 
-@dataclass(frozen=True)
-class File(Kind):
-    """A file or a folder.
-
-    Attributes:
-        suffixes: one of which it must have; any, where there are none.
-    """
-
-    suffixes: tuple[str, ...] = ()
-    _: KW_ONLY
-    metavar: str = "FILE"
-    is_path: bool = True
-
-    def read(self, value: Any) -> Path:
-        """Its path; an empty word, such as an empty variable of a shell gives, would be the current folder."""
-        if not isinstance(value, str | Path) or not str(value).strip():
-            raise WrongValueError("a path")
-        path = Path(value)
-        if self.suffixes and path.suffix.lower() not in self.suffixes:
-            raise WrongValueError(f"a name that ends with {', '.join(self.suffixes)}")
-        return path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words(Kind):
+def words(**how: Any) -> Kind:
     """One or more words."""
 
-    often: bool = True
-    is_path: bool = True
+    def read(value: Any) -> tuple[str, ...]:
+        found = (value,) if isinstance(value, str | Path) else value
+        return tuple(map(str, _which(isinstance(found, list | tuple) and found, found, "one or more")))
 
-    def read(self, value: Any) -> tuple[str, ...]:
-        """The words."""
-        words = (value,) if isinstance(value, str | Path) else tuple(value) if isinstance(value, list | tuple) else ()
-        if not words:
-            raise WrongValueError("one or more")
-        return tuple(str(word) for word in words)
+    return Kind(read=read, often=True, is_path=True, **how)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Device(Kind):
-    """Where networks run; it must be there."""
+def device(**how: Any) -> Kind:
+    """Where networks run; DeviceError where this machine has no such device."""
 
-    metavar: str = "DEVICE"
-
-    def read(self, value: Any) -> str:
-        """Its name.
-
-        Raises:
-            DeviceError: the name is not known, or this machine has no such device.
-        """
+    def read(value: Any) -> str:
         from render.devices import check_device
 
         check_device(value)
         return str(value)
 
-
-@dataclass(frozen=True)
-class Like(Kind):
-    """A text of a certain form.
-
-    Attributes:
-        pattern: that all of it must match.
-        form: that form, in words.
-    """
-
-    pattern: str
-    form: str
-
-    def read(self, value: Any) -> str:
-        """The text."""
-        if not isinstance(value, str) or not re.fullmatch(self.pattern, value, re.ASCII):
-            raise WrongValueError(self.form)
-        return value
+    return Kind(read=read, **{"metavar": "DEVICE", **how})
 
 
-@dataclass(frozen=True)
-class Size(Kind):
+def size(least: int, most: int, **how: Any) -> Kind:
     """A picture's side in px, or "WIDTHxHEIGHT", which is kept as (height, width)."""
+    form = f"PX or WIDTHxHEIGHT, {least} to {most} a side"
+    side = whole(least, most)
 
-    least: int
-    most: int
-    _: KW_ONLY
-    metavar: str = "PX"
+    def read(value: Any) -> int | tuple[int, int]:
+        sides = re.split("[xX]", value)[::-1] if isinstance(value, str) else value
+        try:
+            read = [side.read(one) for one in (sides if isinstance(sides, list | tuple) else [sides])]
+        except WrongValueError:
+            raise WrongValueError(form) from None
+        height, width = _which(len(read) in (1, 2), read * 2, form)[:2]
+        return height if len(read) == 1 else (height, width)
 
-    def read(self, value: Any) -> int | tuple[int, int]:
-        """A side, or height and width."""
-        if isinstance(value, str):
-            found = re.fullmatch(r"(\d{1,9})(?:[xX](\d{1,9}))?", value)
-            sides = [int(side) for side in found.groups() if side][::-1] if found else []
-        else:
-            sides = list(value) if isinstance(value, list | tuple) else [value]
-        if len(sides) not in (1, 2) or not all(type(s) is int and self.least <= s <= self.most for s in sides):
-            raise WrongValueError(f"PX or WIDTHxHEIGHT, {self.least} to {self.most} a side")
-        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+    return Kind(read=read, **{"metavar": "PX", **how})
+
+
+def _which(fits: object, value: Any, expected: str) -> Any:
+    """The value, if it fits."""
+    if not fits:
+        raise WrongValueError(expected)
+    return value
+
+
+def _parts(value: Any) -> list[str]:
+    """What stands between commas, or in a list."""
+    given = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
+    return [str(word).strip() for word in given if str(word).strip()]
+
+
+def _pair(word: Any) -> tuple[str, str]:
+    name, sign, value = str(word).partition("=")
+    _which(name.strip() and sign, word, "NAME=X, such as jawOpen=0.6")
+    return name.strip(), value
+
+
+def _named(each: Kind, name: str, word: Any) -> Any:
+    try:
+        return each.read(word)
+    except WrongValueError as error:
+        raise WrongValueError(f"{error} behind {name}=") from None

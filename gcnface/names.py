@@ -1,4 +1,6 @@
-"""Names that options are chosen from. Nothing is imported here, so that help comes at once."""
+"""Names that options are chosen from. Nothing heavy is imported here, so that help comes at once."""
+
+from collections.abc import Iterable
 
 FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
 """Formats of a reconstruction."""
@@ -28,3 +30,11 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 LAYOUTS = ("auto", "photos", "annotated", "celeba", "300w-lp")
 """How the photos of a data set lie."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question to put behind an error about a word, or nothing when no known word is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

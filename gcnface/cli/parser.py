@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
-from gcnface.cli.friendly import Friendly
+from gcnface import options
+from gcnface.cli.program import Friendly
 from gcnface.io.yaml_file import check_yaml
-from gcnface.kinds import Kind, OptionError, SomeOf, Switch, did_you_mean
+from gcnface.kinds import Kind, OptionError
+from gcnface.names import did_you_mean
 from gcnface.options import Record, is_required, kinds_of
 from render.devices import is_device_name
 from render.errors import DeviceError
@@ -120,16 +123,16 @@ def flags_of(name: str, kind: Kind) -> list[str]:
 
 def usage(record: type[Record]) -> str:
     """What a command takes, in one line."""
-    kinds = [(option.name, kinds_of(record)[option.name]) for option in fields(record) if is_required(option)]
-    words = [" ".join([*flags_of(name, kind)[:1], kind.metavar + "..." * kind.often]) for name, kind in kinds]
+    kinds, required = kinds_of(record), [option.name for option in fields(record) if is_required(option)]
+    words = [" ".join([*flags_of(n, kinds[n])[:1], kinds[n].metavar + "..." * kinds[n].often]) for n in required]
     return " ".join([*words, "[options]"])
 
 
 def add_options(parser: argparse.ArgumentParser, record: type[Record]) -> None:
     """An option for every field of a record: what is required first, then what the command alone has."""
-    said, groups = sentences(record), {"options": cast(Any, parser)}
+    said, kinds, groups = sentences(record), kinds_of(record), {"options": cast(Any, parser)}
     for option in sorted(fields(record), key=lambda option: _place(record, option)):
-        kind = kinds_of(record)[option.name]
+        kind = kinds[option.name]
         if kind.group not in groups:
             groups[kind.group] = parser.add_argument_group(kind.group)
         default = default_of(option)
@@ -141,9 +144,16 @@ def add_options(parser: argparse.ArgumentParser, record: type[Record]) -> None:
 def _with_choice(sentence: str, kind: Kind, default: Any) -> str:
     """What the help says of a field: its sentence, what there is to choose from, and the default."""
     said, bracket, own = sentence.partition(" (default:")
-    choice = f"; {kind.choice()}" if kind.choice() and not getattr(kind, "switches", None) else ""
-    shown = "" if bracket or default in (None, False, {}) else f" (default: {kind.show(default)})"
+    choice = f"; {kind.choice}" if kind.choice and not kind.switches else ""
+    shown = "" if bracket or default in (None, False, {}) else f" (default: {shown_as(default, kind)})"
     return said + choice + bracket + own + shown
+
+
+def shown_as(value: Any, kind: Kind) -> str:
+    """A default as it is typed."""
+    if isinstance(value, tuple):
+        return "all" if value == tuple(kind.names) else ",".join(shown_as(one, kind) for one in value)
+    return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def default_of(option: Field[Any]) -> Any:
@@ -161,30 +171,29 @@ def _place(record: type[Record], option: Field[Any]) -> tuple[bool, int]:
 def _add(group: Any, name: str, kind: Kind, sentence: str) -> list[argparse.Action]:
     """The arguments of a field."""
     flags, gathering = flags_of(name, kind), {"action": _Gather, "gathered": [], "dest": name}
-    switches = getattr(kind, "switches", None)
-    if switches:
+    if kind.switches:
         group.description = sentence
-    if switches and isinstance(kind, SomeOf):
-        return [group.add_argument(f"--{n}", nargs=0, const=n, help=t, **gathering) for n, t in switches.items()]
-    if switches:
-        return [group.add_argument(f"--{n}", dest=f"{name}.{n}", metavar="N", help=t) for n, t in switches.items()]
-    if isinstance(kind, Switch):
-        return [group.add_argument(*flags, action=argparse.BooleanOptionalAction, dest=name, help=sentence)]
-    options: dict[str, Any] = {"metavar": kind.metavar, "help": sentence, "dest": name}
+        as_words: dict[str, Any] = {"nargs": 0, **gathering}
+        each = {n: {"const": n, **as_words} if kind.names else {"dest": f"{name}.{n}"} for n in kind.switches}
+        return [group.add_argument(f"--{n}", help=kind.switches[n], metavar="N", **how) for n, how in each.items()]
+    how: dict[str, Any] = {"metavar": kind.metavar, "help": sentence, "dest": name, "default": None}
+    if not kind.metavar:
+        how |= {"action": argparse.BooleanOptionalAction}
     if kind.often:
-        options |= {"nargs": "+" if flags else "*", **gathering}
+        how |= {"nargs": "+" if flags else "*", **gathering}
     elif not flags:
-        options |= {"nargs": "?"}
-    if not flags:
-        options |= {"default": None}  # else it could not come from a configuration file
-    return [group.add_argument(*flags, **options)]
+        how |= {"nargs": "?"}
+    return [group.add_argument(*flags, **how)]
 
 
 def sentences(record: type[Record]) -> dict[str, str]:
-    """What the docstring below each field says."""
-    from docstring_parser import parse_from_object
-
-    found: dict[str, str] = {}
-    for base in reversed([base for base in record.__mro__ if is_dataclass(base)]):
-        found |= {said.arg_name: " ".join((said.description or "").split()) for said in parse_from_object(base).params}
+    """What the docstring below each field says: of records of `gcnface.options`, whose source is read once."""
+    classes = (node for node in ast.parse(Path(options.__file__).read_bytes()).body if isinstance(node, ast.ClassDef))
+    bodies = {node.name: node.body for node in classes}
+    found = {}
+    for base in reversed(record.__mro__):
+        body = bodies.get(base.__name__, [])
+        for option, said in zip(body, body[1:], strict=False):
+            if isinstance(option, ast.AnnAssign) and isinstance(said, ast.Expr):
+                found[ast.unparse(option.target)] = " ".join(ast.literal_eval(said.value).split())
     return found

@@ -20,6 +20,7 @@ Interrupted, it goes on where it stopped when called again; called again later, 
 exit status: 0 done; 1 it could not be done, or no photo gave a face; 2 wrong usage
 """
 
+
 def run(options: PrepareOptions) -> int:
     """Prepare the faces and say what came of it; the exit status."""
     from gcnface.batch.progress import Reporter

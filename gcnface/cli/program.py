@@ -8,16 +8,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, get_type_hints
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, NoReturn, cast, get_type_hints
 
-from gcnface.cli.friendly import Friendly
-from gcnface.kinds import did_you_mean
+from gcnface.names import did_you_mean
 from gcnface.system.own_packages import check_own_packages
 from gcnface.system.signals import leaving_on_signals, status_of_signals
 from gcnface.system.streams import final_status, guarded_streams
@@ -40,6 +38,24 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _LISTED = "\n".join(f"  {name:<11} {what}" for name, what in COMMANDS.items())
 _RENDERER = "--renderer"
+
+
+class Friendly:
+    """Mixed into a parser: asks "did you mean ...?" of unknown options, in one line that no terminal obeys."""
+
+    words: Sequence[str] = ()
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong and what may have been meant, and leave with status 2."""
+        from gcnface.errors import printable
+
+        known = tuple(self._option_string_actions)  # type: ignore[attr-defined]
+        for word in dict.fromkeys(word.split("=")[0] for word in self.words if re.match("--.", word)):
+            like = [flag for flag in known if flag.startswith("--no-") == word.startswith("--no-")]
+            hint = "" if word in known else did_you_mean(word, like)
+            message += hint if not hint or word in message else f"; {word} is not known{hint}"
+        line = printable(" ".join(message.split()))
+        argparse.ArgumentParser.error(cast(argparse.ArgumentParser, self), line)
 
 
 class TopParser(Friendly, argparse.ArgumentParser):
@@ -75,7 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _obey(words: Sequence[str]) -> int:
     """Run a command; the exit status."""
-    if _hidden() or _nowhere():
+    hindrance = _hindrance()
+    if hindrance:
+        sys.stderr.write(f"gcnface: {hindrance}\n")
         return FAILED
     parser, place = top_parser(), _place_of_command(words)
     parser.words = words[:place]
@@ -86,58 +104,45 @@ def _obey(words: Sequence[str]) -> int:
     name = words[place]
     if name not in COMMANDS:
         parser.error(f"there is no command {name!r}; choose from {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}")
-    command = importlib.import_module(f"gcnface.cli.{name}")
-    if hasattr(command, "main"):
-        return int(command.main(words[place + 1 :]))
-    return _Run(command, name, words[place + 1 :], given.renderer)()
+    return _run(name, words[place + 1 :], given.renderer)
 
 
-@dataclass
-class _Run:
-    """One run of a command that has a record of options."""
-
-    command: ModuleType
-    name: str
-    words: Sequence[str]
-    renderer: str | None
-    options: Any = None
-
-    def __call__(self) -> int:
-        """The exit status."""
+def _run(name: str, words: Sequence[str], renderer: str | None) -> int:
+    """Run a command; the exit status, also after what it raises."""
+    command, options = importlib.import_module(f"gcnface.cli.{name}"), None
+    if not hasattr(command, "main"):
         _prepare_process()
-        from gcnface.errors import GcnfaceError
+    try:
+        with ExitStack() as stack:
+            if renderer is not None:
+                from render.backends import use_backend
 
-        try:
-            return self._run()
-        except GcnfaceError as error:
-            return self._fail(error, str(error))
-        except Exception as error:
-            if status_of_signals():
-                raise
-            from gcnface.batch.failures import failed
+                stack.enter_context(use_backend(renderer))
+            if hasattr(command, "main"):
+                return int(command.main(words))
+            from gcnface.cli.parser import read_options
 
-            return self._fail(error, failed(self._subject(), error))
-
-    def _run(self) -> int:
-        from gcnface.cli.parser import read_options
-
-        record = get_type_hints(self.command.run)["options"]
-        self.options = read_options(record, self.name, self.command.EPILOG, self.words)
-        with warnings.catch_warnings(), _drawn_by(self.renderer):
-            if not self.options.debug:
+            options = read_options(get_type_hints(command.run)["options"], name, command.EPILOG, words)
+            stack.enter_context(warnings.catch_warnings())
+            if not options.debug:
                 warnings.simplefilter("ignore")
-            return int(self.command.run(self.options))
+            return int(command.run(options))
+    except Exception as error:
+        if status_of_signals():
+            raise
+        return _failed(error, vars(options) if options else {"photos": [name], "debug": "--debug" in words})
 
-    def _subject(self) -> str:
-        """What the command was given to work on."""
-        photos = getattr(self.options, "photos", None) or [getattr(self.options, "face", self.name)]
-        return ", ".join(map(str, photos))
 
-    def _fail(self, error: Exception, line: str) -> int:
-        from gcnface.batch.progress import Reporter
+def _failed(error: Exception, options: Mapping[str, Any]) -> int:
+    """Say what went wrong, in one line about what the command was given to work on; the exit status."""
+    from gcnface.batch.failures import failed
+    from gcnface.batch.progress import Reporter
+    from gcnface.errors import GcnfaceError
 
-        Reporter(0, debug=getattr(self.options, "debug", "--debug" in self.words)).error(error, line)
-        return FAILED
+    foreseen = isinstance(error, GcnfaceError)
+    subject = ", ".join(map(str, options.get("photos") or [options["face"]]))
+    Reporter(0, debug=options["debug"]).error(error, str(error) if foreseen else failed(subject, error))
+    return FAILED
 
 
 def _prepare_process() -> None:
@@ -151,15 +156,6 @@ def _prepare_process() -> None:
     for stream in (sys.stdout, sys.stderr):  # file names may hold what the terminal's encoding lacks
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _drawn_by(renderer: str | None) -> AbstractContextManager[Any]:
-    """The rasterizer that was asked for, while the command runs."""
-    if renderer is None:
-        return nullcontext()
-    from render.backends import use_backend
-
-    return use_backend(renderer)
 
 
 def top_parser() -> TopParser:
@@ -184,21 +180,13 @@ def _place_of_command(words: Sequence[str]) -> int:
     return next(places, len(words))
 
 
-def _nowhere() -> bool:
-    """Whether the current folder has been removed, which stderr is told: libraries end the process then."""
+def _hindrance() -> str:
+    """What keeps every command from working: no current folder, or a user's file that hides a package of gcnface."""
     try:
-        os.getcwd()
-    except FileNotFoundError:
-        sys.stderr.write("gcnface: the current folder is no longer there; change to another (cd)\n")
-        return True
-    return False
-
-
-def _hidden() -> bool:
-    """Whether a file of the user's hides a package that gcnface is made of, which stderr is told."""
-    try:
+        os.getcwd()  # without it libraries end the process
         check_own_packages()
+    except FileNotFoundError:
+        return "the current folder is no longer there; change to another (cd)"
     except ImportError as error:
-        sys.stderr.write(f"gcnface: {error}\n")
-        return True
-    return False
+        return str(error)
+    return ""

@@ -23,6 +23,7 @@ what comes out for portrait.jpg:
 exit status: 0 all done; 1 some photo failed (the others are done); 2 wrong usage
 """
 
+
 def run(options: RefineOptions) -> int:
     """Reconstruct the photos; the exit status."""
     from gcnface.batch import person, refine

@@ -18,6 +18,7 @@ the .npz of another face, or a panorama (.hdr, .png, .jpg). docs/render.md shows
 exit status: 0 all done; 1 something failed; 2 wrong usage
 """
 
+
 def run(options: RenderOptions) -> int:
     """Draw the face; the exit status."""
     from gcnface.batch.render import render

@@ -5,8 +5,9 @@ import csv
 import cv2
 import numpy as np
 
+from gcnface.options import PrepareOptions
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX, warp_points
-from gcnface.preparing.dataset import PrepareOptions, prepare
+from gcnface.preparing.dataset import prepare
 
 PHOTO_PX = 240
 PHOTO_FROM_CROP = np.array([[0.8, 0, 30.0], [0, 0.8, 25.0], [0, 0, 1]])
@@ -70,5 +71,9 @@ def write_annotated_folder(folder):
 def write_prepared_faces(folder, parsing="stored"):
     """The same as a data set in `folder`, which is returned."""
     annotated = write_annotated_folder(folder / "annotated")
-    prepare(PrepareOptions([str(annotated)], folder / "data", parsing=parsing, embed=False, min_face_px=1, quiet=True))
+    prepare(
+        PrepareOptions(
+            photos=[str(annotated)], output=folder / "data", parsing=parsing, embed=False, min_face_px=1, quiet=True
+        )
+    )
     return folder / "data"

@@ -7,9 +7,10 @@ from PIL import Image
 
 from gcnface import cli
 from gcnface.batch import flatten as flatten_command
-from gcnface.batch.flatten import FlattenOptions, flatten_photos
+from gcnface.batch.flatten import flatten_photos
 from gcnface.dense.flattener import FlattenedFace
 from gcnface.errors import NoFaceError
+from gcnface.options import FlattenOptions
 
 SIZE = 16
 
@@ -47,7 +48,7 @@ def photo(tmp_path):
 
 
 def run(photos, output, **options):
-    return flatten_photos(FlattenOptions(photos, output, size=SIZE, **options), FakeFlattener)
+    return flatten_photos(FlattenOptions(photos=photos, output=output, size=SIZE, **options), FakeFlattener)
 
 
 def read(path):
@@ -112,7 +113,7 @@ def test_missing_networks_stop_the_run(photo, tmp_path, capsys):
     def fail(options):
         raise ValueError("stn.safetensors: localiser weights are missing")
 
-    options = FlattenOptions([photo("a.png"), photo("b.png")], tmp_path / "out")
+    options = FlattenOptions(photos=[photo("a.png"), photo("b.png")], output=tmp_path / "out")
     assert flatten_photos(options, fail) == 1
     assert capsys.readouterr().err.count("weights are missing") == 1
 
@@ -123,7 +124,9 @@ def test_arguments_reach_the_command(monkeypatch, tmp_path):
     monkeypatch.setattr(flatten_command, "flatten_photos", lambda options: asked.append(options) or 0)
     words = ["flatten", "a.jpg", "b.jpg", "-o", str(tmp_path), "--size", "128", "--mean", "anna", "-q"]
     assert cli.main([*words, "--device", "mps"]) == 0
-    assert asked == [FlattenOptions(["a.jpg", "b.jpg"], tmp_path, 128, "anna", "mps", True, False)]
+    assert asked == [
+        FlattenOptions(photos=["a.jpg", "b.jpg"], output=tmp_path, size=128, mean="anna", device="mps", quiet=True)
+    ]
 
 
 @pytest.mark.parametrize(

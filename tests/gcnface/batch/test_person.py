@@ -11,9 +11,8 @@ import gcnface
 from gcnface import api, cli
 from gcnface.batch import person as person_command
 from gcnface.batch.person import refine_person
-from gcnface.batch.refine import RefineOptions
 from gcnface.errors import NoFaceError
-from gcnface.options import ReconstructionOptions
+from gcnface.options import ReconstructionOptions, RefineOptions
 from tests.gcnface.results import make_reconstruction
 
 
@@ -50,7 +49,7 @@ def photos(tmp_path):
 
 
 def run(arguments, output, formats=("json",), **options):
-    return refine_person(RefineOptions(arguments, output, formats, ReconstructionOptions(), **options), FakeFuser)
+    return refine_person(RefineOptions(photos=arguments, output=output, formats=formats, **options), FakeFuser)
 
 
 def test_one_result_named_after_the_first_photo(photos, tmp_path, capsys):
@@ -104,16 +103,16 @@ def test_the_flag_reaches_the_fusion(monkeypatch):
     seen = []
     monkeypatch.setattr(person_command, "refine_person", lambda options: seen.append(options) or 0)
     assert cli.main("refine --same-person a.jpg b.jpg -o out --formats npz --no-fit".split()) == 0
-    assert seen == [RefineOptions(["a.jpg", "b.jpg"], Path("out"), ("npz",), ReconstructionOptions(fit=False))]
+    what = {"photos": ("a.jpg", "b.jpg"), "output": Path("out"), "formats": ("npz",)}
+    assert seen == [RefineOptions(**what, fit=False, same_person=True)]
 
 
 def test_flags_that_do_not_go_together(capsys):
-    with pytest.raises(SystemExit) as caught:
-        cli.main("refine --same-person --all-faces a.jpg -o out".split())
-    assert caught.value.code == 2
-    capsys.readouterr()
-    assert cli.main("refine --same-person --adapt 3 a.jpg -o out".split()) == 2
-    assert "--adapt works on one photo" in capsys.readouterr().err
+    for words in ("--all-faces", "--adapt 3"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(f"refine --same-person {words} a.jpg -o out".split())
+        assert caught.value.code == 2
+        assert f"error: {words.split()[0]} works on" in capsys.readouterr().err
 
 
 def test_from_python(photos, monkeypatch):

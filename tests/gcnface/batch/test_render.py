@@ -8,11 +8,8 @@ from PIL import Image
 
 from gcnface import cli
 from gcnface.batch import render as render_command
-from gcnface.batch.render import RenderOptions
-from gcnface.cli import render as command
+from gcnface.options import RenderOptions
 from gcnface.result.files.overlay import BACKGROUND
-from gcnface.result.lights import LIGHTS
-from gcnface.result.rendering import LARGEST_PX, VIEWS
 from tests.gcnface.results import make_head, make_reconstruction
 
 
@@ -166,15 +163,11 @@ def test_arguments_reach_the_options(monkeypatch):
     assert run(*words.split(), *more.split(), "--seconds", "2", "--debug") == 0
     units = {"jawOpen": 0.5, "mouthClose": 1.0, "jawLeft": -1.0}
     paths = (Path("a.npz"), Path("b.png"), Path("c.mp4"))
-    assert seen == [
-        RenderOptions(*paths, -3, 4, 5, "top", True, units, True, "photo", (30, 40), "red", 2.0, True, True)
-    ]
-
-
-def test_lists_held_twice_agree():
-    assert command.LIGHTS == tuple(LIGHTS)
-    assert command.VIEWS == VIEWS
-    assert command.LARGEST_PX == LARGEST_PX
+    face, output, video = paths
+    turn = {"yaw": -3.0, "pitch": 4.0, "roll": 5.0, "light": "top", "light_follows": True, "seconds": 2.0}
+    look = {"expression": units, "neutral": True, "view": "photo", "size": (30, 40), "background": "red"}
+    said = {"quiet": True, "debug": True}
+    assert seen == [RenderOptions(face=face, output=output, turntable=video, **turn, **look, **said)]
 
 
 def changed(npz, path, **changes):

@@ -3,7 +3,7 @@
 import pytest
 
 from gcnface import cli
-from gcnface.cli.parser import did_you_mean
+from gcnface.names import did_you_mean
 
 
 def complaint(words, capsys):
@@ -38,7 +38,7 @@ def test_all_words_are_still_listed(capsys):
 
 def test_a_misspelt_option_that_is_required(capsys):
     line = complaint("refine a.jpg --ouptut out", capsys)
-    assert line.endswith("required: -o/--output; --ouptut is not known; did you mean --output?")
+    assert line.endswith("unrecognized arguments: --ouptut out; did you mean --output?")
 
 
 def test_the_usage_is_that_of_the_command(capsys):

@@ -13,9 +13,9 @@ from PIL import Image
 
 from gcnface import cli
 from gcnface.batch import refine as refine_command
-from gcnface.batch.refine import RefineOptions, refine
+from gcnface.batch.refine import refine
 from gcnface.errors import GcnfaceError
-from gcnface.options import ReconstructionOptions
+from gcnface.options import RefineOptions
 from tests.gcnface.results import make_reconstruction
 
 
@@ -52,8 +52,7 @@ def photos(tmp_path):
 
 
 def run(arguments, output, *, formats=("json",), make=FakeReconstructor, **options):
-    how = ReconstructionOptions(all_faces=options.pop("all_faces", False))
-    return refine(RefineOptions(arguments, output, formats, how, **options), make)
+    return refine(RefineOptions(photos=arguments, output=output, formats=formats, **options), make)
 
 
 def test_files_and_one_line_a_face(photos, tmp_path, capsys):
@@ -178,8 +177,9 @@ def test_arguments_reach_the_options(monkeypatch, tmp_path):
     monkeypatch.setattr("render.devices.resolve_device", torch.device)
     words = "refine a.jpg b -o out --formats GLB,npz,glb --all-faces --device cuda:1 --adapt 7 --no-fit"
     assert cli.main([*words.split(), "--texture-size", "512", "-q", "--debug"]) == 0
-    how = ReconstructionOptions(all_faces=True, device="cuda:1", fit=False, adapt=7, texture_size=512)
-    assert seen == [RefineOptions(["a.jpg", "b"], Path("out"), ("glb", "npz"), how, True, True)]
+    how = {"all_faces": True, "device": "cuda:1", "fit": False, "adapt": 7, "texture_size": 512}
+    what = {"photos": ("a.jpg", "b"), "output": Path("out"), "formats": ("glb", "npz")}
+    assert seen == [RefineOptions(**what, **how, quiet=True, debug=True)]
 
 
 @pytest.mark.parametrize(

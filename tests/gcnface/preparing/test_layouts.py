@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from gcnface.cli import prepare as command
 from gcnface.data.faces import is_validation
 from gcnface.errors import GcnfaceError
-from gcnface.preparing.layouts import LAYOUTS, detect_layout, find_sources, read_identities
+from gcnface.preparing.layouts import detect_layout, find_sources, read_identities
 from gcnface.preparing.sources import annotation_of, five_of_68
 from tests.gcnface.annotated_folder import DRAWN, HELD_OUT, PEOPLE, write_annotated_folder
 
@@ -23,10 +22,6 @@ def touch(folder, *names):
 
 def sources(folder, layout="auto", identities=None):
     return {source.name: source for source in find_sources([str(folder)], layout, identities or {})}
-
-
-def test_the_command_offers_every_layout():
-    assert command.LAYOUTS == ("auto", *LAYOUTS)
 
 
 def test_plain_folder(tmp_path):

@@ -14,10 +14,11 @@ from coarse.face_model import LANDMARKS5_FROM_468
 from gcnface import cli
 from gcnface.data.faces import CANVAS_MARGIN_PX, UNKNOWN, load_prepared
 from gcnface.errors import GcnfaceError
+from gcnface.options import PrepareOptions
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX
 from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.preparing import dataset, parallel
-from gcnface.preparing.dataset import PrepareOptions, prepare
+from gcnface.preparing.dataset import prepare
 from gcnface.preparing.faces import FacePreparer
 from gcnface.preparing.landmarkers import find_landmarks
 from tests.gcnface.annotated_folder import write_prepared_faces
@@ -33,7 +34,7 @@ def reference(tmp_path_factory):
     photos = two_photos(folder / "photos")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "SHARD_FACES", 1)
-        prepare(PrepareOptions([str(photos)], folder / "data", embed=False, quiet=True))
+        prepare(PrepareOptions(photos=[str(photos)], output=folder / "data", embed=False, quiet=True))
     return photos, load_prepared(folder / "data")
 
 
@@ -52,7 +53,7 @@ def two_photos(folder):
 
 @pytest.fixture
 def options(photos, tmp_path):
-    return PrepareOptions([str(photos)], tmp_path / "data", embed=False, quiet=True)
+    return PrepareOptions(photos=[str(photos)], output=tmp_path / "data", embed=False, quiet=True)
 
 
 def same(first, second):
@@ -88,14 +89,14 @@ def test_faces_lie_where_they_should_and_the_rest_has_its_reason(photos, tmp_pat
 def test_as_many_workers_as_one_likes(reference, tmp_path, monkeypatch):
     photos, alone = reference
     monkeypatch.setattr(dataset, "SHARD_FACES", 1)
-    prepare(PrepareOptions([str(photos)], tmp_path / "data", embed=False, quiet=True, workers=2))
+    prepare(PrepareOptions(photos=[str(photos)], output=tmp_path / "data", embed=False, quiet=True, workers=2))
     same(alone, load_prepared(tmp_path / "data"))
 
 
 def test_an_interrupted_call_is_completed(reference, tmp_path, monkeypatch):
     photos, uninterrupted = reference
     monkeypatch.setattr(dataset, "SHARD_FACES", 1)
-    options = PrepareOptions([str(photos)], tmp_path / "data", embed=False, quiet=True)
+    options = PrepareOptions(photos=[str(photos)], output=tmp_path / "data", embed=False, quiet=True)
     seen = []
 
     class Preparer(FacePreparer):
@@ -141,7 +142,9 @@ def test_new_photos_are_added_and_old_ones_left_alone(options, photos, monkeypat
 )
 def test_a_changed_option_is_refused(tmp_path, change, option):
     data = write_prepared_faces(tmp_path)
-    same_again = PrepareOptions([str(tmp_path / "annotated")], data, parsing="stored", embed=False, min_face_px=1)
+    same_again = PrepareOptions(
+        photos=[str(tmp_path / "annotated")], output=data, parsing="stored", embed=False, min_face_px=1
+    )
     assert prepare(same_again).prepared == 7
     with pytest.raises(GcnfaceError, match=f"{option} as before"):
         prepare(replace(same_again, **change))
@@ -160,7 +163,9 @@ def test_a_photo_without_a_label_map_is_left_out(tmp_path):
     data = write_prepared_faces(tmp_path)
     (tmp_path / "annotated" / "photos_parsing" / "p1.png").unlink()
     folder = str(tmp_path / "annotated")
-    report = prepare(PrepareOptions([folder], tmp_path / "b", parsing="stored", embed=False, min_face_px=1))
+    report = prepare(
+        PrepareOptions(photos=[folder], output=tmp_path / "b", parsing="stored", embed=False, min_face_px=1)
+    )
     assert report.reasons == {"no label map": 1}
     assert load_prepared(tmp_path / "b").names.tolist() == [n for n in load_prepared(data).names if n != "p1.png"]
 
@@ -177,7 +182,7 @@ def test_68_landmarks_are_kept_on_the_canvas(tmp_path, detector, portrait):
     wrong[48:] += [60, 0]
     shutil.copy(DATA / "face.jpg", folder / "b_0.jpg")
     savemat(folder / "b_0.mat", {"pt2d": wrong.T})
-    report = prepare(PrepareOptions([str(tmp_path)], tmp_path / "data", embed=False, quiet=True))
+    report = prepare(PrepareOptions(photos=[str(tmp_path)], output=tmp_path / "data", embed=False, quiet=True))
     assert report.reasons == {"landmarks disagree with the five points": 1}
     faces = load_prepared(tmp_path / "data")
     five = faces.landmarks68[0, [30, 48, 54]] - CANVAS_MARGIN_PX

@@ -4,9 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gcnface.cli.refine import FORMATS
 from gcnface.errors import OutputError
-from gcnface.result import reconstruction
+from gcnface.names import FORMATS
 from gcnface.result.files import bundle
 from render.shapes import ShapeError
 from tests.gcnface.results import make_reconstruction
@@ -32,7 +31,7 @@ def test_all_formats(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("kind", reconstruction.FORMATS)
+@pytest.mark.parametrize("kind", FORMATS)
 def test_one_format(tmp_path, kind):
     paths = make_reconstruction().save(tmp_path, "ball", [kind])
     assert sorted(tmp_path.iterdir()) == sorted(paths)
@@ -134,10 +133,6 @@ def test_summary(tmp_path):
 def test_wrong_shapes_are_named(name, shape):
     with pytest.raises(ShapeError, match=name):
         replace(make_reconstruction(), **{name: np.zeros(shape)})
-
-
-def test_lists_of_names_agree():
-    assert FORMATS == reconstruction.FORMATS
 
 
 def test_a_set_is_whole_or_as_it_was(tmp_path):
