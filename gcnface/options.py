@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from gcnface import kinds, names
 from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS, photo_protocols
 from gcnface.kinds import Kind, OptionError, WrongValueError
+from gcnface.result.files.registry import FORMATS
 
 AnyRecord = TypeVar("AnyRecord", bound="Record")
 
@@ -114,13 +115,19 @@ class ReportingOptions(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptions(ReportingOptions):
-    """Many photos, and who works on them."""
+class PhotosOptions(ReportingOptions):
+    """Photos in, a folder out."""
 
     photos: Annotated[tuple[str, ...], kinds.words(flag="", metavar="PHOTO")]
     """image files, folders (without their subfolders) or glob patterns"""
     output: Annotated[Path, kinds.path(short="-o", metavar="OUT")]
     """folder for the results; made if missing"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(PhotosOptions):
+    """Many photos, and who works on them."""
+
     workers: Annotated[int | None, kinds.whole(1, group=_MANY)] = None
     """processes that share the photos, one thread and up to 1.8 GB each (default: one a core where there are photos and
     memory for them)"""
@@ -148,7 +155,7 @@ class BatchOptions(ReportingOptions):
 class RefineOptions(BatchOptions, ReconstructionOptions):
     """Turn photos into textured 3D faces."""
 
-    formats: Annotated[tuple[str, ...], kinds.some_of(names.FORMATS)] = names.FORMATS
+    formats: Annotated[tuple[str, ...], kinds.some_of(FORMATS)] = tuple(FORMATS)
     """what to write"""
     same_person: bool = False
     """all photos show one person: one result, named after the first photo and posed as in it"""
@@ -266,7 +273,7 @@ class SubjectOptions(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(BatchOptions, SubjectOptions, FitOptions):
+class EvaluateOptions(PhotosOptions, SubjectOptions, FitOptions):
     """Measure our method, baselines and ablations on any folder of photos, and write one table."""
 
     methods: Annotated[tuple[str, ...] | None, kinds.some_of(tuple(METHODS))] = None

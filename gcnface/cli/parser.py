@@ -34,9 +34,10 @@ class _Gather(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         """Take the words in."""
-        self.gathered += [self.const] if self.nargs == 0 else values
+        found = [self.const] if self.nargs == 0 else values if isinstance(values, list) else [values]
+        self.gathered += [word for word in found if word is not None]
         if self.gathered:
-            setattr(namespace, self.dest, list(self.gathered))
+            setattr(namespace, self.dest, self.gathered[-1] if self.nargs == "?" else list(self.gathered))
 
 
 def read_options(record: type[AnyRecord], name: str, epilog: str, words: Sequence[str]) -> AnyRecord:
@@ -129,7 +130,10 @@ def usage(record: type[Record]) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser, record: type[Record]) -> None:
-    """An option for every field of a record: what is required first, then what the command alone has."""
+    """An option for every field of a record: what is required first, then what the command alone has.
+
+    Their values are words as they were given, or what a configuration file holds: the record's kinds read them.
+    """
     said, kinds, groups = sentences(record), kinds_of(record), {"options": cast(Any, parser)}
     for option in sorted(fields(record), key=lambda option: _place(record, option)):
         kind = kinds[option.name]
@@ -145,7 +149,7 @@ def _with_choice(sentence: str, kind: Kind, default: Any) -> str:
     """What the help says of a field: its sentence, what there is to choose from, and the default."""
     said, bracket, own = sentence.partition(" (default:")
     choice = f"; {kind.choice}" if kind.choice and not kind.switches else ""
-    shown = "" if bracket or default in (None, False, {}) else f" (default: {shown_as(default, kind)})"
+    shown = "" if bracket or default is None or default == {} else f" (default: {shown_as(default, kind)})"
     return said + choice + bracket + own + shown
 
 
@@ -153,7 +157,9 @@ def shown_as(value: Any, kind: Kind) -> str:
     """A default as it is typed."""
     if isinstance(value, tuple):
         return "all" if value == tuple(kind.names) else ",".join(shown_as(one, kind) for one in value)
-    return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def default_of(option: Field[Any]) -> Any:
@@ -182,7 +188,7 @@ def _add(group: Any, name: str, kind: Kind, sentence: str) -> list[argparse.Acti
     if kind.often:
         how |= {"nargs": "+" if flags else "*", **gathering}
     elif not flags:
-        how |= {"nargs": "?"}
+        how |= {"nargs": "?", **gathering}
     return [group.add_argument(*flags, **how)]
 
 
