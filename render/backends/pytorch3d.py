@@ -48,6 +48,9 @@ def _drawn(
 ) -> Fragments:
     """What PyTorch3D answers, with faces counted in each mesh rather than over the batch."""
     batch = len(verts_ndc)
+    if not len(faces):  # then PyTorch3D answers without a batch
+        none = verts_ndc.new_full((batch, *hw, 3), -1.0)
+        return Fragments(none[..., 0].long(), none, none[..., 0])
     packed, depth, bary, _ = rasterize_meshes(
         Meshes(list(verts_ndc.float()), [faces] * batch),
         image_size=hw,

@@ -31,7 +31,8 @@ def unset(monkeypatch):
 
 @pytest.fixture
 def no_pytorch3d(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pytorch3d", None)
+    for name in ("pytorch3d", "pytorch3d.renderer.mesh.rasterize_meshes"):
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "render.backends.pytorch3d", raising=False)
 
 
