@@ -18,85 +18,61 @@ from gcnface.system.own_packages import check_own_packages, errors_module
 from gcnface.system.threads import survive_forks
 from gcnface.version import __version__
 
-if TYPE_CHECKING:
-    from gcnface.api import load, reconstruct, reconstruct_person
-    from gcnface.dense.aligned_face import AlignedFace
-    from gcnface.dense.aligner import DenseAligner, align
-    from gcnface.dense.flattener import FlattenedFace, Flattener, flatten, mean_face
-    from gcnface.errors import (
-        DeviceError,
-        DifferentPersonWarning,
-        DivergedError,
-        GcnfaceError,
-        MissingPackageError,
-        NoFaceError,
-        OutputError,
-        PhotoError,
-        ResultError,
-        WeightsError,
-    )
-    from gcnface.io.images import read_photo
-    from gcnface.pipeline import Reconstructor
-    from gcnface.result.mesh import TexturedMesh
-    from gcnface.result.reconstruction import Reconstruction
-    from gcnface.result.turntable import turntable
+if TYPE_CHECKING:  # "as" tells type checkers that these are public
+    from gcnface.api import load as load
+    from gcnface.api import reconstruct as reconstruct
+    from gcnface.api import reconstruct_many as reconstruct_many
+    from gcnface.api import reconstruct_person as reconstruct_person
+    from gcnface.dense.aligned_face import AlignedFace as AlignedFace
+    from gcnface.dense.aligner import DenseAligner as DenseAligner
+    from gcnface.dense.aligner import align as align
+    from gcnface.dense.flattener import FlattenedFace as FlattenedFace
+    from gcnface.dense.flattener import Flattener as Flattener
+    from gcnface.dense.flattener import flatten as flatten
+    from gcnface.dense.flattener import mean_face as mean_face
+    from gcnface.errors import DeviceError as DeviceError
+    from gcnface.errors import DifferentPersonWarning as DifferentPersonWarning
+    from gcnface.errors import DivergedError as DivergedError
+    from gcnface.errors import GcnfaceError as GcnfaceError
+    from gcnface.errors import MissingPackageError as MissingPackageError
+    from gcnface.errors import NoFaceError as NoFaceError
+    from gcnface.errors import OutputError as OutputError
+    from gcnface.errors import PhotoError as PhotoError
+    from gcnface.errors import ResultError as ResultError
+    from gcnface.errors import WeightsError as WeightsError
+    from gcnface.io.images import read_photo as read_photo
+    from gcnface.options import ReconstructionOptions as ReconstructionOptions
+    from gcnface.photo.detection import Detection as Detection
+    from gcnface.photo.detection import FaceDetector as FaceDetector
+    from gcnface.pipeline import Reconstructor as Reconstructor
+    from gcnface.result.lights import LIGHTS as LIGHTS
+    from gcnface.result.mesh import TexturedMesh as TexturedMesh
+    from gcnface.result.morph_targets import MorphTarget as MorphTarget
+    from gcnface.result.reconstruction import Reconstruction as Reconstruction
+    from gcnface.result.turntable import turntable as turntable
 
-_HOME = {
-    "AlignedFace": "gcnface.dense.aligned_face",
-    "DenseAligner": "gcnface.dense.aligner",
-    "DeviceError": "gcnface.errors",
-    "DifferentPersonWarning": "gcnface.errors",
-    "DivergedError": "gcnface.errors",
-    "FlattenedFace": "gcnface.dense.flattener",
-    "Flattener": "gcnface.dense.flattener",
-    "GcnfaceError": "gcnface.errors",
-    "MissingPackageError": "gcnface.errors",
-    "NoFaceError": "gcnface.errors",
-    "OutputError": "gcnface.errors",
-    "PhotoError": "gcnface.errors",
-    "Reconstruction": "gcnface.result.reconstruction",
-    "Reconstructor": "gcnface.pipeline",
-    "ResultError": "gcnface.errors",
-    "TexturedMesh": "gcnface.result.mesh",
-    "WeightsError": "gcnface.errors",
-    "align": "gcnface.dense.aligner",
-    "flatten": "gcnface.dense.flattener",
-    "load": "gcnface.api",
-    "mean_face": "gcnface.dense.flattener",
-    "read_photo": "gcnface.io.images",
-    "reconstruct": "gcnface.api",
-    "reconstruct_person": "gcnface.api",
-    "turntable": "gcnface.result.turntable",
+_NAMES = {
+    "gcnface.api": "load reconstruct reconstruct_many reconstruct_person",
+    "gcnface.dense.aligned_face": "AlignedFace",
+    "gcnface.dense.aligner": "DenseAligner align",
+    "gcnface.dense.flattener": "FlattenedFace Flattener flatten mean_face",
+    "gcnface.errors": "DeviceError DifferentPersonWarning DivergedError GcnfaceError MissingPackageError "
+    "NoFaceError OutputError PhotoError ResultError WeightsError",
+    "gcnface.io.images": "read_photo",
+    "gcnface.options": "ReconstructionOptions",
+    "gcnface.photo.detection": "Detection FaceDetector",
+    "gcnface.pipeline": "Reconstructor",
+    "gcnface.result.lights": "LIGHTS",
+    "gcnface.result.mesh": "TexturedMesh",
+    "gcnface.result.morph_targets": "MorphTarget",
+    "gcnface.result.reconstruction": "Reconstruction",
+    "gcnface.result.turntable": "turntable",
 }
+"""Public names by the module that has them."""
 
-__all__ = [
-    "AlignedFace",
-    "DenseAligner",
-    "DeviceError",
-    "DifferentPersonWarning",
-    "DivergedError",
-    "FlattenedFace",
-    "Flattener",
-    "GcnfaceError",
-    "MissingPackageError",
-    "NoFaceError",
-    "OutputError",
-    "PhotoError",
-    "Reconstruction",
-    "Reconstructor",
-    "ResultError",
-    "TexturedMesh",
-    "WeightsError",
-    "__version__",
-    "align",
-    "flatten",
-    "load",
-    "mean_face",
-    "read_photo",
-    "reconstruct",
-    "reconstruct_person",
-    "turntable",
-]
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

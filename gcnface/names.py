@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable
 
-FORMATS = ("glb", "obj", "ply", "overlay", "npz", "json", "html", "maps")
-"""Formats of a reconstruction."""
-
 ALIGN_OUTPUTS = {
     "kpt": "68 and 468 points, x y z in pixels of the photo",
     "pose": "yaw, pitch and roll, rotation, scale, translation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -63,9 +63,7 @@ def make_detector(name: str | None = None) -> FaceDetector:
     name = name or next(iter(DETECTORS))
     if name not in DETECTORS:
         raise ValueError(f"{name!r} is no detector; choose one of {', '.join(DETECTORS)}")
-    module, maker = DETECTORS[name].split(":")
-    made: FaceDetector = getattr(importlib.import_module(module), maker)()
-    return made
+    return pkgutil.resolve_name(DETECTORS[name])()  # type: ignore[no-any-return]
 
 
 def no_face(

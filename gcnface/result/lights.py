@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import cv2
 import numpy as np
@@ -28,10 +28,18 @@ from render.color import linear_from_srgb
 from render.lighting import ambient_lighting, directional_lighting, environment_lighting
 from render.shapes import check_shape
 
-if TYPE_CHECKING:
-    from gcnface.result.reconstruction import Reconstruction
 
-LightLike: TypeAlias = "str | Path | ArrayLike | Reconstruction"
+@runtime_checkable
+class HasLighting(Protocol):
+    """What has a light: a `Reconstruction`, or a `Light`."""
+
+    @property
+    def lighting(self) -> NDArray[np.float32]:
+        """(9, 3), as `render.lighting.shade` takes it."""
+        ...
+
+
+LightLike: TypeAlias = "str | Path | ArrayLike | HasLighting"
 """A preset's name, a file, (9, 3) numbers, or a reconstruction whose light is taken."""
 
 OWN = "own"
@@ -146,9 +154,7 @@ def lighting_of(light: LightLike) -> NDArray[np.float32]:
         LightError: an unknown name, or a file that cannot be read or holds something else.
         ValueError: numbers of another shape, or not finite.
     """
-    from gcnface.result.reconstruction import Reconstruction
-
-    if isinstance(light, Reconstruction):
+    if isinstance(light, HasLighting):
         return light.lighting
     if isinstance(light, str | Path):
         known = light_named(light) if isinstance(light, str) else None

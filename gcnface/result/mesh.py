@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gcnface.result.morph_targets import MorphTarget
 
 ARRAY_FIELDS = tuple(MESH_LAYOUT)
-MESH_FORMATS = ("glb", "obj", "ply", "html")
 _PNG_LEVEL = 3  # half the time of zlib's default for a file a tenth larger
 
 
@@ -114,7 +113,7 @@ class TexturedMesh:
             ValueError: the suffix is none of these.
             OutputError: the folder cannot be written to.
         """
-        from gcnface.result.files.meshes import save_mesh
+        from gcnface.result.files.bundle import save_mesh
 
         return save_mesh(self, Path(path))
 

@@ -226,8 +226,8 @@ class Reconstruction:
             path: a file with one of these suffixes, or a folder; created when missing.
             name: what the files in the folder are called: NAME.glb, NAME_overlay.png, ...; by default as the photo is,
                 or "face" where that is unknown.
-            formats: one or several of `FORMATS`, by default all that can be written; "obj" brings its .mtl and .png,
-                "maps" is two pictures.
+            formats: one or several of `gcnface.result.files.registry.FORMATS`, by default all that can be written;
+                "obj" brings its .mtl and .png, "maps" is two pictures.
 
         Returns:
             The paths written, in the order of ``formats``.

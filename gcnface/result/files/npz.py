@@ -186,6 +186,4 @@ def _record(arrays: dict[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Rec
     parts: dict[str, Any] = {name: arrays[key] for name, key in _MESH_KEYS.items() if name != "texture"}
     fields: dict[str, Any] = {key: arrays[key] for key in RECORD_LAYOUT if key in arrays}
     names = tuple(arrays["expression_names"].tolist())
-    return Reconstruction(
-        mesh=TexturedMesh(texture=texture, **parts), expression_names=names, **fields, **metadata
-    )
+    return Reconstruction(mesh=TexturedMesh(texture=texture, **parts), expression_names=names, **fields, **metadata)

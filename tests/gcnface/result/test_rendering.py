@@ -125,7 +125,7 @@ def test_a_saved_drawing_before_a_background(ball, tmp_path):
 
 @pytest.mark.parametrize("name", ["a.gif", "a"])
 def test_a_drawing_of_another_format(ball, tmp_path, name):
-    with pytest.raises(ValueError, match=r"a picture cannot be saved as .*; use .png, .webp, .jpg, .jpeg"):
+    with pytest.raises(ValueError, match=r"a picture cannot be saved as .*; use .png, .jpg, .jpeg, .webp"):
         ball.draw(64).save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
