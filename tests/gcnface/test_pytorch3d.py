@@ -1,4 +1,4 @@
-"""A photo's whole way with PyTorch3D ends where it ends with torch. Minutes on a CPU: PyTorch3D tries every face at every pixel."""
+"""A photo by PyTorch3D ends where it ends with torch. Minutes on a CPU, where every face is tried at every pixel."""
 
 from pathlib import Path
 
