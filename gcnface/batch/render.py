@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
-from gcnface.api import load
 from gcnface.batch.progress import Reporter
 from gcnface.errors import GcnfaceError, printable
 from gcnface.io.images import read_photo
 from gcnface.io.video import write_video
 from gcnface.options import RenderOptions
+from gcnface.result.files.npz import read_npz
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.result.rendering import BACKGROUND
 from gcnface.result.turntable import turntable
@@ -54,7 +54,7 @@ def _render(options: RenderOptions, reporter: Reporter, frames: int) -> None:
     reporter.photo(options.face)
     reporter.stage("read")
     begin = time.perf_counter()
-    face = _as_asked(load(options.face), options)
+    face = _as_asked(read_npz(options.face), options)
     if options.output is not None:
         reporter.stage("draw")
         hw = _write_still(face, options, options.output)
