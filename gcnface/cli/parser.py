@@ -78,6 +78,8 @@ def read_options(record: type[AnyRecord], name: str, epilog: str, words: Sequenc
     )
     add_options(parser, record)
     parser.add_argument(_CONFIG, action="config", metavar="FILE", help="YAML file of options, named as in Python")
+    shows = parser._option_string_actions["--print_config"]  # whose own help holds a backspace
+    shows.metavar, shows.help = "", "print the options that result as such a file, and exit"
     parser.words = words
     for file in files:
         check_yaml(Path(file))

@@ -67,6 +67,7 @@ def test_the_help_says_every_sentence_once(name, capsys, monkeypatch):
         cli.main([name, "-h"])
     assert caught.value.code == 0
     page, record = capsys.readouterr().out, RECORDS[name]
+    assert all(line.isprintable() for line in page.splitlines())
     said, kinds = sentences(record), kinds_of(record)
     assert set(said) == {option.name for option in fields(record)}
     for option in fields(record):
