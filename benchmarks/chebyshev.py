@@ -27,14 +27,27 @@ from refine.unet import GraphUNet
 
 
 class Comparison(NamedTuple):
-    """Milliseconds (median and least) of both layers, and how far their numbers lie apart."""
+    """Milliseconds (median and least) of an action with either layers, ours first."""
 
-    fast_forward: tuple[float, float]
-    fast_both: tuple[float, float]
-    plain_forward: tuple[float, float]
-    plain_both: tuple[float, float]
-    value_difference: float
-    gradient_difference: float
+    name: str
+    fast: tuple[float, float]
+    plain: tuple[float, float]
+
+    def line(self) -> str:
+        """A row of the table."""
+        ours, reference = (f"{median:.1f} ({least:.1f})" for median, least in (self.fast, self.plain))
+        return f"{self.name:20}{ours:>18}{reference:>18}{self.plain[0] / self.fast[0]:>14.1f}"
+
+
+class Agreement(NamedTuple):
+    """Largest relative difference of what either layers give."""
+
+    values: float
+    gradients: float
+
+    def line(self) -> str:
+        """What is printed."""
+        return f"largest relative difference: values {self.values:.1e}, gradients {self.gradients:.1e}"
 
 
 def closed_grid(vertex_count: int) -> np.ndarray:
@@ -59,7 +72,9 @@ def milliseconds(actions: list[Callable[[], object]], repeats: int) -> list[tupl
     return [(statistics.median(mine), min(mine)) for mine in times]
 
 
-def compare(vertex_count: int = 35_000, channels: int = 32, order: int = 6, repeats: int = 15) -> Comparison:
+def compare(
+    vertex_count: int = 35_000, channels: int = 32, order: int = 6, repeats: int = 15
+) -> tuple[list[Comparison], Agreement]:
     """Time both layers with the same weights on the same mesh."""
     faces = closed_grid(vertex_count)
     count = int(faces.max()) + 1
@@ -80,16 +95,8 @@ def compare(vertex_count: int = 35_000, channels: int = 32, order: int = 6, repe
     actions = [lambda: forward(fast), lambda: both(fast), lambda: forward(plain), lambda: both(plain)]
     times = milliseconds(actions, repeats)
     apart = [_relative(a, b) for a, b in zip(both(fast), both(plain), strict=True)]
-    return Comparison(times[0], times[1], times[2], times[3], _relative(forward(fast), forward(plain)), max(apart))
-
-
-class StepComparison(NamedTuple):
-    """Milliseconds (median and least) of a training step with either layers, and how far their numbers lie apart."""
-
-    fast: tuple[float, float]
-    plain: tuple[float, float]
-    value_difference: float
-    gradient_difference: float
+    rows = [Comparison("forward", times[0], times[2]), Comparison("forward + backward", times[1], times[3])]
+    return rows, Agreement(_relative(forward(fast), forward(plain)), max(apart))
 
 
 def with_plain_layers(network: nn.Module) -> nn.Module:
@@ -105,7 +112,7 @@ def with_plain_layers(network: nn.Module) -> nn.Module:
     return twin
 
 
-def compare_step(batch: int = 2, repeats: int = 3) -> StepComparison:
+def compare_step(batch: int = 2, repeats: int = 3) -> tuple[Comparison, Agreement]:
     """A training step of the shipped graph U-Net on random features, with either layers in turns."""
     fast = load_refiner(load_face_model()).completion
     assert isinstance(fast, GraphUNet)
@@ -125,7 +132,7 @@ def compare_step(batch: int = 2, repeats: int = 3) -> StepComparison:
     values = _relative(step(fast), step(plain))
     pairs = zip(fast.parameters(), plain.parameters(), strict=True)
     gradients = max(_relative(a.grad, b.grad) for a, b in pairs if a.grad is not None and b.grad is not None)
-    return StepComparison(times[0], times[1], values, gradients)
+    return Comparison("training step", times[0], times[1]), Agreement(values, gradients)
 
 
 def _relative(a: Tensor, b: Tensor) -> float:
@@ -143,30 +150,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    found = compare(arguments.vertices, arguments.channels, arguments.order, arguments.repeats)
+    rows, agreement = compare(arguments.vertices, arguments.channels, arguments.order, arguments.repeats)
     print(
         f"{arguments.vertices} vertices, {arguments.channels} channels, K = {arguments.order}, "
         f"{arguments.threads} threads; median (least) ms of {arguments.repeats}"
     )
-    rows = (
-        ("forward", found.fast_forward, found.plain_forward),
-        ("forward + backward", found.fast_both, found.plain_both),
-    )
     print(f"{'':20}{'ours':>18}{'ChebConv':>18}{'times faster':>14}")
-    for name, mine, theirs in rows:
-        ours, reference = (f"{median:.1f} ({least:.1f})" for median, least in (mine, theirs))
-        print(f"{name:20}{ours:>18}{reference:>18}{theirs[0] / mine[0]:>14.1f}")
-    print(
-        f"largest relative difference: values {found.value_difference:.1e}, gradients {found.gradient_difference:.1e}"
-    )
-    if not arguments.steps:
-        return
-    whole = compare_step(repeats=arguments.steps)
-    ours, reference = (f"{median:.0f} ({least:.0f})" for median, least in (whole.fast, whole.plain))
-    print(f"{'training step':20}{ours:>18}{reference:>18}{whole.plain[0] / whole.fast[0]:>14.1f}")
-    print(
-        f"largest relative difference: values {whole.value_difference:.1e}, gradients {whole.gradient_difference:.1e}"
-    )
+    print(*(row.line() for row in rows), agreement.line(), sep="\n")
+    if arguments.steps:
+        print(*(found.line() for found in compare_step(repeats=arguments.steps)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     gcnface prepare ../shared/faces -o runs/faces
     python -m gcnface.building.rendered_heads --data runs/faces -o runs/heads
-    python -m benchmarks.coarse [--data runs/faces] [--heads runs/heads] [--fits 100] [--json F] [--sheet S.png]
+    python -m benchmarks.coarse [--data runs/faces] [--heads runs/heads] [--fits 100] [--json F]
 
 Landmark errors are means over 468 points, dense errors means over the vertices of the face chart, both over the root of
 the area of the true points' box, in percent. Rendered heads have true geometry; photographs have a teacher's landmarks.
@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,14 +23,16 @@ from benchmarks.coarse_identity import identity_figures
 from benchmarks.coarse_methods import METHODS, Answer, Methods, dense_percent
 from benchmarks.hard_photos import KINDS, hard_photos
 from benchmarks.measures import landmark_percent
-from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
+from gcnface.data.faces import PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
+from gcnface.evaluation.groups import tone_of, typology_angle_deg
 from gcnface.photo.parsing import PARSING_CLASSES
 from render.camera import Camera
+from render.color import linear_from_srgb
 
 SECTIONS = ("photos", "heads", "hard", "tone", "identity", "networks")
-TONES = {"light, 41 and more": 41.0, "intermediate": 28.0, "tan": 10.0, "brown and dark": -180.0}
-"""Groups by their least angle, degrees; the two darkest groups of Chardon et al. are one here."""
+BRIGHT, DARK = "light, 41 and more", "brown and dark"
+MERGED_TONES = {"very light": BRIGHT, "light": BRIGHT, "brown": DARK, "dark": DARK}
 TONE = "468 points 2D % by skin tone"
 HARD = "hard photos, 468 points 2D %"
 YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
@@ -60,9 +60,8 @@ class Report:
         return "\n".join(lines)
 
 
-def on_photographs(methods: Methods, faces: PreparedFaces, report: Report) -> list[tuple[float, NDArray]]:
-    """Real photographs against the teacher's landmarks; returns pictures with their worst error."""
-    pictures = []
+def on_photographs(methods: Methods, faces: PreparedFaces, report: Report) -> None:
+    """Real photographs against the teacher's landmarks."""
     for row in np.nonzero(faces.validation & ~faces.drawn)[0]:
         true = faces.landmarks[row, :, :2]
         answers = methods(faces.canvases[row])
@@ -70,16 +69,12 @@ def on_photographs(methods: Methods, faces: PreparedFaces, report: Report) -> li
             report.add("photographs", name, "landmarks %", landmark_percent(answer.landmarks, true))
             if np.isfinite(answer.psnr_db):
                 report.add("photographs", name, "coarse PSNR dB", answer.psnr_db)
-        worst = max(landmark_percent(answer.landmarks, true) for answer in answers.values())
-        pictures.append((worst, drawn_points(faces.canvases[row], answers, true)))
-    return pictures
 
 
-def on_heads(methods: Methods, heads: HeadRenders, report: Report, fits: int) -> list[tuple[float, NDArray]]:
+def on_heads(methods: Methods, heads: HeadRenders, report: Report, fits: int) -> None:
     """Rendered heads against their true geometry, by yaw; `fits` of them also by the slower fits."""
     rows = np.nonzero(heads.validation)[0]
     fitted = set(rows[:: max(1, len(rows) // max(fits, 1))].tolist()) if fits else set()
-    pictures = []
     for row in rows:
         true = true_points(methods, heads, int(row))
         answers = methods(heads.canvases[row], METHODS if int(row) in fitted else ("regressor", "position map"))
@@ -95,9 +90,6 @@ def on_heads(methods: Methods, heads: HeadRenders, report: Report, fits: int) ->
                 for bin_name in [*(bins or ["yaw 90+"]), "all"]:
                     report.add(f"{section}, dense 2D %", name, bin_name, flat)
                     report.add(f"{section}, dense 3D %", name, bin_name, solid)
-        worst = max(_landmarks(answer, heads, int(row)) for answer in answers.values())
-        pictures.append((worst, drawn_points(heads.canvases[row], answers, heads.landmarks[row, :, :2])))
-    return pictures
 
 
 def _landmarks(answer: Answer, heads: HeadRenders, row: int) -> float:
@@ -117,55 +109,28 @@ def true_points(methods: Methods, heads: HeadRenders, row: int) -> NDArray[np.fl
     return torch.cat([screen[:, :2], depth[:, None]], dim=1).numpy()
 
 
-def on_hard_photos(methods: Methods, faces: PreparedFaces, report: Report, count: int) -> list[tuple[float, NDArray]]:
+def on_hard_photos(methods: Methods, faces: PreparedFaces, report: Report, count: int) -> None:
     """Glasses, beards, light from one side, hands, small faces."""
-    pictures = []
     for photo in hard_photos(faces, count):
         answers = methods(photo.canvas)
         for name, answer in answers.items():
             error = landmark_percent(answer.landmarks, photo.landmarks)
             report.add(HARD, name, photo.kind, error)
-        worst = max(landmark_percent(answer.landmarks, photo.landmarks) for answer in answers.values())
-        pictures.append((worst, drawn_points(photo.canvas, answers, photo.landmarks)))
-    return pictures
 
 
 def by_skin_tone(methods: Methods, faces: PreparedFaces, report: Report) -> None:
     """All held-out faces, drawn ones too, by the individual typology angle of the skin as the photo shows it."""
     for row in np.nonzero(faces.validation)[0]:
-        tone = typology_angle_deg(faces.canvases[row], faces.labels[row])
-        name = next(name for name, least in TONES.items() if tone >= least)
+        skin = faces.canvases[row][faces.labels[row] == PARSING_CLASSES.index("skin")]
+        linear = linear_from_srgb(torch.from_numpy(skin.astype(np.float32) / 255))
+        tone = tone_of(typology_angle_deg(linear)) or "no skin is seen"
         for method, answer in methods(faces.canvases[row], ("regressor", "position map")).items():
-            report.add(TONE, method, name, landmark_percent(answer.landmarks, faces.landmarks[row, :, :2]))
-
-
-def typology_angle_deg(canvas: NDArray[np.uint8], labels: NDArray[np.uint8]) -> float:
-    """arctan((L - 50) / b) of the median skin colour in CIELAB (Chardon et al. 1991), light included."""
-    lab = cv2.cvtColor(canvas.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    lightness, _, yellow = np.median(lab[labels == PARSING_CLASSES.index("skin")], axis=0)
-    return float(np.degrees(np.arctan2(lightness - 50, max(yellow, 1e-3))))
-
-
-def drawn_points(
-    canvas: NDArray[np.uint8], answers: dict[str, Answer], true: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """The canvas once for every method, its points in green over the true ones in red."""
-    panels = []
-    for name in METHODS:
-        panel = np.array(canvas)
-        if name in answers:
-            for points, color in ((true, (255, 0, 0)), (answers[name].landmarks, (0, 255, 0))):
-                for x, y in points[:, :2].astype(int):
-                    if 0 <= x < CANVAS_PX and 0 <= y < CANVAS_PX:
-                        panel[y, x] = color
-        panels.append(panel)
-    return np.concatenate(panels, axis=1)
-
-
-def write_sheet(path: Path, pictures: Iterable[tuple[float, NDArray]], rows: int = 12) -> None:
-    """The faces with the largest errors, the worst first."""
-    worst = sorted(pictures, key=lambda pair: -pair[0])[:rows]
-    cv2.imwrite(str(path), np.concatenate([picture for _, picture in worst])[..., ::-1])
+            report.add(
+                TONE,
+                method,
+                MERGED_TONES.get(tone, tone),
+                landmark_percent(answer.landmarks, faces.landmarks[row, :, :2]),
+            )
 
 
 def main() -> None:
@@ -177,23 +142,21 @@ def main() -> None:
     parser.add_argument("--hard", type=int, default=12, help="hard photos of a kind")
     parser.add_argument("--variants", type=Path, nargs="*", default=[], help="weights of other regressors")
     parser.add_argument("--sections", nargs="*", default=SECTIONS, choices=SECTIONS, help="what to measure")
-    parser.add_argument("--sheet", type=Path, help="pictures of the worst faces: SHEET_photos.png and so on")
     parser.add_argument("--json", type=Path, help="write every value here")
     args = parser.parse_args()
     variants = {path.stem.replace("_", " "): path for path in args.variants}
     torch.manual_seed(0)
     methods, report = Methods(), Report()
     faces, heads = load_prepared(args.data), load_heads(args.heads)
-    pictures: dict[str, list[tuple[float, NDArray]]] = {}
     if "photos" in args.sections:
-        pictures["photos"] = on_photographs(methods, faces, report)
-        print(f"{len(pictures['photos'])} photographs, medians\n{report.table('photographs', 'median')}\n", flush=True)
+        on_photographs(methods, faces, report)
+        print(f"photographs, medians\n{report.table('photographs', 'median')}\n", flush=True)
     if "heads" in args.sections:
-        pictures["heads"] = on_heads(methods, heads, report, args.fits)
+        on_heads(methods, heads, report, args.fits)
         for section in [name for name in report.cells if name.startswith("heads")]:
             print(f"{section}, means\n{report.table(section)}\n", flush=True)
     if "hard" in args.sections:
-        pictures["hard"] = on_hard_photos(methods, faces, report, args.hard)
+        on_hard_photos(methods, faces, report, args.hard)
         print(f"hard photos ({', '.join(KINDS)}), means\n{report.table(HARD)}\n", flush=True)
     if "tone" in args.sections:
         by_skin_tone(methods, faces, report)
@@ -209,12 +172,7 @@ def main() -> None:
         print(f"networks, {torch.get_num_threads()} threads, medians\n{report.table('networks')}")
     if args.json:
         args.json.write_text(json.dumps(report.cells))
-    for name, found in pictures.items():
-        if args.sheet:
-            write_sheet(args.sheet.with_stem(f"{args.sheet.stem}_{name}"), found)
 
 
 if __name__ == "__main__":
     main()
-
-

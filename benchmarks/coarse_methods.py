@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.measures import psnr_db
 from coarse.face_model import FaceModel, load_face_model
 from coarse.fitting import render_crop
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera, layout_of
@@ -23,6 +22,7 @@ from coarse.spatial_transformer.localizer import load_localizer
 from coarse.spatial_transformer.theta import theta_layout_of
 from coarse.spatial_transformer.transformer import SpatialTransformer
 from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX
+from gcnface.evaluation.metrics import psnr_db
 from gcnface.photo.parsing import load_parser
 from gcnface.stages.coarse import CoarseStage
 from gcnface.stages.observation import face_mask

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gcnface.evaluation.methods import fit_photo
 from gcnface.io.images import read_photo
 from gcnface.options import ReconstructionOptions
 from gcnface.pipeline import Reconstructor
-from gcnface.stages.coarse import Stopwatch
 
 SIDES = {"left": (1, 0, 0, 0), "top": (0, 1, 0, 0), "right": (0, 0, 1, 0), "bottom": (0, 0, 0, 1), "all": (1, 1, 1, 1)}
 PERCENT = (-30, -15, -5, 0, 5, 15, 30)
@@ -29,12 +29,11 @@ OUTER_EYES = (33, 263)
 @torch.no_grad()
 def landmarks(reconstructor: Reconstructor, photo: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """(468, 2) photo px; None where no face is found, or too little of one."""
-    found = reconstructor.detector.detect(photo)
-    view = reconstructor.stages.fit_face(photo, found[0], Stopwatch()) if found else None
-    if view is None or not view.can_be_trusted:
+    fitted = fit_photo(reconstructor, photo)
+    if fitted is None:
         return None
-    points = reconstructor.stages.coarse.morphable.landmarks_cam(view.coarse.coefficients)
-    return view.camera.project(points)[0, :, :2].numpy()
+    points = reconstructor.stages.coarse.morphable.landmarks_cam(fitted.view.coarse.coefficients)
+    return fitted.view.camera.project(points)[0, :, :2].numpy()
 
 
 def cuts(photo: NDArray[np.float32], points: NDArray[np.float32]) -> Iterator[tuple[str, int, tuple[int, ...]]]:

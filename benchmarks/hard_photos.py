@@ -91,9 +91,7 @@ def shrunk(canvas: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray
     return np.asarray(cv2.resize(little, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
-def with_hand(
-    canvas: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def with_hand(canvas: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
     """A hand before the lower face: palm, four fingers and a thumb as shaded capsules in the cheeks' colour."""
     height, width = canvas.shape[:2]
     cheeks = landmarks[[50, 280, 205, 425]].astype(int).clip(3, min(height, width) - 4)

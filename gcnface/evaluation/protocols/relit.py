@@ -161,7 +161,7 @@ def relit_errors(
     pictures = list(zip(albedos, shown, strict=True))
     pairs = [(one, other, here & there) for (one, here), (other, there) in combinations(pictures, 2)]
     to_true = [(albedo, true, where) for albedo, where in pictures]
-    found = {}
+    found: dict[Metric, float] = {}
     for name, compared in ((view, pairs), (f"{view}_true", to_true)):
         plain, gained = (mean_difference([color_difference(*p, gain=gain) for p in compared]) for gain in (False, True))
         found |= {Metric("l1", name): plain.l1, Metric("l1", name, gain=True): gained.l1}

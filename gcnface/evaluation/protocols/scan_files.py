@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,9 +148,10 @@ def _read_gltf(path: Path, texture: Path | None) -> tuple[NDArray, NDArray, NDAr
         import trimesh
     except ImportError as error:
         raise GcnfaceError("reading GLB needs trimesh; pip install 'gcnface[build]'") from error
-    mesh = trimesh.load(path, force="mesh", process=False)
+    mesh: Any = trimesh.load(path, force="mesh", process=False)
     if getattr(mesh.visual, "uv", None) is None:
         raise GcnfaceError(f"{path}: has no texture coordinates; give a textured scan")
+    picture: NDArray
     if texture is not None:
         picture = read_photo(texture)
     else:

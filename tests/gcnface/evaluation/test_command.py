@@ -10,7 +10,6 @@ from PIL import Image
 
 from gcnface import cli
 from gcnface.evaluation import command
-from gcnface.evaluation.photo_evaluator import EvaluationSettings
 from gcnface.evaluation.records import Metric
 
 PORTRAIT = Path(__file__).parents[2] / "data" / "face.jpg"
@@ -108,7 +107,16 @@ def test_a_method_that_is_asked_for_must_be_there(evaluate, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "words", [["--methods", "best"], ["--methods", ","], ["--yaws", "90"], ["--yaws", "x"], ["--limit", "0"]]
+    "words",
+    [
+        ["--methods", "best"],
+        ["--methods", ","],
+        ["--yaws", "120"],
+        ["--yaws", "90"],
+        ["--yaws", "x"],
+        ["--size", "8"],
+        ["--limit", "0"],
+    ],
 )
 def test_wrong_usage(evaluate, words):
     with pytest.raises(SystemExit) as exit_:
@@ -136,10 +144,3 @@ def test_an_interrupt_keeps_what_was_done(evaluate, cold, monkeypatch, tmp_path,
     data = json.loads((tmp_path / "report" / "table.json").read_text())
     assert len(data["photos"]) == 1
     assert any("interrupted" in note for note in data["notes"])
-
-
-def test_settings_are_checked():
-    with pytest.raises(ValueError, match="side_px"):
-        EvaluationSettings(side_px=8)
-    with pytest.raises(ValueError, match="yaws_deg"):
-        EvaluationSettings(yaws_deg=(120.0,))

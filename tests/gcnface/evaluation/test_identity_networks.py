@@ -76,4 +76,4 @@ def test_a_file_that_is_no_network_is_named(tmp_path):
     path = tmp_path / "other.onnx"
     path.write_text("hello")
     with pytest.raises(WeightsError, match=r"other\.onnx"):
-        identity_networks.SFaceIdentity(path)
+        identity_networks.sface(None, path)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gcnface.evaluation.identity_networks import FaceNetIdentity
+from gcnface.evaluation.identity_networks import facenet
 from gcnface.evaluation.methods import build_method
 from gcnface.evaluation.metrics import l1_metric, psnr_metric, ssim_metric
 from gcnface.evaluation.photo_evaluator import (
@@ -25,7 +25,7 @@ PICTURE_METRICS = {"l1": l1_metric(), "psnr": psnr_metric(), "ssim": ssim_metric
 @pytest.fixture(scope="module")
 def evaluate_photo(reconstructor):
     def run(photo, methods, **settings):
-        networks = {"facenet": FaceNetIdentity(reconstructor.stages.facenet)}
+        networks = {"facenet": facenet(reconstructor.stages.facenet)}
         built = {name: method or build_method(reconstructor, name) for name, method in methods.items()}
         chosen = EvaluationSettings(yaws_deg=(30.0,), warm_up=False, **settings)
         return PhotoEvaluator(reconstructor, built, networks, PICTURE_METRICS, chosen)(photo)
