@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from render.lighting import SH_COUNT
 from render.shapes import check_shape
 
 NAMES = ("identity", "expression", "albedo", "rotation", "translation", "lighting")
@@ -88,7 +89,7 @@ class CoefficientLayout:
             "albedo": self.albedo,
             "rotation": 3,
             "translation": 3,
-            "lighting": 27,
+            "lighting": 3 * SH_COUNT,
         }
 
     @property
@@ -106,7 +107,7 @@ class CoefficientLayout:
         raw = self.split(vector)
         offset = vector.new_tensor(self.neutral_translation_mm)
         unit = vector.new_tensor(self.translation_unit_mm)
-        lighting = raw["lighting"].reshape(-1, 9, 3) * self.lighting_unit
+        lighting = raw["lighting"].reshape(-1, SH_COUNT, 3) * self.lighting_unit
         ambient = torch.zeros_like(lighting)
         ambient[:, 0] = AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
         return Coefficients(

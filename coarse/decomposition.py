@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from coarse.coefficients import AMBIENT_INTENSITY
-from coarse.morphable import MorphableModel
-from render.lighting import LAMBERT_FACTORS, sh_basis
+from coarse.morphable import DARKEST_ALBEDO, MorphableModel
+from render.lighting import LAMBERT_FACTORS, SH_COUNT, sh_basis
 
-_DARKEST = 0.01
 _LARGEST_TONE = 2.0
 """The most, as a natural logarithm, that a light is scaled."""
 
@@ -85,7 +84,7 @@ def decompose(
     if albedo is None:
         albedo = seen.linear.new_zeros(len(seen.linear), model.albedo_count)
     robust = torch.ones_like(seen.skin)
-    lighting = seen.linear.new_zeros(len(seen.linear), 9, 3)
+    lighting = seen.linear.new_zeros(len(seen.linear), SH_COUNT, 3)
     for _ in range(settings.rounds):
         lighting = _solve_light(model.albedo(albedo), seen.linear, robust * seen.skin, design, settings)
         if tone is not None and not known:
@@ -111,11 +110,11 @@ def _lit_for_tone(
     What the photo says is the sum of both logarithms, tone of the skin and level of the light; the expected tone and
     the usual light say how to split it.
     """
-    colors = model.albedo(albedo).clamp(min=_DARKEST)
-    mean = model.albedo_mean.clamp(min=_DARKEST)
+    colors = model.albedo(albedo).clamp(min=DARKEST_ALBEDO)
+    mean = model.albedo_mean.clamp(min=DARKEST_ALBEDO)
     share = weight[..., None] / weight.sum(1).clamp(min=1.0)[:, None, None]
     present = ((colors / mean).log() * share).sum(1)
-    level = (lighting[:, 0] / _usual_light()).clamp(min=_DARKEST).log()
+    level = (lighting[:, 0] / _usual_light()).clamp(min=DARKEST_ALBEDO).log()
     believed = tone + s.tone_share * (present + level - tone)
     return lighting * (present - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
 
@@ -128,9 +127,9 @@ def _usual_light() -> float:
 def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
     """Ridge regression of the light: first one grey light, then each channel pulled towards it."""
     total = weight.sum(1).clamp(min=1.0)
-    prior = design.new_zeros(9)
+    prior = design.new_zeros(SH_COUNT)
     prior[0] = _usual_light()
-    eye = torch.eye(9).to(design)
+    eye = torch.eye(SH_COUNT).to(design)
     grams, sides = [], []
     for channel in range(3):
         rows = design * base[..., channel, None] * weight[..., None].sqrt()

@@ -20,6 +20,8 @@ from render.rotation import rotation_from_axis_angle
 
 CROP_PX = 224
 FOCAL_PX = 1015.0
+DARKEST_ALBEDO = 0.01
+"""Linear albedo below this says nothing of a skin: noise and the encoding's last steps."""
 FEATURES_MIDDLE_PX = 121.7
 """Row of the crop where the mid-point between the eyes and the mouth corners stands in the aligned crop."""
 
@@ -103,7 +105,7 @@ class MorphableModel(nn.Module):
     def albedo(self, albedo: Tensor) -> Tensor:
         """(B, V, 3) linear RGB, kept above a hundredth so that light can be divided out."""
         colors = self.albedo_mean + (albedo @ self.albedo_basis.T).view(len(albedo), -1, 3)
-        return colors.clamp(0.01, 1.0)
+        return colors.clamp(DARKEST_ALBEDO, 1.0)
 
     def forward(self, coefficients: Coefficients) -> CoarseFace:
         """Shape, pose, colour and shading of `coefficients`."""

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from coarse.coefficients import Coefficients
 from coarse.losses import CoarseLossWeights, coefficient_prior, gamma_loss
-from coarse.morphable import CROP_PX, FOCAL_PX, VIEW_FROM_CAM, MorphableModel, crop_camera
+from coarse.morphable import CROP_PX, DARKEST_ALBEDO, FOCAL_PX, VIEW_FROM_CAM, MorphableModel, crop_camera
 from render.color import srgb_from_linear, srgb_slope
-from render.lighting import LAMBERT_FACTORS, sh_basis, sh_gradient
+from render.lighting import LAMBERT_FACTORS, SH_COUNT, sh_basis, sh_gradient
 from render.normals import normal_derivative, vertex_normals
 from render.rotation import rotation_derivative, rotation_from_axis_angle
 from render.sampling import sample_image
@@ -357,7 +357,7 @@ class _Colors:
         photo, across, down, attention = sample_image(self.maps, xy)[0].split([3, 3, 3, 1], 1)
         normals = torch.nn.functional.normalize(self.normals + self.normal_basis @ (posed.shape - self.start), dim=1)
         design = sh_basis(normals @ posed.view_turn.T) * normals.new_tensor(LAMBERT_FACTORS)
-        albedo = (self.albedo_mean + self.albedo_basis @ c.albedo[0]).clamp(0.01, 1.0)
+        albedo = (self.albedo_mean + self.albedo_basis @ c.albedo[0]).clamp(DARKEST_ALBEDO, 1.0)
         shading = design @ c.lighting[0]
         residual = photo - srgb_from_linear((albedo * shading).clamp(0, 1))
         weight = self.area * attention[:, 0]
@@ -453,9 +453,9 @@ class _Objective:
         gradient[place["expression"]] += 2 * w.expression_range * layout.expression_unit * over
         diagonal[place["expression"]] += 2 * w.expression_range * layout.expression_unit**2 * (over != 0)
         hessian = torch.diag(diagonal)
-        light, unit = place["lighting"], 2 * w.gamma / 27 * layout.lighting_unit
+        light, unit = place["lighting"], 2 * w.gamma / (3 * SH_COUNT) * layout.lighting_unit
         gray = torch.eye(3).to(raw) - 1 / 3
-        hessian[light[:, None], light] += torch.kron(torch.eye(9).to(raw), gray) * unit * layout.lighting_unit
+        hessian[light[:, None], light] += torch.kron(torch.eye(SH_COUNT).to(raw), gray) * unit * layout.lighting_unit
         gradient[light] += unit * (c.lighting[0] @ gray).flatten()
         return hessian, gradient
 

@@ -16,6 +16,7 @@ from render.camera import Camera
 from render.color import srgb_from_linear
 from render.fragments import Fragments
 from render.interpolate import interpolate
+from render.lighting import MINIMUM_SHADING
 from render.rasterize import rasterize
 
 RefinerInputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -47,11 +48,9 @@ class AdaptationConfig:
     """1 - cosine of FaceNet embeddings, beside 1 for the pixels."""
     anchor: float = 1.0
     """Distance of unseen vertices from the one-pass answer: nothing in the photo speaks of them."""
-    smallest_shading: float = 0.08
-    """Light below this was not divided out of the photo's colours, so it is not multiplied in."""
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or min(self.identity, self.anchor, self.smallest_shading) < 0:
+        if self.learning_rate <= 0 or min(self.identity, self.anchor) < 0:
             raise ValueError(f"learning_rate must be positive, the other numbers 0 or more: {self}")
 
 
@@ -115,7 +114,7 @@ class _Scene:
         self.faces, self.target, self.facenet, self.config = faces, target, facenet, config
         with torch.no_grad():
             self.fragments: Fragments = rasterize(coarse.verts_cam, faces, target.camera)
-            self.shading = coarse.shading.clamp(min=config.smallest_shading)
+            self.shading = coarse.shading.clamp(min=MINIMUM_SHADING)
             self.embedding = embed_crop224(facenet, target.image)
 
     def loss(self, albedo: Tensor) -> Tensor:

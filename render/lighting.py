@@ -21,6 +21,7 @@ LAMBERT_BAND_FACTORS = (math.pi, 2 * math.pi / 3, math.pi / 4)
 
 LAMBERT_FACTORS = tuple(LAMBERT_BAND_FACTORS[band] for band in (0, 1, 1, 1, 2, 2, 2, 2, 2))
 """The same for each of the nine harmonics."""
+SH_COUNT = len(LAMBERT_FACTORS)
 
 Y0 = 1 / math.sqrt(4 * math.pi)
 Y1 = math.sqrt(3 / (4 * math.pi))
@@ -102,7 +103,7 @@ def ambient_lighting(intensity: float | Tensor = 1.0, batch: int = 1) -> Tensor:
     """Light (B, 9, 3) from everywhere that shades every normal with `intensity` (a number or (3,))."""
     level = torch.as_tensor(intensity, dtype=torch.float32)
     first = (level / (LAMBERT_FACTORS[0] * Y0)).expand(batch, 1, 3)
-    return torch.cat([first, first.new_zeros(batch, 8, 3)], 1)
+    return torch.cat([first, first.new_zeros(batch, SH_COUNT - 1, 3)], 1)
 
 
 def directional_lighting(direction: tuple[float, float, float], rgb: float | tuple[float, ...] = 1.0) -> Tensor:
@@ -159,7 +160,7 @@ def environment_lighting(radiance: Tensor) -> Tensor:
     size = check_shape("radiance", radiance, "H W 3")
     elevation = math.pi * (0.5 - (torch.arange(size["H"], dtype=torch.float64) + 0.5) / size["H"])
     azimuth = 2 * math.pi * ((torch.arange(size["W"], dtype=torch.float64) + 0.5) / size["W"] - 0.5)
-    total = torch.zeros(9, 3, dtype=torch.float64)
+    total = torch.zeros(SH_COUNT, 3, dtype=torch.float64)
     weights = elevation.cos() / elevation.cos().sum() / size["W"] * 4 * math.pi  # solid angles, which sum to the sphere
     for row, angle, weight in zip(radiance.double(), elevation, weights, strict=True):
         flat = float(angle.cos())
@@ -188,7 +189,7 @@ def lighting_from_deep3d_gamma(gamma: Tensor) -> Tensor:
     """
     check_shape("gamma", gamma, "B 27")
     initial = gamma.new_tensor([DEEP3D_INITIAL_LIGHT] + [0.0] * 8)[:, None]
-    return (gamma.reshape(-1, 3, 9).mT + initial) * gamma.new_tensor(DEEP3D_FACTORS)[:, None]
+    return (gamma.reshape(-1, 3, SH_COUNT).mT + initial) * gamma.new_tensor(DEEP3D_FACTORS)[:, None]
 
 
 def lighting_from_deca(light: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from scipy.sparse import linalg
 from coarse.coefficients import Coefficients
 from coarse.decomposition import DecompositionSettings, decompose
 from coarse.face_model import FaceModel
-from coarse.morphable import MorphableModel, crop_camera
+from coarse.morphable import DARKEST_ALBEDO, MorphableModel, crop_camera
 from gcnface.data.faces import PreparedFaces
 from gcnface.stages.observation import class_maps, observe_vertices
 
@@ -75,7 +75,7 @@ def learn_albedo(
         _log.info("round %d: %d of %d vertices learned", round_index + 1, seen.sum(), len(seen))
         learned = replace(
             learned,
-            albedo_mean=np.clip(smooth(mean, seen), 0.01, 1).astype(np.float32),
+            albedo_mean=np.clip(smooth(mean, seen), DARKEST_ALBEDO, 1).astype(np.float32),
             albedo_basis=smooth(basis, seen).astype(np.float32),
         )
     return learned
@@ -115,7 +115,7 @@ def _robust_pca(model: FaceModel, samples: _Samples, settings: AlbedoLearning) -
     count, vertices = weight.shape
     total = weight.sum(0).clamp(min=1e-3)
     mean = torch.einsum("nv,nvc->vc", weight, colors) / total[:, None]
-    tone = (weight[..., None] * (colors / mean.clamp(min=0.01))).sum(1) / weight.sum(1).clamp(min=1)[:, None]
+    tone = (weight[..., None] * (colors / mean.clamp(min=DARKEST_ALBEDO))).sum(1) / weight.sum(1).clamp(min=1)[:, None]
     estimate = mean * tone[:, None]
     basis = torch.zeros(vertices * 3, 0)
     keep = weight

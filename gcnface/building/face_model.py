@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from coarse.face_model import CageShape, FaceModel, save_face_model
 from coarse.levels import extended_levels
@@ -21,13 +22,14 @@ from gcnface.building.cage import PARTS, HeadCage, head_cage, restore_eyeballs
 from gcnface.building.chart import chart_faces, tutte_chart
 from gcnface.building.expression import expression_units
 from gcnface.building.features import find_features
-from gcnface.building.geometry import face_areas, vertex_areas, vertex_normals
+from gcnface.building.geometry import face_areas, vertex_areas
 from gcnface.building.head_mesh import HeadMesh, head_mesh
 from gcnface.building.identity import IdentityBasis, align_similarity, fit_identity
 from gcnface.building.landmarks import HeadSurface, place_landmarks, read_canonical
 from gcnface.building.makehuman import open_makehuman
 from gcnface.building.phenotypes import SamplingConfig, draw_people, load_targets
 from gcnface.building.regions import default_albedo, vertex_parts, vertex_regions
+from render.normals import vertex_normals
 
 NAME = "gcnface head 1"
 LICENCE = "CC0-1.0 (built from MakeHuman's CC0 base mesh and targets)"
@@ -94,7 +96,7 @@ def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str,
     eyeballs, mouth = (np.flatnonzero(quad_part == PARTS.index(name)) for name in ("eyeballs", "mouth_interior"))
     atlas = build_atlas(mean, mesh.faces, chart_uv, AtlasParts(chart, eyeballs, mouth))
     parts = vertex_parts(cage, mesh.faces, mesh.face_quad, len(mean))
-    normals = vertex_normals(mean, mesh.faces)
+    normals = vertex_normals(torch.from_numpy(mean)[None].double(), torch.from_numpy(mesh.faces))[0].numpy()
     expression = shape.expand(shape.expression)
     features = find_features(mean, normals, parts, expression[..., names.index("jawOpen")])
     outward = normals[mesh.faces].mean(1)[:, 2] > MIN_LANDMARK_FACING

@@ -30,7 +30,7 @@ from coarse.coefficients import Coefficients
 from coarse.decomposition import decompose
 from coarse.face_model import LANDMARKS5_FROM_468, FaceModel, load_face_model
 from coarse.fitting import fit_landmarks
-from coarse.morphable import MorphableModel, crop_camera
+from coarse.morphable import DARKEST_ALBEDO, MorphableModel, crop_camera
 from gcnface.building.rotated_photo import rotated_photo
 from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, forget_heads, save_heads, source_of
@@ -167,7 +167,7 @@ def complete_colors(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor:
     shading = face.shading.clamp(min=MINIMUM_SHADING)
     embedding = embed_crop224(parts.facenet, crop)
     albedo = parts.refiner(face.albedo, seen.linear / shading, seen.confidence[..., None], embedding)
-    return torch.stack([albedo[0].clamp(0.01, 1), shading[0]])
+    return torch.stack([albedo[0].clamp(DARKEST_ALBEDO, 1), shading[0]])
 
 
 def draw_views(

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from coarse.face_model import load_face_model
-from coarse.morphable import crop_camera, layout_of
+from coarse.morphable import DARKEST_ALBEDO, crop_camera, layout_of
 from coarse.regressor import load_regressor
 from coarse.skin_tone import SkinToneRegressor, fit_skin_tone
 from coarse.weights import half_state
@@ -38,7 +38,6 @@ STUDIO_WEIGHT = 3.0
 """Of photographs that were all taken under one lamp: there all that differs is skin."""
 DRAWN_WEIGHT = 0.3
 """Of drawn faces, whose colours a network made up."""
-_DARKEST = 0.01
 _LEAST_SKIN = 200.0
 """Vertices that must show skin for a photo to count."""
 
@@ -62,10 +61,11 @@ def look_at_skin(stage: CoarseStage, parser: FaceParser, facenet: FaceNet, crop:
     classes = parser.parse(crop)
     face = stage(crop, classes)
     seen = observe_vertices(stage.model, face, crop, class_maps(classes), crop_camera())
-    level = face.coefficients.lighting[:, :1].clamp(min=_DARKEST)
+    level = face.coefficients.lighting[:, :1].clamp(min=DARKEST_ALBEDO)
     relief = face.shading.clamp(min=MINIMUM_SHADING) / level
     total = seen.skin.sum()
-    tone = ((seen.linear / relief).clamp(min=_DARKEST).log() * seen.skin[..., None]).sum(1)[0] / total.clamp(min=1)
+    logs = (seen.linear / relief).clamp(min=DARKEST_ALBEDO).log()
+    tone = (logs * seen.skin[..., None]).sum(1)[0] / total.clamp(min=1)
     embedding = embed_crop224(facenet, crop)[0]
     return (tone if total >= _LEAST_SKIN else torch.full_like(tone, torch.nan)), embedding
 

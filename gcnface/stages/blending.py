@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, identity
 from torch import Tensor
 
+from coarse.morphable import DARKEST_ALBEDO
 from render.shapes import check_shape
-
-_DARKEST = 0.01
-"""Linear albedo below this says nothing about the ratio of two photos."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def blend_photos(
     share = wide / np.maximum(wide.sum(0), 1e-9)
     common = (share[..., None] * own).sum(0)
     limit = settings.largest_factor
-    local = np.clip(np.maximum(common, _DARKEST) / np.maximum(own, _DARKEST), 1 / limit, limit)
+    local = np.clip(np.maximum(common, DARKEST_ALBEDO) / np.maximum(own, DARKEST_ALBEDO), 1 / limit, limit)
     factor = np.where((share.sum(0) > 0)[:, None], local, 1.0) * gain[:, None]
     return Blend(*(torch.from_numpy(x.astype(np.float32)) for x in (narrow, factor)))
 
@@ -138,7 +136,7 @@ def _log_gains(
     count = len(colors)
     normal, side = settings.ridge * np.eye(count), np.zeros((count, 3))
     for i, j in combinations(range(count), 2):
-        shared = (np.minimum(seen[i], seen[j]) > 0.5) & (np.minimum(colors[i], colors[j]).min(1) > _DARKEST)
+        shared = (np.minimum(seen[i], seen[j]) > 0.5) & (np.minimum(colors[i], colors[j]).min(1) > DARKEST_ALBEDO)
         if shared.sum() < settings.least_overlap:
             continue
         ratio = np.median(np.log(colors[j][shared]) - np.log(colors[i][shared]), axis=0)

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coarse.morphable import DARKEST_ALBEDO
 from coarse.records import CoarseFace
 from gcnface.stages.observation import VertexObservation
-from gcnface.stages.outliers import DARKEST, log_ratio, step_down, weighted_median
+from gcnface.stages.outliers import log_ratio, step_down, weighted_median
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
 from render.lighting import MINIMUM_SHADING
@@ -75,7 +76,7 @@ def full_shading(
     table = torch.as_tensor(mirror).long().to(seen.skin.device)
     colors, weight = log_ratio(seen.linear, seen.shading), seen.skin[..., None]
     uneven = _sides(colors, weight, pyramid, table, settings)
-    skin = seen.albedo.clamp(min=DARKEST).log()
+    skin = seen.albedo.clamp(min=DARKEST_ALBEDO).log()
     above = colors - uneven - (skin + skin[:, table]) / 2
     shine = extend_values(above, weight, pyramid, finest=settings.narrow_level)
     usual = weighted_median(shine, seen.skin)[:, None]

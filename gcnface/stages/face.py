@@ -38,17 +38,14 @@ from gcnface.stages.records import FittedFace, RefinedFace, on_cpu
 from gcnface.stages.texture import TexturePhoto, bake_texture
 from gcnface.stages.tone_matching import match_tones
 from gcnface.stages.vertex_solve import ImageView, solve_colors
-from refine.adaptation import AdaptationConfig, AdaptationTarget, adapt
+from refine.adaptation import AdaptationTarget, adapt
 from refine.facenet import embed_crop224, load_facenet
 from refine.pyramid import MeshPyramid
 from refine.stored import load_refiner
 from render.devices import resolve_device
-from render.lighting import MINIMUM_SHADING
 
 LEVELS = 5
 """Levels that a face model's pyramid must have: light and tones are smoothed over the coarsest."""
-
-_ADAPTATION = AdaptationConfig(smallest_shading=MINIMUM_SHADING)
 
 
 class FaceStages:
@@ -148,7 +145,7 @@ class FaceStages:
         inputs = (view.coarse.albedo, seen.linear / light, seen.confidence[..., None], view.embedding)
         target = AdaptationTarget(view.image, face_mask(view.classes), crop_camera())
         face, steps = replace(view.coarse, shading=light), self.options.adapt
-        albedo = adapt(self.refiner, inputs, face, target, self.facenet, steps=steps, config=_ADAPTATION)
+        albedo = adapt(self.refiner, inputs, face, target, self.facenet, steps=steps)
         with torch.no_grad():
             return self._finished(view, seen, light, albedo)
 

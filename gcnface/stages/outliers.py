@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from coarse.morphable import DARKEST_ALBEDO
 from render.shapes import check_shape
 
 BRIGHTNESS_LIMITS = (0.45, 0.85)
@@ -20,9 +21,6 @@ BRIGHTNESS_LIMITS = (0.45, 0.85)
 
 CHROMA_LIMITS = (0.22, 0.45)
 """The same for the length of the logarithmic colour difference without its brightness."""
-
-DARKEST = 0.01
-"""Linear colours below this are alike: noise and the encoding's last steps."""
 
 _SPARSE = 4
 """Every so many vertices tell the overall difference."""
@@ -36,7 +34,7 @@ def step_down(values: Tensor, limits: Sequence[float]) -> Tensor:
 
 def log_ratio(colors: Tensor, expected: Tensor) -> Tensor:
     """Natural logarithm of one linear colour over another (..., 3), both kept from black."""
-    return colors.clamp(min=DARKEST).log() - expected.clamp(min=DARKEST).log()
+    return colors.clamp(min=DARKEST_ALBEDO).log() - expected.clamp(min=DARKEST_ALBEDO).log()
 
 
 def weighted_median(values: Tensor, weight: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from coarse.face_model import REGIONS, FaceModel, kept_with_model
+from coarse.morphable import DARKEST_ALBEDO
 from gcnface.stages.outliers import step_down
 from refine.diffusion import extend_values
 from refine.pyramid import MeshPyramid
@@ -30,7 +31,6 @@ it and is left alone; below, nothing taught it anything."""
 LARGEST = 0.8
 """The most, as a natural logarithm, that a tone is moved."""
 
-_DARKEST = 0.01
 _LEAST_SEEN = 30.0
 """Vertices of a kind that must be seen for its tones to be moved."""
 _SOFT_LEVEL = 2
@@ -57,10 +57,11 @@ def match_tones(model: FaceModel, pyramid: MeshPyramid, albedo: Tensor, confiden
     count = check_shape("albedo", albedo, "B V 3")["V"]
     check_shape("confidence", confidence, "B V", B=len(albedo), V=count)
     tables = _tables(model, pyramid).to(albedo)
-    logs, seen, mirror = albedo.clamp(min=_DARKEST).log(), confidence[..., None], torch.from_numpy(model.mirror).long()
+    logs, seen = albedo.clamp(min=DARKEST_ALBEDO).log(), confidence[..., None]
+    mirror = torch.from_numpy(model.mirror).long()
     other = (1 - seen) * seen[:, mirror]
     known = seen + other
-    evidence = (seen * logs + other * logs[:, mirror]) / known.clamp(min=_DARKEST)
+    evidence = (seen * logs + other * logs[:, mirror]) / known.clamp(min=DARKEST_ALBEDO)
     skin, hair, movable, sources, scalp = tables.unbind(1)
     shift = skin[:, None] * _shift(logs, evidence, known, sources[:, None], pyramid)
     shift = shift + hair[:, None] * _shift(logs, evidence, known, scalp[:, None], pyramid)

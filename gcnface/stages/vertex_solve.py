@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from coarse.morphable import DARKEST_ALBEDO
 from gcnface.stages.observation import VertexObservation
 from render.camera import Camera
 from render.color import linear_from_srgb, srgb_from_linear
@@ -20,8 +21,6 @@ STEPS = 8
 """Of conjugate gradients; the last thousandths of the error are ringing."""
 LARGEST_FACTOR = 8.0
 """Of the light of a vertex over the estimated one, and one over the least."""
-
-_DARKEST = 0.01
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,8 @@ def solve_colors(
         targets.append(ColorTarget(fragments, view.image[0].permute(1, 2, 0)))
     solved = solve_vertex_colors(before, faces, targets, seen.shown[0], ridge=RIDGE, steps=STEPS).clamp(0, 1)
     lit = torch.where(solved == before, albedo * shading, linear_from_srgb(solved))
-    light = shading.clamp(min=_DARKEST)
+    light = shading.clamp(min=DARKEST_ALBEDO)
     believed = seen.confidence[0][:, None]
     corrected = albedo + believed * (lit / light - albedo)
-    explained = (lit.clamp(min=_DARKEST**2) / corrected.clamp(min=_DARKEST)) / light
+    explained = (lit.clamp(min=DARKEST_ALBEDO**2) / corrected.clamp(min=DARKEST_ALBEDO)) / light
     return SolvedColors(corrected, light * explained.clamp(1 / LARGEST_FACTOR, LARGEST_FACTOR), lit)

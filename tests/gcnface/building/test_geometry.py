@@ -12,7 +12,6 @@ from gcnface.building.geometry import (
     closest_points,
     mirrored_points,
     vertex_areas,
-    vertex_normals,
 )
 from gcnface.building.landmarks import along
 from gcnface.building.makehuman import MakeHumanDataError, open_makehuman, read_target
@@ -48,12 +47,11 @@ def test_closest_points_and_their_mirror_images():
     assert (closest_points(points, vertices, faces, allowed).on(vertices, faces)[:, 0] <= 1e-9).all()
 
 
-def test_areas_and_normals_of_a_flat_grid():
+def test_areas_of_a_flat_grid():
     vertices, quads, mirror = grid(4, 4)
     vertices[:, 2] = 0
     faces = triangulate(quads, vertices, mirror).faces
     assert vertex_areas(vertices, faces).sum() == pytest.approx(4.0)
-    np.testing.assert_allclose(vertex_normals(vertices, faces), np.tile([0.0, 0.0, 1.0], (len(vertices), 1)))
 
 
 def test_boundary_loops_of_a_ring():
