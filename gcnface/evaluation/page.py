@@ -191,7 +191,7 @@ def _table(summary: Summary, metrics: Sequence[Metric]) -> str:
         rows.append(f"<tr><th scope=row>{text(spec.title)}{' †' * spec.copies_photo}</th>{''.join(cells)}</tr>")
     rows += [_limit_row(summary, metrics, view, title) for view, title in LIMITS.items()]
     return (
-        f"<div class=scroll tabindex=0><table class=figures><thead><tr><th scope=col>Method</th>{head}</tr></thead>"
+        f"<div class=scroll tabindex=0><table class=metrics><thead><tr><th scope=col>Method</th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

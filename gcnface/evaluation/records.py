@@ -122,10 +122,5 @@ class MetricValue:
 
     def fields(self) -> dict[str, Any]:
         """Every field, those of the metric among them, as the files of a report have them."""
-        return {
-            "photo": self.photo,
-            "person": self.person,
-            "method": self.method or "photo",
-            **self.metric.fields(),
-            "value": float(self.value),
-        }
+        whose = {"photo": self.photo, "person": self.person, "method": self.method or "photo"}
+        return whose | self.metric.fields() | {"value": float(self.value)}

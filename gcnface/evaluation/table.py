@@ -39,18 +39,6 @@ def write_tables(folder: Path, summary: Summary) -> None:
 def data_of(summary: Summary) -> dict[str, Any]:
     """Everything, as JSON values; every number stands in a record with all fields of its metric."""
     report = summary.report
-    rows: dict[str, dict[str, Any]] = {
-        photo: {
-            "photo": photo,
-            "person": person,
-            "groups": {kind: of[photo] for kind, of in report.groups.items() if photo in of},
-            "metrics": [],
-        }
-        for photo, person in summary.person.items()
-    }
-    for value in report.values:
-        fields = {name: x for name, x in value.fields().items() if name not in ("photo", "person")}
-        rows[value.photo]["metrics"].append(fields | {"value": _number(value.value)})
     pairs = [(method, metric) for method in report.methods for metric in summary.metrics]
     others = [pair for pair in pairs if REFERENCE in report.methods and pair[0] != REFERENCE]
     own = [(PHOTO_ITSELF, metric) for metric in summary.photo_metrics]
@@ -69,8 +57,21 @@ def data_of(summary: Summary) -> dict[str, Any]:
             }
             for kind in report.groups
         },
-        "photos": list(rows.values()),
+        "photos": _photo_records(summary),
     }
+
+
+def _photo_records(summary: Summary) -> list[dict[str, Any]]:
+    """All values of every photo, and the groups it is in."""
+    groups = summary.report.groups
+    found: dict[str, dict[str, Any]] = {}
+    for value in summary.report.values:
+        record = value.fields() | {"value": _number(value.value)}
+        photo, person = record.pop("photo"), record.pop("person")
+        own = {kind: of[photo] for kind, of in groups.items() if photo in of}
+        found.setdefault(photo, {"photo": photo, "person": person, "groups": own, "metrics": []})
+        found[photo]["metrics"].append(record)
+    return list(found.values())
 
 
 def markdown(summary: Summary) -> str:
