@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gcnface.batch.loop import reason
+from gcnface.batch.failures import failed, reason
 from gcnface.batch.progress import Reporter
 from gcnface.errors import GcnfaceError, printable
 from gcnface.evaluation.collected import Collected
@@ -14,7 +14,7 @@ from gcnface.evaluation.identity_networks import load_identity_networks
 from gcnface.evaluation.methods import build_methods
 from gcnface.evaluation.page import write_pages
 from gcnface.evaluation.people import Subject, Subjects, choose_subjects
-from gcnface.evaluation.photo_evaluator import EvaluatedPhoto, EvaluationSettings, PhotoEvaluator
+from gcnface.evaluation.photo_evaluator import EvaluatedPhoto, PhotoEvaluator
 from gcnface.evaluation.records import Measured
 from gcnface.evaluation.registries import METHODS, METRICS, PROTOCOLS, usual
 from gcnface.evaluation.report_pictures import ReportPictures
@@ -36,16 +36,15 @@ def evaluate(options: EvaluateOptions) -> int:
     Returns:
         The exit status: 0 when every photo was measured, else 1; 130 after an interrupt, with a report of what was
         done by then.
+
+    Raises:
+        GcnfaceError: a table cannot be read, or the folder cannot be written to.
     """
     reporter = Reporter(0, quiet=options.quiet, debug=options.debug)
-    try:
-        subjects = choose_subjects(options.photos, options)
-        collected = Collected(read_groups(options.groups) if options.groups else {})
-        with writable(options.output):
-            return _measure(options, reporter, subjects, collected)
-    except GcnfaceError as error:
-        reporter.error(error)
-        return 1
+    subjects = choose_subjects(options.photos, options)
+    collected = Collected(read_groups(options.groups) if options.groups else {})
+    with writable(options.output):
+        return _measure(options, reporter, subjects, collected)
 
 
 def _measure(options: EvaluateOptions, reporter: Reporter, subjects: Subjects, collected: Collected) -> int:
@@ -95,8 +94,7 @@ class _Run:
         self.left_out |= no_methods | no_networks | no_metrics
         for name, why in self.left_out.items():
             self.reporter.warning(f"{name} is left out: {why}")
-        settings = EvaluationSettings(options.size, options.yaws, options.mirrored)
-        self.evaluator = PhotoEvaluator(reconstructor, methods, networks, metrics, settings)
+        self.evaluator = PhotoEvaluator(reconstructor, methods, networks, metrics, options)
         self.pictures = ReportPictures(options.output, reconstructor.model, self.evaluator.renderer)
 
     def all(self, subjects: Sequence[Subject]) -> bool:
@@ -112,7 +110,7 @@ class _Run:
             except GcnfaceError as error:
                 self._fail(subject, error, str(error))
             except Exception as error:
-                self._fail(subject, error, f"{printable(subject.file)}: failed ({reason(error)}); --debug shows where")
+                self._fail(subject, error, failed(subject.file, error))
         return False
 
     def write(self, notes: Sequence[str]) -> None:
