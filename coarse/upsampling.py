@@ -81,7 +81,7 @@ def component_labels(faces: ArrayLike, vertex_count: int) -> NDArray[np.int64]:
 def _closest_on(
     points: NDArray[np.float64], coarse: NDArray[np.float64], faces: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    search = _TriangleSearch(coarse, faces)
+    search = TriangleSearch(coarse, faces)
     parts = [search.closest(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)]
     face = np.concatenate([part[0] for part in parts])
     weight = np.concatenate([part[1] for part in parts])
@@ -89,7 +89,7 @@ def _closest_on(
     return faces[face], weight / weight.sum(axis=1, keepdims=True)
 
 
-class _TriangleSearch:
+class TriangleSearch:
     """Exact closest triangle: k-d trees over centroids, one for each power of two of the triangles' radius."""
 
     def __init__(self, coarse: NDArray[np.float64], faces: NDArray[np.int64]) -> None:

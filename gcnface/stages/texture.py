@@ -93,6 +93,8 @@ def _atlas(model: FaceModel, size: int) -> _Atlas:
 
 def _mirror_map(model: FaceModel, texels: TexelMap, size: int) -> NDArray[np.float32]:
     """Mirroring is u -> 1 - u in the chart; the atlas holds the chart through an affine map, found here."""
+    if not len(model.chart_faces):
+        return np.full((size, size, 2), -10, np.float32)
     chart_corners = model.faces[model.chart_faces].ravel()
     chart = np.column_stack([model.chart_uv[chart_corners], np.ones(len(chart_corners))])
     atlas = model.uv[model.uv_faces[model.chart_faces].ravel()]
