@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from operator import length_hint
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypedDict, overload
+from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
 import numpy as np
 
-from gcnface.errors import DifferentPersonWarning
+from gcnface.errors import DifferentPersonWarning, GcnfaceError, NoFaceError, PhotoError, printable
+from gcnface.loading import faces_of, load_person_reconstructor, load_reconstructor
 from gcnface.options import ReconstructionOptions
-from gcnface.photo.input import NamedPhoto, photo_and_name, photo_sizes
+from gcnface.photo.input import NamedPhoto, photo_and_name
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from gcnface.multi_photo import PersonReconstructor
     from gcnface.photo.input import PhotoLike
-    from gcnface.pipeline import Reconstructor
     from gcnface.result.reconstruction import Reconstruction
-
-
-class ReconstructsPhotos(Protocol):
-    """What this module and the command line need of `gcnface.pipeline.Reconstructor`."""
-
-    def __call__(self, photo: np.ndarray, *, on_stage: Callable[[str], None] | None = None) -> list[Reconstruction]:
-        """The faces of one photo, largest first; none where there is no face."""
-        ...
-
-
-class FusesPhotos(Protocol):
-    """What this module and the command line need of `gcnface.multi_photo.PersonReconstructor`."""
-
-    def __call__(
-        self,
-        photos: Sequence[NamedPhoto],
-        *,
-        on_stage: Callable[[str], None] | None = None,
-        on_photo: Callable[[Path], None] | None = None,
-        on_doubt: Callable[[str], None] | None = None,
-    ) -> Reconstruction:
-        """One face of all photos, posed as in the first."""
-        ...
 
 
 class PersonKeywords(TypedDict, total=False):
@@ -101,6 +80,119 @@ def reconstruct(
     return faces if all_faces else faces[0]
 
 
+def reconstruct_many(
+    photos: Iterable[PhotoLike],
+    *,
+    workers: int | None = None,
+    cluster: str | None = None,
+    all_faces: bool = False,
+    **options: Unpack[PhotoKeywords],
+) -> Iterator[Reconstruction | list[Reconstruction] | GcnfaceError]:
+    """Reconstruct many photos, shared by several processes, and give out the faces in the order of the photos.
+
+    A photo that cannot be done gives its error instead of a face, and the others go on. Photos are taken as workers
+    get free, at most two a worker ahead of the face that was asked for last, so their number does not matter. Each
+    process loads the networks once and computes with one thread, so results do not depend on how many there are.
+    Scripts that use several processes keep their own calls under ``if __name__ == "__main__":``.
+
+    Args:
+        photos: any iterable; each as for `reconstruct`.
+        workers: processes of this machine; 1 is this one alone, None as many as pay: one a core, but not more than
+            memory holds, nor more than a sixth of the photos where they can be counted.
+        cluster: address of a cluster that works instead, ``tcp://HOST:PORT`` (Dask) or ``ray://HOST:PORT`` (Ray);
+            photos that are given as paths must be there under these.
+        all_faces: give a list of all faces of each photo, the largest first.
+        **options: as for `reconstruct`.
+
+    Yields:
+        A `Reconstruction` (with `all_faces` a list of them) or a `GcnfaceError` for each photo.
+
+    Raises:
+        ValueError: an option is out of its range, or several workers were asked for on another device than the cpu.
+        TypeError: a single photo was given, or there is no such option.
+        GcnfaceError: the networks cannot be loaded, or there is no such cluster.
+
+    Example:
+        >>> for face in gcnface.reconstruct_many(["examples/portrait.jpg", "missing.jpg"], texture_size=256):
+        ...     print(face if isinstance(face, gcnface.GcnfaceError) else face.mesh.texture.shape)
+        (256, 256, 3)
+        missing.jpg: no such file; check the path
+    """
+    from gcnface.batch.capacity import default_workers
+
+    if isinstance(photos, str | bytes | bytearray | os.PathLike | np.ndarray):
+        raise TypeError(f"photos is given as {type(photos).__name__}; expected several photos, such as a list")
+    wanted = ReconstructionOptions(all_faces=all_faces, **options)
+    if wanted.device != "cpu" and (workers or 1) > 1:
+        raise ValueError(f"workers is {workers}; several share photos on the cpu only, the device is {wanted.device!r}")
+    if workers is None:
+        workers = default_workers(length_hint(photos, sys.maxsize)) if wanted.device == "cpu" else 1
+    return _many(enumerate(photos, 1), _NumberedReconstructor(wanted), workers, cluster)
+
+
+def _many(
+    photos: Iterable[tuple[int, PhotoLike]], do: _NumberedReconstructor, workers: int, cluster: str | None
+) -> Iterator[Reconstruction | list[Reconstruction] | GcnfaceError]:
+    from gcnface.batch.executor import run_tasks
+    from gcnface.batch.failures import reason
+
+    tasks = photos if workers == 1 and cluster is None else map(_portable, photos)
+    with closing(run_tasks(do, tasks, workers=workers, cluster=cluster)) as results:
+        for result in results:
+            if isinstance(result.error, _NoNetworksError):
+                raise result.error
+            if result.error is None or isinstance(result.error, NoFaceError | PhotoError):
+                yield result.error or result.value
+            else:
+                error = GcnfaceError(f"{_called(*result.task)}: {reason(result.error)}")
+                error.__cause__ = result.error
+                yield error
+
+
+class _NoNetworksError(GcnfaceError):
+    """No photo can be done."""
+
+
+@dataclass(frozen=True)
+class _NumberedReconstructor:
+    """Reconstructs a photo that is given with its number."""
+
+    options: ReconstructionOptions
+
+    def __call__(
+        self, numbered: tuple[int, PhotoLike | NamedPhoto | Exception]
+    ) -> Reconstruction | list[Reconstruction]:
+        """The face of one photo, or its faces."""
+        from gcnface.system.threads import single_threaded
+
+        number, photo = numbered
+        if isinstance(photo, Exception):
+            raise photo
+        named = photo if isinstance(photo, NamedPhoto) else NamedPhoto(*photo_and_name(photo, number))
+        with single_threaded():
+            try:
+                reconstructor = load_reconstructor(self.options)
+            except Exception as error:
+                raise _NoNetworksError(f"the networks cannot be loaded ({error})") from error
+            faces = faces_of(reconstructor, named.pixels, named.name)
+        return faces if self.options.all_faces else faces[0]
+
+
+def _portable(numbered: tuple[int, PhotoLike]) -> tuple[int, PhotoLike | NamedPhoto | Exception]:
+    """A photo in a form that another process can be sent, or why there is none; open files and pictures are read."""
+    number, photo = numbered
+    if isinstance(photo, str | os.PathLike | bytes | bytearray | np.ndarray):
+        return numbered
+    try:
+        return number, NamedPhoto(*photo_and_name(photo, number))
+    except Exception as error:
+        return number, error
+
+
+def _called(number: int, photo: object) -> str:
+    return printable(photo) if isinstance(photo, str | os.PathLike) else f"photo {number}"
+
+
 def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PersonKeywords]) -> Reconstruction:
     """Reconstruct one face from several photos of one person: one identity, and one texture of what each shows best.
 
@@ -148,45 +240,3 @@ def load(path: str | Path) -> Reconstruction:
     from gcnface.result.files.npz import read_npz
 
     return read_npz(Path(path))
-
-
-@lru_cache(maxsize=2)
-def load_reconstructor(options: ReconstructionOptions) -> Reconstructor:
-    """The pipeline with its networks; the two used last are kept."""
-    from gcnface.pipeline import Reconstructor
-
-    return Reconstructor(options)
-
-
-@lru_cache(maxsize=2)
-def load_person_reconstructor(options: ReconstructionOptions) -> PersonReconstructor:
-    """The pipeline for several photos; it shares its networks with that for one."""
-    from gcnface.multi_photo import PersonReconstructor
-
-    return PersonReconstructor(load_reconstructor(options))
-
-
-def faces_of(
-    reconstructor: ReconstructsPhotos,
-    photo: np.ndarray,
-    name: Path,
-    on_stage: Callable[[str], None] | None = None,
-) -> list[Reconstruction]:
-    """Run the pipeline and note the photo's name.
-
-    Args:
-        reconstructor: the pipeline.
-        photo: (H, W, 3) float32 sRGB in [0, 1].
-        name: of the photo, for messages and provenance.
-        on_stage: called with the name of each stage as it begins.
-
-    Raises:
-        NoFaceError: there is no face.
-    """
-    faces = reconstructor(photo, on_stage=on_stage)
-    if not faces:
-        from gcnface.photo.detection import no_face
-
-        raise no_face(name, photo)
-    known = {"photo": name.name, **photo_sizes(photo, name)}
-    return [replace(face, photo_names=(name.name,), provenance={**known, **face.provenance}) for face in faces]

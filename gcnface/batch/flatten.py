@@ -1,9 +1,8 @@
-"""``gcnface flatten``: from the arguments to flattened faces, their mean, and the files of both."""
+"""``gcnface flatten``: from the options to flattened faces, their mean, and the files of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -11,38 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gcnface.batch.inputs import ResultNames, collect_photos
-from gcnface.batch.loop import PhotoRequest, ReadPhoto, Work, Write, work_through
+from gcnface.batch.inputs import ResultNames
+from gcnface.batch.loop import ReadPhoto, ResultFiles, Work, Write, Written, work_through
 from gcnface.batch.progress import Reporter
-from gcnface.dense.flattener import DEFAULT_SIZE, STAGES, FlattenedFace, Flattener, mean_face
+from gcnface.dense.flattener import STAGES, FlattenedFace, Flattener, mean_face
 from gcnface.errors import GcnfaceError, printable
 from gcnface.io.atomic import staged
 from gcnface.io.images import save_picture
+from gcnface.options import FlattenOptions
 
 ENDING, MEAN_ENDING, MASK_ENDING = "_flat", "_mean", "_mean_mask"
-
-
-@dataclass(frozen=True)
-class FlattenOptions:
-    """What the user asked for.
-
-    Attributes:
-        photos: files, folders and glob patterns.
-        output: folder of the results.
-        size: texels a side.
-        mean: name of the mean face of all photos; None for no mean.
-        device: where the localiser runs.
-        quiet: no bar and no results on stdout.
-        debug: stack traces.
-    """
-
-    photos: Sequence[str]
-    output: Path
-    size: int = DEFAULT_SIZE
-    mean: str | None = None
-    device: str = "cpu"
-    quiet: bool = False
-    debug: bool = False
 
 
 def load_flattener(options: FlattenOptions) -> Flattener:
@@ -57,56 +34,46 @@ def flatten_photos(
 
     Args:
         options: what the user asked for.
-        make_flattener: called once, when the first photo has been read.
+        make_flattener: called once in each worker, when the first photo has been read.
 
     Returns:
         The exit status: 0 when every argument gave its results, else 1.
     """
-    done = _Done(keep=options.mean is not None)
-
-    def load() -> Work:
-        return partial(_flattened, make_flattener(options), done)
-
-    request = PhotoRequest(
-        options.photos,
-        options.output,
-        options.quiet,
-        options.debug,
-        stages=len(STAGES) + 2,
-        endings=(ENDING,),
-    )
-    status = work_through(request, load)
-    return _write_mean(options, done.faces, status) if options.mean is not None and done.faces else status
+    faces: list[FlattenedFace] = []
+    files = ResultFiles(_files, endings=(ENDING,))
+    load = partial(_load, make_flattener, options)
+    keep = faces.append if options.mean is not None else None
+    status = work_through(options, files, load, stages=len(STAGES) + 2, keep=keep)
+    return _write_mean(options, faces, status) if faces else status
 
 
-@dataclass
-class _Done:
-    """The faces whose files were written, where a mean is wanted."""
+def _files(name: str) -> list[str]:
+    """Names of the files of one face."""
+    return [f"{name}{ENDING}.png"]
 
-    keep: bool
-    faces: list[FlattenedFace] = field(default_factory=list)
+
+def _load(make_flattener: Callable[[FlattenOptions], Callable[..., FlattenedFace]], options: FlattenOptions) -> Work:
+    """The work, with its networks."""
+    return partial(_flattened, make_flattener(options), options.mean is not None)
 
 
 def _flattened(
-    flattener: Callable[..., FlattenedFace], done: _Done, photo: ReadPhoto, on_stage: Callable[[str], None]
+    flattener: Callable[..., FlattenedFace], keep: bool, photo: ReadPhoto, on_stage: Callable[[str], None]
 ) -> list[Write]:
     """What writes the face of one photo."""
-    return [partial(_write, flattener(photo.pixels, name=photo.path, on_stage=on_stage), done)]
+    return [partial(_write, flattener(photo.pixels, name=photo.path, on_stage=on_stage), keep)]
 
 
-def _write(face: FlattenedFace, done: _Done, folder: Path, name: str) -> str:
+def _write(face: FlattenedFace, keep: bool, folder: Path, name: str) -> Written:
     """The file of one face."""
     _save(folder, {f"{name}{ENDING}.png": face.rgba})
-    if done.keep:
-        done.faces.append(face)
-    return f"{name}{ENDING}.png, {100 * face.mask.mean():.0f} % seen"
+    return Written(f"{name}{ENDING}.png, {100 * face.mask.mean():.0f} % seen", face if keep else None)
 
 
 def _write_mean(options: FlattenOptions, faces: Sequence[FlattenedFace], status: int) -> int:
     """The files of the mean; the exit status."""
     reporter = Reporter(len(faces), quiet=options.quiet, debug=options.debug)
-    photos = collect_photos(options.photos).photos
-    name = ResultNames(options.output, photos, (MEAN_ENDING, MASK_ENDING)).claim(str(options.mean))
+    name = ResultNames(options.output, (MEAN_ENDING, MASK_ENDING)).claim(str(options.mean))
     mean = mean_face(faces)
     try:
         _save(options.output, {f"{name}{MEAN_ENDING}.png": mean.rgba, f"{name}{MASK_ENDING}.png": mean.seen})

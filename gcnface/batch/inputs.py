@@ -1,9 +1,15 @@
-"""From what the user typed to a list of photos, and from photos to names of results."""
+"""From what the user typed to photos, one after the other, and from photos to names of results.
+
+Nothing here grows with the number of photos but the names of results, one short text a photo.
+"""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+import heapq
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,17 +23,22 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 RESULT_ENDINGS = ("", "_overlay", "_source", "_confidence")
 """What follows a result's name in the pictures (.png) that are written beside it."""
 
+CHUNK = 50_000
+"""Names of a folder that are held at once; a larger folder is read once for each so many."""
+
+_OF_FACE = re.compile(r"(.+)_face\d+")
+
 
 @dataclass(frozen=True)
 class Inputs:
     """What was found.
 
     Attributes:
-        photos: in the order given, each once.
+        photos: in the order of the arguments, those of a folder by name, each once; found as they are taken.
         errors: one for every argument that leads nowhere.
     """
 
-    photos: tuple[Path, ...]
+    photos: Iterator[Path]
     errors: tuple[GcnfaceError, ...]
 
 
@@ -35,25 +46,82 @@ def collect_photos(arguments: Sequence[str]) -> Inputs:
     """Resolve files, folders (their own photos, not those of their subfolders) and glob patterns (``**`` included).
 
     Pictures that gcnface drew are no photos: folders and patterns pass over them, and one that is named is an error.
+    A link to a photo that a folder gives anyway is left out.
     """
-    photos: dict[Path, Path] = {}
+    sources: list[_Folder | list[Path]] = []
     errors: list[GcnfaceError] = []
     for argument in arguments:
         try:
-            for path in _expand(argument):
-                photos.setdefault(_resolved(path), path)
+            sources.append(_expand(argument))
         except GcnfaceError as error:
             errors.append(error)
-    return Inputs(tuple(photos.values()), tuple(errors))
+    return Inputs(_each_once(sources), tuple(errors))
 
 
-def _expand(argument: str) -> list[Path]:
+@dataclass(frozen=True)
+class _Folder:
+    """A folder whose photos are read from the disk whenever they are asked for."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Path]:
+        return (path for path, _ in self.entries())
+
+    def entries(self) -> Iterator[tuple[Path, bool]]:
+        """Each photo, and whether it is a plain file and no link to one."""
+        for name, is_plain in _sorted_names(self.path):
+            path = self.path / name
+            if (is_plain or path.is_file()) and not is_own_picture(path):
+                yield path, is_plain
+
+
+def _sorted_names(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Names in a folder that photos may have, sorted, `CHUNK` at a time; and whether they are plain files."""
+    last = ""
+    while True:
+        with os.scandir(folder) as found:
+            entries = (entry for entry in found if entry.name > last and _may_be_photo(entry.name))
+            names = heapq.nsmallest(CHUNK, ((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries))
+        yield from names
+        if len(names) < CHUNK:
+            return
+        last = names[-1][0]
+
+
+def _may_be_photo(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES
+
+
+def _each_once(sources: Iterable[_Folder | list[Path]]) -> Iterator[Path]:
+    """All photos; only links and files that do not come from folders are remembered one by one."""
+    folders: set[Path] = set()
+    others: set[Path] = set()
+    for source in sources:
+        folder = _resolved(source.path) if isinstance(source, _Folder) else None
+        if folder in folders:
+            continue
+        folders |= {folder} if folder else set()
+        for path, is_plain in source.entries() if isinstance(source, _Folder) else ((path, False) for path in source):
+            if folder and is_plain:
+                if not others or folder / path.name not in others:
+                    yield path
+                continue
+            target = _resolved(path)
+            if target not in others and not (target.parent in folders and _may_be_photo(target.name)):
+                others.add(target)
+                yield path
+
+
+def _expand(argument: str) -> _Folder | list[Path]:
     """The files that one argument means; raises GcnfaceError when there is none."""
     check_named(argument)
     path = Path(argument)
     try:
         if path.is_dir():
-            return _photos_in(path)
+            if next(iter(_Folder(path)), None) is None:
+                remedy = f"name a folder with {', '.join(sorted(PHOTO_SUFFIXES))} files"
+                raise PhotoError(path, "holds no photo", remedy)
+            return _Folder(path)
         if path.exists():
             return [_named_photo(path)]
     except OSError as error:
@@ -83,14 +151,6 @@ def _named_photo(path: Path) -> Path:
     return path
 
 
-def _photos_in(folder: Path) -> list[Path]:
-    """Photos of a folder by name, as `photos_among` has them; raises PhotoError when there is none."""
-    found = photos_among(folder, folder.iterdir())
-    if not found:
-        raise PhotoError(folder, "holds no photo", f"name a folder with {', '.join(sorted(PHOTO_SUFFIXES))} files")
-    return found
-
-
 def photos_among(folder: Path, paths: Iterable[Path]) -> list[Path]:
     """Those of the paths below a folder that are photos, sorted.
 
@@ -100,7 +160,7 @@ def photos_among(folder: Path, paths: Iterable[Path]) -> list[Path]:
     return [
         path
         for path in sorted(paths)
-        if path.suffix.lower() in PHOTO_SUFFIXES
+        if _may_be_photo(path.name)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
         and not is_own_picture(path)
@@ -115,40 +175,74 @@ def _resolved(path: Path) -> Path:
         return path.absolute()
 
 
+@dataclass(frozen=True)
+class Shard:
+    """Every `count`-th photo, from the `number`-th on, counted from 1."""
+
+    number: int = 1
+    count: int = 1
+
+    @staticmethod
+    def of(text: str | None) -> Shard:
+        """From ``K/N`` as `gcnface.options.BatchOptions` has it; all photos where nothing is given."""
+        return Shard(*map(int, (text or "1/1").split("/")))
+
+    def has(self, index: int) -> bool:
+        """Whether the photo of this index, counted from 0, belongs to it."""
+        return index % self.count == self.number - 1
+
+
 @dataclass
 class ResultNames:
-    """Hands out names under which results do not overwrite each other, nor any of the photos.
+    """Hands out names under which results do not overwrite each other, nor pictures that gcnface did not draw.
 
     Attributes:
         folder: where the results go.
-        photos: never overwritten.
         endings: what may follow a name in the pictures (.png) that a result consists of.
+        all_faces: a photo may have results NAME_face2, NAME_face3, ... beside NAME; none of these is given to another.
     """
 
     folder: Path
-    photos: Iterable[Path]
     endings: tuple[str, ...] = RESULT_ENDINGS
+    all_faces: bool = False
     _taken: set[str] = field(default_factory=set)
+    _with_faces: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._protected = {_resolved(path) for path in self.photos}
+        self._looks = self.folder.is_dir() and any(self.folder.iterdir())  # what comes later into an empty one is ours
 
     def claim(self, wanted: str) -> str:
         """``wanted``, or the first of wanted_2, wanted_3, ... that is free."""
         wanted = "".join(letter if letter.isprintable() else "_" for letter in wanted)
         wanted = "photo" if wanted in ("", ".", "..") else wanted
         name, count = wanted, 1
-        while not self._is_free(name):
+        while self._is_taken(name) or (self._looks and in_the_way(self.folder, name, self.endings)):
             count += 1
             name = f"{wanted}_{count}"
-        self._taken.update(self._stems(name))
+        self._taken.add(name.casefold())
+        if self.all_faces:
+            self._with_faces.update(_photos_of(self._bases(name)))
         return name
 
-    def _is_free(self, name: str) -> bool:
-        """Whether no earlier result and no photo has a file that a result of this name would write."""
-        pictures = (_resolved(self.folder / f"{name}{ending}.png") for ending in self.endings)
-        return self._taken.isdisjoint(self._stems(name)) and self._protected.isdisjoint(pictures)
+    def _is_taken(self, name: str) -> bool:
+        """Whether a file of a result of this name, in whatever case, may be one of an earlier result."""
+        bases = self._bases(name)
+        if not self._taken.isdisjoint(bases) or not self._with_faces.isdisjoint(bases):
+            return True
+        return self.all_faces and not self._taken.isdisjoint(_photos_of(bases))
 
-    def _stems(self, name: str) -> tuple[str, ...]:
-        """Stems of a result's files, as file systems that ignore case see them."""
-        return tuple(f"{name}{ending}".casefold() for ending in ("", *self.endings))
+    def _bases(self, name: str) -> set[str]:
+        """Names of results that would share a file with this one."""
+        files = [f"{name}{ending}".casefold() for ending in ("", *self.endings)]
+        return {file.removesuffix(ending) for file in files for ending in ("", *self.endings)}
+
+
+def _photos_of(names: set[str]) -> set[str]:
+    """The results beside which results of these names would be further faces."""
+    return {found[1] for name in names if (found := _OF_FACE.fullmatch(name))}
+
+
+def in_the_way(folder: Path, name: str, endings: Sequence[str]) -> bool:
+    """Whether a result of this name would overwrite a picture that gcnface did not draw, such as a photo."""
+    pictures = (os.path.join(folder, f"{name}{ending}.png") for ending in endings)
+    return any(os.path.isfile(picture) and not is_own_picture(Path(picture)) for picture in pictures)

@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice, takewhile
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.batch.inputs import RESULT_ENDINGS, ResultNames, collect_photos
+from gcnface.batch.capacity import default_workers
+from gcnface.batch.executor import WorkerLostError, run_tasks
+from gcnface.batch.failures import failed, reason
+from gcnface.batch.inputs import RESULT_ENDINGS, ResultNames, Shard, collect_photos, in_the_way
 from gcnface.batch.progress import Reporter
+from gcnface.batch.worker import TaskResult
 from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.io.atomic import writable
 from gcnface.io.images import read_photo
+from gcnface.options import BatchOptions
 from gcnface.system.streams import READER_GONE, reader_gone
+
+_AHEAD = 1000
+"""Photos that are looked for before the first is done, to tell how many there are."""
 
 
 class CannotStartError(GcnfaceError):
     """What no photo can do without is missing."""
-
-
-@dataclass(frozen=True)
-class PhotoRequest:
-    """What the user asked for, as far as it is the same in every command.
-
-    Attributes:
-        photos: files, folders and glob patterns.
-        output: folder of the results.
-        quiet: no bar and no results on stdout.
-        debug: stack traces.
-        stages: of one photo, reading and writing among them; only the bar depends on it.
-        endings: what may follow a result's name in the .png files written, so that none replaces a photo.
-        workers: processes that share the photos, one thread each; 1 is this process alone, None as many as pay.
-    """
-
-    photos: Sequence[str]
-    output: Path
-    quiet: bool = False
-    debug: bool = False
-    stages: int = 10
-    endings: tuple[str, ...] = RESULT_ENDINGS
-    workers: int | None = 1
 
 
 @dataclass(frozen=True)
@@ -62,77 +50,94 @@ class ReadPhoto:
     seconds: float
 
 
-Write = Callable[[Path, str], str]
-"""Writes the files of one face into a folder under a name; says in a few words what was written."""
+@dataclass(frozen=True)
+class Written:
+    """What was written of a face: in a few words, and what the caller wants to keep of it."""
+
+    what: str
+    kept: Any = None
+
+
+Write = Callable[[Path, str], Written]
+"""Writes the files of one face into a folder under a name."""
 
 Work = Callable[[ReadPhoto, Callable[[str], None]], Sequence[Write]]
 """From a photo to its faces, the largest first; the second argument is told the name of each stage as it begins."""
 
 
-def work_through(request: PhotoRequest, load: Callable[[], Work]) -> int:
+@dataclass(frozen=True)
+class ResultFiles:
+    """What the result of a photo consists of.
+
+    Attributes:
+        names: the files of a result, given its name.
+        endings: what may follow the name in its pictures (.png).
+        all_faces: a photo may have several results.
+    """
+
+    names: Callable[[str], Sequence[str]]
+    endings: tuple[str, ...] = RESULT_ENDINGS
+    all_faces: bool = False
+
+    def whole(self, folder: Path, name: str) -> bool:
+        """Whether all files are there and none is empty; they appear together, those of the largest face last."""
+        try:
+            return all(os.path.getsize(folder / file) for file in self.names(name))
+        except OSError:
+            return False
+
+
+def work_through(
+    options: BatchOptions,
+    files: ResultFiles,
+    load: Callable[[], Work],
+    *,
+    stages: int = 10,
+    keep: Callable[[Any], None] | None = None,
+) -> int:
     """Do every photo and write its files.
 
     Args:
-        request: what the user asked for.
-        load: gives the work, with its networks; called once, when the first photo has been read. With several workers
-            it is called before them, or in each of them where processes cannot be forked; then it must be picklable.
+        options: what the user asked for.
+        files: that each photo gives.
+        load: gives the work, with its networks; called once in each worker, when it has read its first photo.
+            Picklable where there are several.
+        stages: of one photo, reading and writing among them; only the bar depends on it.
+        keep: is given what was kept of each face, in the order of the photos.
 
     Returns:
         The exit status: 0 when every argument gave its results, else 1.
 
     Raises:
+        GcnfaceError: the cluster cannot be used.
         SystemExit: whoever read the list of results has left; the photos in hand were finished.
     """
-    inputs = collect_photos(request.photos)
-    reporter = Reporter(len(inputs.photos), quiet=request.quiet, debug=request.debug)
+    if options.cluster:  # its workers have other working folders
+        photos = tuple(os.path.abspath(photo) if photo.strip() else photo for photo in options.photos)
+        options = replace(options, photos=photos, output=options.output.absolute())
+    inputs = collect_photos(options.photos)
+    reporter = Reporter(None, quiet=options.quiet, debug=options.debug)
     for error in inputs.errors:
         reporter.error(error)
-    if not inputs.photos:
+    if len(inputs.errors) == len(options.photos):
         return 1
     try:
-        with writable(request.output):
-            done = _work_through(request, inputs.photos, load, reporter)
+        with writable(options.output):
+            tasks = _Tasks(options, files, inputs.photos, Shard.of(options.shard))
+            run = _Run(options, files, reporter, keep or (lambda kept: None))
+            went_well = run.all(tasks, load, stages)
     except OutputError as error:
         reporter.error(error)
         return 1
     if reader_gone():
         raise SystemExit(READER_GONE)
-    return 0 if done and not inputs.errors else 1
-
-
-def _work_through(request: PhotoRequest, photos: Sequence[Path], load: Callable[[], Work], reporter: Reporter) -> bool:
-    """Every photo, in as many processes as asked for; whether all went well."""
-    from gcnface.batch.workers import default_workers, share_photos
-
-    names = ResultNames(request.output, photos, request.endings)
-    tasks = [Task(path, names.claim(path.stem)) for path in photos]
-    workers = default_workers(len(tasks)) if request.workers is None else min(request.workers, len(tasks))
-    with reporter.running(stages=request.stages):
-        if workers > 1:
-            return share_photos(tasks, load, request.output, workers, names, reporter)
-        return _in_turn(tasks, load, request.output, names, reporter)
-
-
-def _in_turn(
-    tasks: Sequence[Task], load: Callable[[], Work], output: Path, names: ResultNames, reporter: Reporter
-) -> bool:
-    """Every photo in this process; whether all went well."""
-    desk, went_well = PhotoDesk(load, output, _Direct(names, reporter)), True
-    for task in tasks:
-        reporter.photo(task.path)
-        failure = desk.do(task)
-        if failure is not None:
-            reporter.failure(failure.line, failure.trace)
-            went_well = False
-            if failure.final:
-                break
-        if reader_gone():
-            break
-    return went_well
+    if tasks.left_out:
+        reporter.note(f"{tasks.left_out} photos left out: their results are there")
+    return 0 if went_well and not inputs.errors else 1
 
 
 @dataclass(frozen=True)
-class Task:
+class PhotoTask:
     """A photo, and the name of its result."""
 
     path: Path
@@ -150,101 +155,173 @@ class Failure:
     """
 
     line: str
-    trace: str
+    trace: str = ""
     final: bool = False
 
 
-class Counter(Protocol):
-    """What somebody who does photos tells, and asks, the one who hands them out."""
+@dataclass
+class PhotoResult:
+    """What came of a photo.
 
-    def stage(self, name: str) -> None:
-        """A stage begins."""
-        ...
+    Attributes:
+        lines: one a face that was written, for the user.
+        kept: of each face.
+        failure: what went wrong, if something did.
+    """
 
-    def claim(self, wanted: str) -> str:
-        """A name for one more result, like the one wanted, that nothing has yet."""
-        ...
-
-    def result(self, text: str) -> None:
-        """A face is done."""
-        ...
+    lines: list[str] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
+    failure: Failure | None = None
 
 
 @dataclass
-class _Direct:
-    """The counter of somebody who hands out to himself."""
+class _Tasks:
+    """The photos that are to be done, with the names of their results, found as they are taken.
 
-    names: ResultNames
+    Names are claimed for photos of other shards and for those that are left out too, so that they are always the same.
+    """
+
+    options: BatchOptions
+    files: ResultFiles
+    photos: Iterable[Path]
+    shard: Shard
+    left_out: int = 0
+
+    def __iter__(self) -> Iterator[PhotoTask]:
+        names = ResultNames(self.options.output, self.files.endings, self.files.all_faces)
+        for index, path in enumerate(self.photos):
+            name = names.claim(path.stem)
+            if not self.shard.has(index):
+                continue
+            if self.options.resume and self.files.whole(self.options.output, name):
+                self.left_out += 1
+            else:
+                yield PhotoTask(path, name)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of a command."""
+
+    options: BatchOptions
+    files: ResultFiles
     reporter: Reporter
+    keep: Callable[[Any], None]
 
-    def stage(self, name: str) -> None:
-        """Show it."""
-        self.reporter.stage(name)
+    def all(self, every: Iterable[PhotoTask], load: Callable[[], Work], stages: int) -> bool:
+        """Every photo; whether all went well."""
+        tasks = iter(every)
+        first = list(islice(tasks, _AHEAD))
+        tasks = takewhile(lambda task: not reader_gone(), chain(first, tasks))
+        workers, cluster = self.options.workers, self.options.cluster
+        if workers is None:
+            workers = default_workers(len(first)) if getattr(self.options, "device", "cpu") == "cpu" else 1
+        workers = min(workers, len(first))
+        processor = PhotoProcessor(load, self.options.output, self.files.endings)
+        shared = workers > 1 or cluster is not None
+        if not shared:
+            tasks, processor.on_stage = self._begun(tasks), self.reporter.stage
+        went_well = True
+        if len(first) < _AHEAD:
+            self.reporter.expect(len(first))
+        with self.reporter.running(stages):
+            with closing(run_tasks(processor, tasks, workers=workers, cluster=cluster)) as results:
+                for result in results:
+                    if shared:
+                        self.reporter.photo(result.task.path)
+                    failure = self._tell(result)
+                    went_well = went_well and failure is None
+                    if failure and failure.final:
+                        break
+        return went_well
 
-    def claim(self, wanted: str) -> str:
-        """The next free name."""
-        return self.names.claim(wanted)
+    def _begun(self, tasks: Iterable[PhotoTask]) -> Iterator[PhotoTask]:
+        for task in tasks:
+            self.reporter.photo(task.path)
+            yield task
 
-    def result(self, text: str) -> None:
-        """Show it."""
-        self.reporter.result(text)
+    def _tell(self, result: TaskResult) -> Failure | None:
+        """Say what came of a photo; what went wrong, if something did."""
+        found = PhotoResult(failure=_failure(result.task, result.error)) if result.error else result.value
+        for line, kept in zip(found.lines, found.kept, strict=True):
+            self.reporter.result(line)
+            self.keep(kept)
+        if found.failure:
+            self.reporter.failure(found.failure.line, found.failure.trace)
+        return found.failure
+
+
+def _failure(task: PhotoTask, error: Exception) -> Failure:
+    """What to say of an error."""
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, CannotStartError):
+        return Failure(str(error), trace, final=True)
+    if isinstance(error, WorkerLostError):
+        what, _, remedy = str(error).partition("; ")
+        return Failure(f"{printable(task.path)}: failed ({what}); {remedy}")
+    if isinstance(error, OutputError):
+        return Failure(f"{printable(task.path)}: {error}", trace)
+    if isinstance(error, GcnfaceError):
+        return Failure(str(error), trace)
+    return Failure(failed(task.path, error), trace)
+
+
+def _nobody(stage: str) -> None:
+    """Stages are told to nobody where a photo is done in another process."""
 
 
 @dataclass
-class PhotoDesk:
-    """Does photos one by one; loads the networks when it needs them first."""
+class PhotoProcessor:
+    """Reads a photo, works on it and writes its files; loads the networks when it needs them first.
+
+    Attributes:
+        load: gives the work.
+        output: folder of the results.
+        endings: as in `ResultFiles`.
+        on_stage: is told the name of each stage as it begins.
+    """
 
     load: Callable[[], Work]
     output: Path
-    counter: Counter
-    work: Work | None = None
+    endings: tuple[str, ...] = ()
+    on_stage: Callable[[str], None] = _nobody
+    _work: Work | None = None
 
-    def do(self, task: Task) -> Failure | None:
-        """Read, work, write; what failed, if something did."""
+    def __call__(self, task: PhotoTask) -> PhotoResult:
+        """Do a photo; what fails is told in the result."""
+        result = PhotoResult()
         try:
-            self._do(task)
-        except CannotStartError as error:
-            return Failure(str(error), _trace(error), final=True)
-        except OutputError as error:
-            return Failure(f"{printable(task.path)}: {error}", _trace(error))
-        except GcnfaceError as error:
-            return Failure(str(error), _trace(error))
+            self._do(task, result)
         except Exception as error:
-            text = f"{printable(task.path)}: failed ({reason(error)}); run again with --debug to see where"
-            return Failure(text, _trace(error))
-        return None
+            result.failure = _failure(task, error)
+        return result
 
-    def _do(self, task: Task) -> None:
+    def _do(self, task: PhotoTask, result: PhotoResult) -> None:
         begin = time.perf_counter()
-        self.counter.stage("read")
+        self.on_stage("read")
         photo = ReadPhoto(read_photo(task.path), task.path, time.perf_counter() - begin)
-        for index, write in enumerate(self.loaded()(photo, self.counter.stage)):
-            self.counter.stage("write")
-            name = task.name if index == 0 else self.counter.claim(f"{task.name}_face{index + 1}")
-            what = write(self.output, name)
-            seconds = time.perf_counter() - begin
-            self.counter.result(f"{task.path} -> {self.output / name} ({what}), {seconds:.1f} s")
-            begin = time.perf_counter()
+        faces = list(zip(self._loaded()(photo, self.on_stage), self._names(task.name), strict=False))
+        for write, name in reversed(faces):  # the largest face last: its files tell that all others are there
+            self.on_stage("write")
+            written = write(self.output, name)
+            took = f"{time.perf_counter() - begin:.1f} s"
+            result.lines.insert(0, f"{task.path} -> {self.output / name} ({written.what}), {took}")
+            result.kept.insert(0, written.kept)
 
-    def loaded(self) -> Work:
+    def _names(self, name: str) -> Iterator[str]:
+        """NAME, NAME_face2, NAME_face3, ..., but for what would overwrite a picture that is no result."""
+        yield name
+        for number in range(2, 10_000):
+            other = f"{name}_face{number}"
+            if not in_the_way(self.output, other, self.endings):
+                yield other
+
+    def _loaded(self) -> Work:
         """The work, made when it is needed first; without it no photo can be done."""
-        if self.work is None:
-            self.counter.stage("load")
+        if self._work is None:
+            self.on_stage("load")
             try:
-                self.work = self.load()
+                self._work = self.load()
             except Exception as error:
                 raise CannotStartError(f"the networks cannot be loaded ({reason(error)})") from error
-        return self.work
-
-
-def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
-
-
-def reason(error: Exception) -> str:
-    """What a user can make of an error; those that were not foreseen are named by their type."""
-    if isinstance(error, GcnfaceError):
-        return str(error)
-    if isinstance(error, ImportError) and "cannot open shared object file" in str(error):
-        return f"{error}; OpenCV needs system libraries, on Debian and Ubuntu: apt install libgl1 libglib2.0-0"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return self._work

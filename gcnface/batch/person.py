@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gcnface.api import FusesPhotos, load_person_reconstructor
+from gcnface.batch.failures import failed, reason
 from gcnface.batch.inputs import ResultNames, collect_photos
-from gcnface.batch.loop import CannotStartError, reason
+from gcnface.batch.loop import CannotStartError
 from gcnface.batch.progress import Reporter
-from gcnface.batch.refine import STAGES, RefineOptions
+from gcnface.batch.refine import STAGES
 from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.io.atomic import writable
 from gcnface.io.images import read_photo
-from gcnface.options import ReconstructionOptions
+from gcnface.loading import FusesPhotos, load_person_reconstructor
+from gcnface.options import ReconstructionOptions, RefineOptions, part
 from gcnface.photo.input import NamedPhoto
 
 
@@ -32,21 +33,21 @@ def refine_person(
         The exit status: 0 when the result was written, else 1, and then nothing was.
     """
     inputs = collect_photos(options.photos)
-    reporter = Reporter(len(inputs.photos), quiet=options.quiet, debug=options.debug)
+    photos = tuple(inputs.photos)
+    reporter = Reporter(len(photos), quiet=options.quiet, debug=options.debug)
     for error in inputs.errors:
         reporter.error(error)
-    if inputs.errors or not inputs.photos:
+    if inputs.errors or not photos:
         return 1
     with reporter.running(stages=STAGES):
         try:
             with writable(options.output):
-                _fuse(options, inputs.photos, reporter, make_reconstructor)
+                _fuse(options, photos, reporter, make_reconstructor)
         except GcnfaceError as error:
             reporter.error(error)
             return 1
         except Exception as error:
-            text = f"{_named(inputs.photos)}: failed ({reason(error)}); run again with --debug to see where"
-            reporter.error(error, text)
+            reporter.error(error, failed(", ".join(map(str, photos)), error))
             return 1
     return 0
 
@@ -61,12 +62,12 @@ def _fuse(
     begin = time.perf_counter()
     named = [NamedPhoto(read_photo(path), path) for path in photos]
     try:
-        reconstructor = make_reconstructor(options.how)
+        reconstructor = make_reconstructor(part(ReconstructionOptions, options))
     except Exception as error:
         raise CannotStartError(f"the networks cannot be loaded ({reason(error)})") from error
     face = reconstructor(named, on_stage=reporter.stage, on_photo=reporter.photo, on_doubt=reporter.warning)
     reporter.stage("write")
-    name = ResultNames(options.output, photos).claim(photos[0].stem)
+    name = ResultNames(options.output).claim(photos[0].stem)
     try:
         face.save(options.output, name, options.formats)
     except OutputError as error:

@@ -19,15 +19,19 @@ class Reporter:
     """Tells the user where the work stands.
 
     Args:
-        photos: how many there are.
+        photos: how many there are; None for too many to count.
         quiet: no bar and no results, errors alone.
         debug: a stack trace with every error.
     """
 
-    def __init__(self, photos: int, *, quiet: bool = False, debug: bool = False) -> None:
+    def __init__(self, photos: int | None, *, quiet: bool = False, debug: bool = False) -> None:
         self._photos, self._quiet, self._debug = photos, quiet, debug
         self._bar: Progress | None = None
         self._begun = 0
+
+    def expect(self, photos: int) -> None:
+        """How many photos there are, where that is known only now."""
+        self._photos = photos
 
     @contextmanager
     def running(self, stages: int) -> Iterator[None]:
@@ -48,7 +52,8 @@ class Reporter:
         # Redirection would send results, which belong to stdout, to the bar's stderr.
         with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
             self._bar, self._stages = bar, stages
-            self._task = bar.add_task("", total=self._photos * stages, place="", photo="", stage="starting")
+            total = self._photos and self._photos * stages
+            self._task = bar.add_task("", total=total, place="", photo="", stage="starting")
             try:
                 yield
             finally:
@@ -61,7 +66,7 @@ class Reporter:
             from rich.markup import escape
 
             done = (self._begun - 1) * self._stages
-            place = f"{self._begun}/{self._photos}"
+            place = f"{self._begun}/{self._photos}" if self._photos else str(self._begun)
             self._bar.update(self._task, completed=done, place=place, photo=escape(printable(path.name)), stage="")
 
     def stage(self, name: str) -> None:
@@ -74,6 +79,11 @@ class Reporter:
         """A line about a finished photo, to stdout."""
         if not self._quiet:
             self._write(printable(text), sys.stdout)
+
+    def note(self, text: str) -> None:
+        """One line to stderr that nothing need be done about."""
+        if not self._quiet:
+            self._write(f"gcnface: {text}", sys.stderr)
 
     def warning(self, text: str) -> None:
         """One line to stderr about something that does not stop the work."""

@@ -6,19 +6,24 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gcnface.batch.capacity import default_workers
+from gcnface.batch.executor import WorkerLostError, run_tasks
+from gcnface.batch.inputs import Shard
 from gcnface.batch.progress import Reporter
 from gcnface.data.faces import PreparedFaces, load_prepared, read_settings
 from gcnface.errors import GcnfaceError, WeightsError, printable
 from gcnface.io.atomic import staged, writable
-from gcnface.preparing.faces import FAILED, Drop, FaceSettings
+from gcnface.options import PrepareOptions
+from gcnface.preparing.faces import FAILED, Drop, FacePreparer, FaceSettings
 from gcnface.preparing.landmarkers import STORED, find_landmarks
 from gcnface.preparing.layouts import find_sources, read_identities
-from gcnface.preparing.parallel import finished_parts
-from gcnface.preparing.shards import SHARD_FACES, assemble, remove_parts, shard_path
+from gcnface.preparing.shards import SHARD_FACES, assemble, remove_parts, shard_path, write_shard
 from gcnface.preparing.sources import Source
+from gcnface.system.threads import single_threaded
 from gcnface.version import __version__
 
 OPTION_OF = {
@@ -31,37 +36,6 @@ OPTION_OF = {
 }
 """The option behind each of the settings that a data set keeps."""
 _LISTED = 5
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """What the user asked for.
-
-    Attributes:
-        photos: files, folders and glob patterns.
-        output: folder of the data set.
-        layout: "auto" or a key of `gcnface.preparing.layouts.LAYOUTS`.
-        workers: processes; 1 works in this one.
-        landmarks: MediaPipe's network or a wheel with it; None looks for an installed mediapipe.
-        identities: CSV file with the columns file, identity.
-        parsing: "shipped" or "stored" label maps.
-        embed: compute FaceNet embeddings.
-        min_face_px: smallest face.
-        quiet: no bar and no summary.
-        debug: stack traces.
-    """
-
-    photos: Sequence[str]
-    output: Path
-    layout: str = "auto"
-    workers: int = 1
-    landmarks: Path | None = None
-    identities: Path | None = None
-    parsing: str = "shipped"
-    embed: bool = True
-    min_face_px: int = 40
-    quiet: bool = False
-    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +92,9 @@ def prepare(options: PrepareOptions) -> Report:
             otherwise, or a network is missing.
     """
     begin = time.perf_counter()
-    sources = find_sources(options.photos, options.layout, read_identities(options.identities))
+    shard, identities = Shard.of(options.shard), read_identities(options.identities)
+    found = find_sources(options.photos, options.layout, identities)
+    sources = [source for index, source in enumerate(found) if shard.has(index)]
     with writable(options.output):
         landmarks = STORED if _all_stored(sources) else find_landmarks(options.landmarks)
         settings = FaceSettings(landmarks, options.parsing, options.embed, options.min_face_px)
@@ -131,11 +107,11 @@ def prepare(options: PrepareOptions) -> Report:
     if before is not None and before.files is not None:
         done |= set(before.files.tolist())
     missing = [source for source in sources if str(source.file) not in done]
-    parts = [missing[start : start + SHARD_FACES] for start in range(0, len(missing), SHARD_FACES)]
-    paths = [shard_path(options.output, part) for part in parts]
+    groups = [missing[start : start + SHARD_FACES] for start in range(0, len(missing), SHARD_FACES)]
+    parts = [_Part(group, shard_path(options.output.absolute(), group)) for group in groups]
     if parts:
-        _work(parts, paths, settings, options)
-        dropped += assemble(options.output, paths, before)
+        _work(parts, settings, options)
+        dropped += assemble(options.output, [part.path for part in parts], before)
     remove_parts(options.output)
     return _report(options, settings, dropped, time.perf_counter() - begin)
 
@@ -185,20 +161,61 @@ def _so_far(folder: Path) -> tuple[PreparedFaces | None, list[Drop]]:
     return before, [Drop(**drop) for drop in drops]
 
 
-def _work(parts: list[list[Source]], paths: list[Path], settings: FaceSettings, options: PrepareOptions) -> None:
-    """Prepare the parts that are not on disk yet."""
-    reporter = Reporter(sum(map(len, parts)), quiet=options.quiet, debug=options.debug)
-    todo = [(part, path) for part, path in zip(parts, paths, strict=True) if not path.exists()]
+@dataclass(frozen=True)
+class _Part:
+    """Photos, and the file that their faces go to."""
+
+    sources: list[Source]
+    path: Path
+
+
+@dataclass
+class _PartPreparer:
+    """Prepares and writes one part after the other, with the networks that the first one has loaded."""
+
+    settings: FaceSettings
+    preparer: FacePreparer | None = None
+
+    def __call__(self, part: _Part) -> None:
+        """Prepare a part; it is the same wherever it is done."""
+        with single_threaded():
+            self.preparer = self.preparer or FacePreparer(self.settings)
+            write_shard(part.path, *self.preparer(part.sources))
+
+
+def _work(parts: list[_Part], settings: FaceSettings, options: PrepareOptions) -> None:
+    """Prepare the parts that are not on disk yet.
+
+    Raises:
+        GcnfaceError: workers were lost; all other parts were done.
+        OutputError: a part cannot be written.
+    """
+    photos = sum(len(part.sources) for part in parts)
+    reporter = Reporter(photos, quiet=options.quiet, debug=options.debug)
+    todo = [part for part in parts if not part.path.exists()]
+    workers = min(default_workers(photos) if options.workers is None else options.workers, len(todo))
+    lost: list[str] = []
     with reporter.running(stages=1):
-        for part, path in zip(parts, paths, strict=True):
-            if path.exists():
+        for part in parts:
+            if part not in todo:
                 _tell(reporter, part)
-        for part in finished_parts(todo, settings, min(options.workers, len(todo))):
-            _tell(reporter, part)
+        with closing(run_tasks(_PartPreparer(settings), todo, workers=workers, cluster=options.cluster)) as results:
+            for result in results:
+                if isinstance(result.error, WorkerLostError):
+                    lost.append(str(result.error).split("; ")[0])
+                elif result.error is not None:
+                    raise result.error
+                else:
+                    _tell(reporter, result.task)
+    if lost:
+        raise GcnfaceError(
+            f"{len(lost)} of {len(parts)} parts are missing ({'; '.join(dict.fromkeys(lost))}); "
+            "run again with fewer --workers to do these alone"
+        )
 
 
-def _tell(reporter: Reporter, part: Sequence[Source]) -> None:
-    for source in part:
+def _tell(reporter: Reporter, part: _Part) -> None:
+    for source in part.sources:
         reporter.photo(source.file)
 
 

@@ -31,13 +31,16 @@ def single_threaded() -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-def one_thread() -> None:
-    """One thread in torch and OpenCV from now on."""
-    import cv2
-    import torch
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""Environment in which torch and OpenCV have one thread when they are loaded."""
 
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+
+def one_thread() -> None:
+    """One thread in torch and OpenCV from now on, as far as they are loaded; `ONE_THREAD` is for what comes later."""
+    for name, set_threads in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
+        module = sys.modules.get(name)
+        if hasattr(module, set_threads):
+            getattr(module, set_threads)(1)
 
 
 def survive_forks() -> None:

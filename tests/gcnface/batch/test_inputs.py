@@ -1,14 +1,22 @@
 import os
+import shutil
+import tempfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gcnface.batch import inputs as inputs_module
+from gcnface.batch import loop
 from gcnface.batch.inputs import ResultNames, collect_photos
+from gcnface.batch.loop import PhotoResult
+from gcnface.batch.worker import TaskResult
 from gcnface.errors import GcnfaceError
-from gcnface.evaluation.people import choose_sitters
+from gcnface.evaluation.people import choose_subjects
 from gcnface.io.images import write_image
+from gcnface.options import BatchOptions
 from gcnface.preparing.layouts import find_sources
 
 
@@ -50,6 +58,57 @@ def test_each_photo_once(folder):
     assert names(inputs) == ["b.jpg", "a.PNG"]
 
 
+def test_a_link_gives_way_to_the_photo_that_a_folder_gives(folder):
+    (folder / "a_link.jpg").symlink_to(folder / "b.jpg")
+    (folder / "sub" / "to_b.jpg").symlink_to(folder / "b.jpg")
+    (folder / "sub" / "to_text.jpg").symlink_to(folder / "notes.txt")
+    assert names(collect_photos([str(folder), str(folder / "sub"), str(folder)])) == [
+        "a.PNG",
+        "b.jpg",
+        "c.jpg",
+        "to_text.jpg",
+    ]
+    assert names(collect_photos([str(folder / "sub"), str(folder)])) == ["c.jpg", "to_b.jpg", "to_text.jpg", "a.PNG"]
+
+
+def test_a_large_folder_is_read_in_pieces_in_the_same_order(folder, monkeypatch):
+    for number in range(25):
+        (folder / f"{number * 7 % 25}.jpg").write_bytes(b"")
+    whole = names(collect_photos([str(folder)]))
+    assert whole == sorted(whole)
+    monkeypatch.setattr(inputs_module, "CHUNK", 4)
+    assert names(collect_photos([str(folder)])) == whole
+
+
+def test_two_hundred_thousand_photos_are_never_held_at_once(tmp_path, monkeypatch):
+    """All that grows is the set of names that have been given away; headers of files are not what is measured."""
+    monkeypatch.setattr(inputs_module, "is_own_picture", lambda path: False)
+    count = 200_000
+    memory = Path("/dev/shm")  # makes files in a tenth of the time
+    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else tmp_path))
+    for number in range(count):
+        os.mknod(folder / f"photo{number:06}.jpg")
+    handed = []
+
+    def stub(do, tasks, **how):
+        handed.append(0)
+        for task in tasks:
+            handed[0] += 1
+            yield TaskResult(task, PhotoResult())
+
+    monkeypatch.setattr(loop, "run_tasks", stub)
+    options = BatchOptions(photos=(str(folder),), output=tmp_path / "out", workers=2, shard="3/16")
+    tracemalloc.start()
+    try:
+        assert loop.work_through(options, loop.ResultFiles(lambda name: [name]), lambda: None) == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        shutil.rmtree(folder)
+    assert handed == [count // 16]
+    assert peak < 200 * count
+
+
 def test_every_argument_that_leads_nowhere_is_named_and_the_others_stay(folder):
     (folder / "empty").mkdir()
     wrong = [str(folder / "no.jpg"), f"{folder}/*.gif", str(folder / "empty")]
@@ -64,8 +123,8 @@ def test_a_name_too_long_for_the_system_is_an_error_not_a_crash(folder):
     assert len(collect_photos(["x" * 5000]).errors) == 1
 
 
-def claims(wanted, folder="out", photos=()):
-    registry = ResultNames(Path(folder), photos)
+def claims(wanted, folder="out", **options):
+    registry = ResultNames(Path(folder), **options)
     return [registry.claim(name) for name in wanted]
 
 
@@ -80,10 +139,18 @@ def test_a_texture_does_not_replace_an_overlay():
     assert claims(["a_overlay", "a"]) == ["a_overlay", "a_2"]
 
 
-def test_photos_are_never_overwritten(tmp_path):
-    photos = [tmp_path / "me.png", tmp_path / "you.jpg", tmp_path / "her_overlay.png"]
-    assert claims(["me", "you", "her"], tmp_path, photos) == ["me_2", "you", "her_2"]
-    assert claims(["me"], tmp_path / "out", photos) == ["me"]
+def test_further_faces_have_names_that_no_photo_gets():
+    assert claims(["a", "a_face2", "a_face2_overlay"], all_faces=True) == ["a", "a_face2_2", "a_face2_overlay_2"]
+    assert claims(["a_face2", "a"], all_faces=True) == ["a_face2", "a_2"]
+    assert claims(["a", "a_face2"]) == ["a", "a_face2"]
+
+
+def test_pictures_that_gcnface_did_not_draw_are_never_overwritten(tmp_path):
+    for name in ("me.png", "you.jpg", "her_overlay.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    write_image(tmp_path / "us.png", np.zeros((8, 8, 3), np.float32))
+    assert claims(["me", "you", "her", "us"], tmp_path) == ["me_2", "you", "her_2", "us"]
+    assert claims(["me"], tmp_path / "out") == ["me"]
 
 
 def test_names_hold_no_control_characters():
@@ -94,12 +161,12 @@ def test_names_avoid_photos_that_any_of_the_pictures_would_replace(tmp_path):
     photos = [tmp_path / "a.jpg", tmp_path / "a_depth.png"]
     for photo in photos:
         photo.write_bytes(b"")
-    assert ResultNames(tmp_path, photos, ("_depth", "_texture")).claim("a") == "a_2"
-    assert ResultNames(tmp_path, photos).claim("a") == "a"
+    assert ResultNames(tmp_path, ("_depth", "_texture")).claim("a") == "a_2"
+    assert ResultNames(tmp_path).claim("a") == "a"
 
 
 def test_pictures_of_two_results_never_share_a_name(tmp_path):
-    names = ResultNames(tmp_path, [], ("_depth",))
+    names = ResultNames(tmp_path, ("_depth",))
     assert [names.claim("a"), names.claim("a_depth"), names.claim("a")] == ["a", "a_depth_2", "a_2"]
 
 
@@ -111,7 +178,7 @@ def test_an_empty_word_does_not_mean_the_current_folder(folder, monkeypatch, emp
     assert [str(error)[:13] for error in inputs.errors] == ["an empty word"]
     with pytest.raises(GcnfaceError, match="an empty word stands where a photo is expected"):
         find_sources([empty], "auto", {})
-    assert len(choose_sitters([empty]).errors) == 1
+    assert len(choose_subjects([empty]).errors) == 1
 
 
 def test_pipes_and_devices_are_no_photos(folder):
@@ -136,13 +203,13 @@ def test_results_are_not_taken_for_photos(refined):
     assert names(collect_photos([f"{refined}/**/*.*g"])) == ["b.jpg", "plain.png", "c.jpg"]
     expected = ["a.PNG", "b.jpg", "plain.png", "sub/c.jpg"]
     assert [source.name for source in find_sources([str(refined)], "photos", {})] == expected
-    assert [sitter.name for sitter in choose_sitters([str(refined)]).chosen] == expected
+    assert [subject.name for subject in choose_subjects([str(refined)]).chosen] == expected
 
 
 @pytest.mark.parametrize("name", ["b_overlay.png", "drawn.jpg", "drawn.webp"])
 def test_a_result_that_is_named_is_refused_in_one_line(refined, name):
     inputs = collect_photos([str(refined / name), f"{refined}/*_overlay.*"])
-    assert not inputs.photos
+    assert not list(inputs.photos)
     named, pattern = (str(error) for error in inputs.errors)
     assert named == f"{refined / name}: is a picture that gcnface drew, not a photo; name the photo it came from"
     assert "matches nothing but pictures that gcnface drew" in pattern
@@ -150,4 +217,4 @@ def test_a_result_that_is_named_is_refused_in_one_line(refined, name):
 
 @pytest.mark.parametrize("wanted", ["", ".", ".."])
 def test_names_that_are_folders_are_none_for_results(tmp_path, wanted):
-    assert ResultNames(tmp_path, ()).claim(wanted) == "photo"
+    assert ResultNames(tmp_path).claim(wanted) == "photo"

@@ -17,7 +17,7 @@ from gcnface.errors import GcnfaceError
 from gcnface.options import PrepareOptions
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.preparing import dataset, parallel
+from gcnface.preparing import dataset
 from gcnface.preparing.dataset import prepare
 from gcnface.preparing.faces import FacePreparer
 from gcnface.preparing.landmarkers import find_landmarks
@@ -107,7 +107,7 @@ def test_an_interrupted_call_is_completed(reference, tmp_path, monkeypatch):
             seen.extend(source.name for source in sources)
             return super().__call__(sources)
 
-    monkeypatch.setattr(parallel, "FacePreparer", Preparer)
+    monkeypatch.setattr(dataset, "FacePreparer", Preparer)
     with pytest.raises(KeyboardInterrupt):
         prepare(options)
     with pytest.raises(GcnfaceError, match="gcnface prepare"):

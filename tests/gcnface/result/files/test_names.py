@@ -110,6 +110,6 @@ def test_a_name_that_leaves_its_folder_is_refused(tmp_path, name):
 
 
 def test_the_names_that_photos_get_are_such(tmp_path):
-    names = ResultNames(tmp_path, [])
+    names = ResultNames(tmp_path)
     for wanted in (*PLAIN, *ODD):
         make_reconstruction().save(tmp_path, names.claim(wanted), ["json"])

@@ -1,0 +1,57 @@
+"""``gcnface align``: from the options to aligned faces and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gcnface.batch.loop import ReadPhoto, ResultFiles, Work, Write, Written, work_through
+from gcnface.options import AlignOptions
+
+if TYPE_CHECKING:
+    from gcnface.dense.aligned_face import AlignedFace
+
+STAGES = 8
+"""Those of the aligner and, around them, reading, loading and writing; only the bar depends on it."""
+
+
+def align(options: AlignOptions) -> int:
+    """Align every photo and write its files.
+
+    Returns:
+        The exit status: 0 when every argument gave its results, else 1.
+    """
+    from gcnface.dense.files import file_names
+
+    endings = tuple(file.removesuffix(".png") for file in file_names("", options.outputs) if file.endswith(".png"))
+    files = ResultFiles(partial(file_names, outputs=options.outputs), endings, options.all_faces)
+    return work_through(options, files, partial(_load, options), stages=STAGES)
+
+
+def _load(options: AlignOptions) -> Work:
+    """The work, with its networks."""
+    from gcnface.dense import aligner as dense
+
+    aligner = dense.load_aligner(options.device, options.texture_size, options.all_faces)
+    return partial(_aligned, aligner, options.outputs)
+
+
+def _aligned(
+    aligner: Callable[..., list[AlignedFace]],
+    outputs: tuple[str, ...],
+    photo: ReadPhoto,
+    on_stage: Callable[[str], None],
+) -> list[Write]:
+    """What writes each face of one photo."""
+    from gcnface.dense.aligner import aligned_faces
+
+    faces = aligned_faces(aligner, photo.pixels, photo.path, on_stage)
+    return [partial(_write, face, outputs) for face in faces]
+
+
+def _write(face: AlignedFace, outputs: tuple[str, ...], folder: Path, name: str) -> Written:
+    """The files of one face."""
+    face.save(folder, name, outputs)
+    return Written(" ".join(outputs))

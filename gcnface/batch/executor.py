@@ -1,0 +1,275 @@
+"""One executor for all that is done many times: in this process, in several of this machine, or on a cluster.
+
+On one machine the workers are processes of loky, the executor inside joblib: fresh ones, not forks, so that nothing of
+this process is copied, be it a lock or a thread. Clusters are those of Dask and Ray, by their own clients.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import signal
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future, wait
+from contextlib import contextmanager, suppress
+from itertools import islice
+from types import ModuleType
+from typing import Any, Protocol
+
+from gcnface.batch.worker import TaskResult, WorkerEndedError, attempt, begin, call
+from gcnface.errors import GcnfaceError, MissingPackageError
+from gcnface.system.signals import ENDING
+from gcnface.system.threads import ONE_THREAD
+
+_PATIENCE_S = 10.0
+"""How long workers that were told to end may tidy up."""
+_KILLED, _CONTINUE = 9, getattr(signal, "SIGCONT", signal.SIGTERM)
+_CRASHES = {getattr(signal, name, None) for name in ("SIGSEGV", "SIGILL", "SIGFPE", "SIGABRT", "SIGBUS")}
+
+Results = Generator[TaskResult, None, None]
+
+Do = Callable[[Any], Any]
+"""Does one task. Where others than this process work it is pickled; each worker keeps one copy for all its tasks."""
+
+
+class WorkerLostError(GcnfaceError):
+    """The process that did a task ended before the task was done, and so did that of the second attempt."""
+
+
+def run_tasks(do: Do, tasks: Iterable[Any], *, workers: int = 1, cluster: str | None = None) -> Results:
+    """Do tasks and give out what comes of them, in the order of the tasks, as it comes.
+
+    Never more than two tasks a worker are taken beyond the last result that was taken from this iterator, so that
+    nothing grows with their number. A process that ends before its task is done (killed, crashed, out of memory) costs
+    its task a second attempt, with no other beside it; after a second such end the result is a `WorkerLostError`.
+    Closing the iterator ends the workers; what they have half written is removed.
+
+    Args:
+        do: does a task; what it raises becomes the task's result.
+        tasks: taken as workers get free; picklable where others than this process work.
+        workers: processes of this machine; 1 is this one alone.
+        cluster: address of a cluster that works instead, ``tcp://HOST:PORT`` (Dask) or ``ray://HOST:PORT``.
+
+    Raises:
+        MissingPackageError: what drives the cluster is not installed.
+        GcnfaceError: there is no such cluster, or it is lost.
+    """
+    if cluster is None and workers <= 1:
+        yield from (attempt(do, task) for task in tasks)
+        return
+    pool = LocalPool(workers) if cluster is None else _cluster(cluster)
+    try:
+        yield from _in_order(pool, do, tasks)
+    finally:
+        pool.close()
+
+
+class Pool(Protocol):
+    """Workers that tasks can be given to."""
+
+    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
+        """Have a task done; the future raises only where its worker, or the way to it, is lost."""
+        ...
+
+    def window(self) -> int:
+        """How many tasks may be under way."""
+        ...
+
+    def restart(self) -> bool:
+        """Start again with fresh workers after some were lost; False where the pool sees to that itself."""
+        ...
+
+    def close(self) -> None:
+        """End the workers."""
+        ...
+
+
+def _in_order(pool: Pool, do: Do, tasks: Iterable[Any]) -> Results:
+    """Every task; of those that a lost worker leaves undone (future None) one at a time is tried again."""
+    tasks, under_way = iter(tasks), deque[tuple[Any, Future[TaskResult] | None]]()
+    while True:
+        if all(future is not None for _, future in under_way):
+            under_way.extend((task, pool.submit(do, task)) for task in islice(tasks, pool.window() - len(under_way)))
+        if not under_way:
+            return
+        task, future = under_way.popleft()
+        alone, future = future is None, future or pool.submit(do, task)
+        error = future.exception()
+        if isinstance(error, BrokenExecutor | WorkerEndedError | SystemExit):
+            if pool.restart() and not alone:
+                under_way.appendleft((task, None))
+                under_way = deque((other, None if _lost(future) else future) for other, future in under_way)
+                continue
+            yield TaskResult(task, error=WorkerLostError(_fate(error)))
+        elif error is not None:
+            yield TaskResult(task, error=error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        else:
+            yield future.result()
+
+
+def _lost(future: Future[TaskResult] | None) -> bool:
+    return future is None or not future.done() or future.exception() is not None
+
+
+def _fate(error: BaseException) -> str:
+    """How a process ended, and the remedy."""
+    codes = re.findall(r"\((-?\d+)\)", str(error))
+    code = error.args[0] if isinstance(error, WorkerEndedError) else -int(codes[0]) if codes else 0
+    number = -code - 128 if code < -128 else code
+    if number == _KILLED:
+        return "its process was killed (signal 9, perhaps for want of memory); try again with --workers 1"
+    if number in _CRASHES:
+        return f"its process crashed (signal {number}); try again with --workers 1"
+    if number > 0:
+        return f"its process was told to end (signal {number}); try again"
+    return f"its process ended{f' with exit status {-number}' if codes else ''}; try again with --workers 1"
+
+
+class LocalPool:
+    """Processes of this machine, started with the first task.
+
+    Args:
+        workers: how many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers, self._key = workers, uuid.uuid4().hex
+        self._executor: Any = None
+        self._futures: set[Future[TaskResult]] = set()
+
+    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
+        """See `Pool`."""
+        try:
+            with _signals_blocked():
+                self._executor = self._executor or self._started()
+                future = self._executor.submit(call, self._key, do, task)
+        except BrokenExecutor as error:  # a worker has just died
+            future = Future()
+            future.set_exception(error)
+            return future
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        return future
+
+    def window(self) -> int:
+        """See `Pool`."""
+        return 2 * self._workers
+
+    def restart(self) -> bool:
+        """See `Pool`."""
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """See `Pool`."""
+        executor, self._executor = self._executor, None
+        if executor is None:
+            return
+        if under_way := set(self._futures):
+            for process in list(executor._processes.values()):
+                with suppress(OSError):
+                    process.terminate()
+                    os.kill(process.pid, _CONTINUE)  # one that is stopped would not hear of it
+            wait(under_way, _PATIENCE_S)
+        executor.shutdown(wait=True, kill_workers=True)
+
+    def _started(self) -> Any:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        quiet = any(action == "ignore" and kind is Warning for action, _, kind, *_ in warnings.filters)
+        environment = {**ONE_THREAD, "PYTHONFAULTHANDLER": os.environ.get("PYTHONFAULTHANDLER", "")}
+        parent = (os.getpid(), os.getcwd(), quiet)
+        return ProcessPoolExecutor(self._workers, initializer=begin, initargs=parent, env=environment)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Workers that are started in the block hear of no signal until they know what to do about it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, *ENDING))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _cluster(address: str) -> Pool:
+    if address.startswith("ray://"):
+        return _RayPool(address)
+    if re.match(r"(tcp|tls|ucx|ws|wss)://", address):
+        return _DaskPool(address)
+    raise GcnfaceError(f"cluster is {address!r}; expected tcp://HOST:PORT (Dask) or ray://HOST:PORT")
+
+
+def _driver(package: str) -> ModuleType:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingPackageError(
+            f'{package} is not installed, which drives such clusters; pip install "gcnface[cluster]"'
+        ) from error
+
+
+class _DaskPool:
+    """Workers of a Dask cluster, which tries again by itself what it loses with a worker."""
+
+    def __init__(self, address: str) -> None:
+        distributed = _driver("distributed")
+        try:
+            self._client = distributed.Client(address, set_as_default=False, timeout=30)
+        except (OSError, ValueError) as error:
+            raise GcnfaceError(f"cluster {address} cannot be reached ({error}); start its scheduler") from error
+        self._key, self._executor = uuid.uuid4().hex, self._client.get_executor(pure=False)
+
+    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
+        """See `Pool`."""
+        future: Future[TaskResult] = self._executor.submit(call, self._key, do, task)
+        return future
+
+    def window(self) -> int:
+        """See `Pool`; clusters grow and shrink."""
+        return 2 * max(1, len(self._client.ncores()))
+
+    def restart(self) -> bool:
+        """See `Pool`."""
+        return False
+
+    def close(self) -> None:
+        """See `Pool`; tasks that have not begun are given up, the cluster stays."""
+        self._executor.shutdown(wait=False)
+        self._client.close()
+
+
+class _RayPool:
+    """Workers of a Ray cluster, which tries again by itself what it loses with a worker."""
+
+    def __init__(self, address: str) -> None:
+        self._ray = _driver("ray")
+        try:
+            self._ray.init(address=address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise GcnfaceError(f"cluster {address} cannot be reached ({error}); start its head") from error
+        self._key, self._call = uuid.uuid4().hex, self._ray.remote(num_cpus=1, max_retries=1)(call)
+
+    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
+        """See `Pool`."""
+        future: Future[TaskResult] = self._call.remote(self._key, do, task).future()
+        return future
+
+    def window(self) -> int:
+        """See `Pool`; clusters grow and shrink."""
+        return 2 * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def restart(self) -> bool:
+        """See `Pool`."""
+        return False
+
+    def close(self) -> None:
+        """See `Pool`; the cluster stays."""
+        self._ray.shutdown()
