@@ -273,7 +273,19 @@ class SubjectOptions(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(PhotosOptions, SubjectOptions, FitOptions):
+class PictureOptions(Record):
+    """What is measured of a photo."""
+
+    size: Annotated[int, kinds.whole(64, 1024, metavar="PX")] = 224
+    """side of the compared pictures in px"""
+    yaws: Annotated[tuple[float, ...], kinds.several(kinds.real(1, 89, "a turn"))] = (30.0, 45.0)
+    """turns of the head in degrees, each to both sides"""
+    mirrored: bool = True
+    """reconstruct the mirrored photo too"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(PhotosOptions, SubjectOptions, PictureOptions, FitOptions):
     """Measure our method, baselines and ablations on any folder of photos, and write one table."""
 
     methods: Annotated[tuple[str, ...] | None, kinds.some_of(tuple(METHODS))] = None
@@ -289,12 +301,6 @@ class EvaluateOptions(PhotosOptions, SubjectOptions, FitOptions):
     """none when none is asked for"""
     groups: Annotated[Path | None, kinds.path(metavar="CSV")] = None
     """table file,COLUMN,...: groups to split by"""
-    size: Annotated[int, kinds.whole(64, 1024, metavar="PX")] = 224
-    """side of the compared pictures in px"""
-    yaws: Annotated[tuple[float, ...], kinds.several(kinds.real(1, 89, "a turn"))] = (30.0, 45.0)
-    """turns of the head in degrees, each to both sides"""
-    mirrored: bool = True
-    """reconstruct the mirrored photo too"""
     identity: Annotated[tuple[str, ...] | None, kinds.some_of(tuple(IDENTITY_NETWORKS), metavar="A,B")] = None
     """identity networks (default: facenet, and sface where it is there)"""
     sface: Annotated[Path | None, kinds.path(metavar="ONNX")] = None

@@ -20,6 +20,7 @@ from gcnface.evaluation.records import PHOTO_ITSELF, FittedPhoto, Measured, Meth
 from gcnface.evaluation.registries import REFERENCE
 from gcnface.evaluation.rendering import HeadRenderer, RasterizedHead
 from gcnface.evaluation.scenes import face_region, vertex_albedo
+from gcnface.options import PictureOptions
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
@@ -27,23 +28,6 @@ from gcnface.stages.observation import face_mask
 from render.rotation import euler_from_rotation, rotation_from_axis_angle
 
 _MIRRORED = Metric("psnr", "mirrored")
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What is measured.
-
-    Attributes:
-        side_px: of the pictures that are compared, those of the aligned crop.
-        yaws_deg: turns at which identity is measured, each to both sides.
-        mirrored: also reconstruct the mirrored photo.
-        warm_up: reconstruct the first photo once before any time is taken.
-    """
-
-    side_px: int = CROP_SIDE_PX
-    yaws_deg: tuple[float, ...] = (30.0, 45.0)
-    mirrored: bool = True
-    warm_up: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,7 +61,8 @@ class PhotoEvaluator:
         methods: by name.
         networks: of identity, by name.
         metrics: of pictures, by name.
-        settings: what is measured.
+        options: what is measured; None takes the usual.
+        warm_up: reconstruct the first photo once before any time is taken.
     """
 
     def __init__(
@@ -86,16 +71,18 @@ class PhotoEvaluator:
         methods: Mapping[str, Method],
         networks: Mapping[str, IdentityNetwork],
         metrics: Mapping[str, PictureMetric],
-        settings: EvaluationSettings = EvaluationSettings(),
+        options: PictureOptions | None = None,
+        *,
+        warm_up: bool = True,
     ) -> None:
         self.reconstructor, self.methods, self.networks = reconstructor, dict(methods), dict(networks)
-        self.settings, self.metrics = settings, dict(metrics)
-        self.renderer = HeadRenderer(reconstructor.model, settings.side_px)
+        self.options, self.metrics = options or PictureOptions(), dict(metrics)
+        self.renderer = HeadRenderer(reconstructor.model, self.options.size)
         model = reconstructor.model
         self._skin = cheeks_and_forehead(model)
         self._face = face_region(model)
         self._mirror = torch.from_numpy(model.mirror.astype(np.int64))
-        self._warm = not settings.warm_up
+        self._warm = not warm_up
 
     def __call__(self, photo: NDArray[np.float32], watch: Stopwatch | None = None) -> EvaluatedPhoto | None:
         """Measure the largest face of a photo; None when there is none.
@@ -133,7 +120,7 @@ class PhotoEvaluator:
         with watch.stage("identity"):
             features, cosines = self._identity(fitted, picture, mask, drawings)
         measured += cosines
-        if self.settings.mirrored:
+        if self.options.mirrored:
             with watch.stage("mirrored"):
                 measured += self._mirrored(photo, results)
         return EvaluatedPhoto(fitted, picture, mask, results, drawings, measured, features)
@@ -147,7 +134,7 @@ class PhotoEvaluator:
             self._warm = True
 
     def _turns(self) -> list[float]:
-        return [0.0, *(sign * yaw for yaw in self.settings.yaws_deg for sign in (-1.0, 1.0))]
+        return [0.0, *(sign * yaw for yaw in self.options.yaws for sign in (-1.0, 1.0))]
 
     def _mask(self, fitted: FittedPhoto, frame: RasterizedHead) -> NDArray[np.bool_]:
         """The same for every method: covered by the mesh and of the face by the parser."""
@@ -173,13 +160,13 @@ class PhotoEvaluator:
         drawings: Mapping[str, Mapping[float, RenderedHead]],
     ) -> tuple[dict[str, NDArray[np.float32]], list[Measured]]:
         """The photo's features and the cosines of all drawings to them."""
-        zoom = np.diag([self.settings.side_px / CROP_SIDE_PX] * 2 + [1.0])
+        zoom = np.diag([self.options.size / CROP_SIDE_PX] * 2 + [1.0])
         points = warp_points(fitted.view.crop.points5, zoom @ fitted.view.crop.crop_from_photo).astype(np.float64)
         own = Portrait(picture, points)
         asked = [_Asked(PHOTO_ITSELF, "mirror")]
         portraits = [own, own.mirrored()]
         model, coarse = self.reconstructor.model, fitted.view.coarse
-        rotated = {yaw: points5_of(model, coarse, yaw, self.settings.side_px) for yaw in self._turns() if yaw}
+        rotated = {yaw: points5_of(model, coarse, yaw, self.options.size) for yaw in self._turns() if yaw}
         for method, drawn in drawings.items():
             for view, where in (("pasted_head", drawn[0.0].mask), ("pasted_face", mask)):
                 pasted = np.where(where[..., None], drawn[0.0].picture, picture)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from gcnface.evaluation.methods import build_methods
 from gcnface.evaluation.page import index_page, write_pages
-from gcnface.evaluation.photo_evaluator import EvaluationSettings, PhotoEvaluator
+from gcnface.evaluation.photo_evaluator import PhotoEvaluator
 from gcnface.evaluation.records import Metric, MetricValue
 from gcnface.evaluation.rendering import HeadRenderer
 from gcnface.evaluation.report_pictures import (
@@ -25,6 +25,7 @@ from gcnface.evaluation.report_pictures import (
 )
 from gcnface.evaluation.summary import Report, Summary
 from gcnface.evaluation.worst import COUNT, judged_method, worst_page, worst_photos
+from gcnface.options import PictureOptions
 
 PSNR, L1 = Metric("psnr", "face"), Metric("l1", "face")
 EVIL = "a/<b>\"x\" & 'y'{{title}}.jpg"
@@ -163,7 +164,7 @@ def test_pages_link_to_nothing_outside(tmp_path):
 @pytest.fixture(scope="module")
 def evaluated(reconstructor, portrait):
     methods, _ = build_methods(reconstructor, ["coarse", "ours"], strict=True)
-    settings = EvaluationSettings(yaws_deg=(45.0,), mirrored=False)
+    settings = PictureOptions(yaws=(45.0,), mirrored=False)
     return PhotoEvaluator(reconstructor, methods, {}, {}, settings)(portrait)
 
 

@@ -7,7 +7,6 @@ from gcnface.evaluation.identity_networks import facenet
 from gcnface.evaluation.methods import build_method
 from gcnface.evaluation.metrics import l1_metric, psnr_metric, ssim_metric
 from gcnface.evaluation.photo_evaluator import (
-    EvaluationSettings,
     PhotoEvaluator,
     _Asked,
     _averaged,
@@ -16,6 +15,7 @@ from gcnface.evaluation.photo_evaluator import (
 )
 from gcnface.evaluation.records import PHOTO_ITSELF, MethodResult, Metric
 from gcnface.evaluation.rendering import HeadRenderer
+from gcnface.options import PictureOptions
 from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.stages.observation import FACE_CLASSES
 
@@ -27,8 +27,8 @@ def evaluate_photo(reconstructor):
     def run(photo, methods, **settings):
         networks = {"facenet": facenet(reconstructor.stages.facenet)}
         built = {name: method or build_method(reconstructor, name) for name, method in methods.items()}
-        chosen = EvaluationSettings(yaws_deg=(30.0,), warm_up=False, **settings)
-        return PhotoEvaluator(reconstructor, built, networks, PICTURE_METRICS, chosen)(photo)
+        chosen = PictureOptions(yaws=(30.0,), **settings)
+        return PhotoEvaluator(reconstructor, built, networks, PICTURE_METRICS, chosen, warm_up=False)(photo)
 
     return run
 
