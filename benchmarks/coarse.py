@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.coarse_identity import identity_figures
+from benchmarks.coarse_identity import identity_metrics
 from benchmarks.coarse_methods import METHODS, Answer, Methods, dense_percent
 from benchmarks.hard_photos import KINDS, hard_photos
 from benchmarks.measures import landmark_percent
@@ -163,7 +163,7 @@ def main() -> None:
         counts = {name: len(values) for name, values in report.cells[TONE]["regressor"].items()}
         print(f"held-out faces by skin tone, {counts}, means\n{report.table(TONE)}\n", flush=True)
     if "identity" in args.sections:
-        for method, column, value in identity_figures(methods, faces, heads, variants):
+        for method, column, value in identity_metrics(methods, faces, heads, variants):
             report.add("identity", method, column, value)
         print(f"identity\n{report.table('identity')}\n", flush=True)
     if "networks" in args.sections:

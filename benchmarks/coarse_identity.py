@@ -21,10 +21,10 @@ from gcnface.data.heads import HeadRenders
 _CROP = slice(CANVAS_MARGIN_PX, CANVAS_PX - CANVAS_MARGIN_PX)
 
 
-def identity_figures(
+def identity_metrics(
     methods: Methods, faces: PreparedFaces, heads: HeadRenders, variants: dict[str, Path]
 ) -> Iterator[tuple[str, str, float]]:
-    """(method, column, value) of every figure.
+    """(method, column, value) of every metric.
 
     Args:
         methods: the shipped networks.
