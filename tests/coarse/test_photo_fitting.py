@@ -9,7 +9,8 @@ from coarse.face_model import load_face_model
 from coarse.fitting import render_crop
 from coarse.losses import photometric_loss
 from coarse.morphable import MorphableModel, crop_camera
-from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting, _Objective, fit_photo
+from coarse.photo_descent import Objective
+from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
 
 GRAY = torch.full((1, 224, 224, 3), 0.3)
 
@@ -52,7 +53,7 @@ def dense_points(model, truth):
 
 def test_colours_lead_back_to_the_drawn_face(model, truth, drawn, start):
     photo, mask = drawn
-    found = fit_photo(model, start, photo, mask, settings=PhotoFitting(steps=8, anchor=0.0, dense=0.0, stride=1))
+    found = PhotoFitter(model, PhotoFitting(steps=8, anchor=0.0, dense=0.0, stride=1))(start, photo, mask)
 
     def error(raw):
         with torch.no_grad():
@@ -66,7 +67,7 @@ def test_dense_points_draw_the_surface_to_them(model, truth, drawn, start):
     photo, mask = drawn
     points = dense_points(model, truth)
     settings = PhotoFitting(anchor=0.0, dense=1.0)
-    found = fit_photo(model, start, photo, torch.zeros_like(mask), dense=points, settings=settings)
+    found = PhotoFitter(model, settings)(start, photo, torch.zeros_like(mask), dense=points)
     assert points.distance(screen(model, found)) < 0.1 * points.distance(screen(model, start))
 
 
@@ -78,7 +79,7 @@ def test_points_that_were_not_seen_do_not_pull(model, truth, drawn, start):
     spoiled = points.xy_px.clone()
     spoiled[:, 2::2] += 3.0
     fits = [
-        fit_photo(model, start, photo, mask, dense=replace(points, xy_px=xy, weight=weight))
+        PhotoFitter(model)(start, photo, mask, dense=replace(points, xy_px=xy, weight=weight))
         for xy in (points.xy_px, spoiled)
     ]
     torch.testing.assert_close(*fits, atol=0.02, rtol=0)
@@ -96,13 +97,13 @@ def test_start_is_left_untouched_and_held_by_its_weight(model, drawn, start):
     photo, mask = drawn
     before = start.clone()
     holds = (PhotoFitting(start=weight, turn=weight) for weight in (1e-4, 1e3))
-    found = [fit_photo(model, start, photo, mask, settings=settings) for settings in holds]
+    found = [PhotoFitter(model, settings)(start, photo, mask) for settings in holds]
     assert torch.equal(start, before)
     assert (found[1] - start).norm() < 1e-3 * (found[0] - start).norm()
 
 
 def test_a_crop_without_skin_is_left_to_the_landmarks(model, drawn, start):
-    found = fit_photo(model, start, drawn[0], torch.zeros(1, 224, 224))
+    found = PhotoFitter(model)(start, drawn[0], torch.zeros(1, 224, 224))
     assert torch.isfinite(found).all()
 
 
@@ -117,10 +118,10 @@ def test_derivatives_are_those_of_the_objective(model, truth, drawn, start):
     raw[:, model.layout.identity : model.layout.identity + model.layout.expression] = 0.1
     # The picture's gradients are differences over two pixels: those of colours are less exact.
     for chosen, slack in (([], 0.01), (terms[:1], 0.05), (terms[1:2], 0.01), (terms[2:], 0.2)):
-        objective = _Objective(model, fitter.settings, start, chosen)
-        _, gradient = objective.quadratic(objective.look(raw))
+        objective = Objective(model, fitter.settings, start, chosen)
+        _, gradient = objective.quadratic(objective.evaluate(raw))
         for part in model.layout.split(torch.arange(model.layout.total)[None]).values():
             way = torch.zeros_like(raw)
             way[0, part[0]] = gradient[part[0]] / gradient[part[0]].norm()
-            ahead, behind = (objective.look(raw + size * way).value for size in (0.01, -0.01))
+            ahead, behind = (objective.evaluate(raw + size * way).value for size in (0.01, -0.01))
             assert (ahead - behind) / 0.02 == pytest.approx(float(way[0] @ gradient), rel=slack)
