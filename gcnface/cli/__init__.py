@@ -1,8 +1,4 @@
-"""The command line: one module a command.
-
-A command is a function ``run(options)`` of one of the records of `gcnface.options`, which gives the exit status, and an
-``EPILOG`` for its help. Nothing heavy is imported before ``run``, so that help comes at once.
-"""
+"""The command line: `commands` are functions of typed options, `parser` reads these, `program` runs and tells."""
 
 from gcnface.cli.program import COMMANDS, main
 

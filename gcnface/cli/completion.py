@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any, get_type_hints
 
 from gcnface.cli.program import COMMANDS, DONE, top_parser
-from gcnface.kinds import Kind
 
 SHELLS = ("bash", "zsh", "fish")
 USAGE = """\
@@ -37,32 +34,25 @@ def main(words: Sequence[str]) -> int:
 
 
 def _tree() -> argparse.ArgumentParser:
-    """One parser of all commands, which says what each option can be completed by."""
-    from gcnface.cli.parser import add_options
+    """One parser of all commands, which says by what each option can be completed."""
+    import shtab
+
+    from gcnface.cli import commands
+    from gcnface.cli.parser import add_options, record_of
     from gcnface.options import kinds_of
 
     tree = top_parser()
-    commands = tree.add_subparsers(metavar="COMMAND")
+    branches = tree.add_subparsers(metavar="COMMAND")
     for name, summary in COMMANDS.items():
-        command, run = commands.add_parser(name, help=summary), _run_of(name)
-        if run is not None:
-            record = get_type_hints(run)["options"]
-            add_options(command, record)
-            _add_answers(command, kinds_of(record))
+        branch, command = branches.add_parser(name, help=summary), getattr(commands, name, None)
+        if command is None:
+            continue
+        add_options(branch, record_of(command))
+        kinds = kinds_of(record_of(command))
+        for action in branch._actions:
+            kind = kinds.get(action.dest)
+            if action.nargs != 0 and kind is not None and kind.names:
+                action.choices = kind.names
+            elif kind is not None and kind.is_path:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
     return tree
-
-
-def _run_of(name: str) -> Any:
-    return getattr(importlib.import_module(f"gcnface.cli.{name}"), "run", None)
-
-
-def _add_answers(command: argparse.ArgumentParser, kinds: dict[str, Kind]) -> None:
-    """Names or files that an option is completed by."""
-    import shtab
-
-    for action in command._actions:
-        kind = kinds.get(action.dest)
-        if action.nargs != 0 and kind is not None and kind.names:
-            action.choices = kind.names
-        elif kind is not None and kind.is_path:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]

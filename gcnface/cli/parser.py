@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, cast, get_type_hints
 
 from gcnface import options
+from gcnface.cli.commands import end_of_help
 from gcnface.cli.program import Friendly
 from gcnface.io.yaml_file import check_yaml
 from gcnface.kinds import Kind, OptionError
@@ -18,8 +19,6 @@ from gcnface.names import did_you_mean
 from gcnface.options import Record, is_required, kinds_of
 from render.devices import is_device_name
 from render.errors import DeviceError
-
-AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 _UNKNOWN_KEY = re.compile(r"Option '([^']*)' is not accepted")
 _CONFIG = "--config"
@@ -40,13 +39,16 @@ class _Gather(argparse.Action):
             setattr(namespace, self.dest, self.gathered[-1] if self.nargs == "?" else list(self.gathered))
 
 
-def read_options(record: type[AnyRecord], name: str, epilog: str, words: Sequence[str]) -> AnyRecord:
-    """The record of a command.
+def record_of(command: Callable[[Any], int]) -> type[Record]:
+    """The record that a command takes."""
+    return cast(type[Record], get_type_hints(command)["options"])
+
+
+def read_options(command: Callable[[Any], int], words: Sequence[str]) -> Any:
+    """The record that a command takes.
 
     Args:
-        record: its type; its docstring describes the command.
-        name: of the command.
-        epilog: examples and what comes out.
+        command: a function of `gcnface.cli.commands`.
         words: what follows the command; options win over those of ``--config FILE``, wherever that stands.
 
     Raises:
@@ -56,7 +58,7 @@ def read_options(record: type[AnyRecord], name: str, epilog: str, words: Sequenc
     """
     import jsonargparse
 
-    files, others = _configs_first(words)
+    record, (files, others) = record_of(command), _configs_first(words)
 
     class Parser(Friendly, jsonargparse.ArgumentParser):
         """Names the key of a configuration file that is none."""
@@ -69,10 +71,10 @@ def read_options(record: type[AnyRecord], name: str, epilog: str, words: Sequenc
             super().error(message.replace('Parser key "config"', _CONFIG))
 
     parser = Parser(
-        f"gcnface {name}",
-        usage=f"gcnface {name} {usage(record)}",
+        f"gcnface {command.__name__}",
+        usage=f"gcnface {command.__name__} {usage(record)}",
         description=record.__doc__,
-        epilog=epilog,
+        epilog=end_of_help(command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -101,7 +103,7 @@ def _configs_first(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return files, [*others, *left]
 
 
-def _record(parser: argparse.ArgumentParser, record: type[AnyRecord], given: dict[str, Any]) -> AnyRecord:
+def _record(parser: argparse.ArgumentParser, record: type[Record], given: dict[str, Any]) -> Record:
     """The record of parsed values; its complaints are those of the parser, in the spelling of the command line."""
     spellings = {name: "/".join(flags_of(name, kind)) or kind.metavar for name, kind in kinds_of(record).items()}
     values = {name: given[name] for name in spellings if given[name] not in (None, [])}

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, NoReturn, cast, get_type_hints
+from typing import Any, NoReturn, cast
 
 from gcnface.names import did_you_mean
 from gcnface.system.own_packages import check_own_packages
@@ -31,7 +31,9 @@ COMMANDS = {
     "train": "train the networks",
     "completion": "print a script by which a shell completes commands and options",
 }
-"""Modules of `gcnface.cli`, in the order of the help."""
+"""Functions of `gcnface.cli.commands`, in the order of the help."""
+_READ_THEMSELVES = ("train", "completion")
+"""Modules of `gcnface.cli` whose `main` takes the words."""
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses, beside 128 + n for signal n and 141 where the reader of stdout has left."""
@@ -109,8 +111,8 @@ def _obey(words: Sequence[str]) -> int:
 
 def _run(name: str, words: Sequence[str], renderer: str | None) -> int:
     """Run a command; the exit status, also after what it raises."""
-    command, options = importlib.import_module(f"gcnface.cli.{name}"), None
-    if not hasattr(command, "main"):
+    options, reads_itself = None, name in _READ_THEMSELVES
+    if not reads_itself:
         _prepare_process()
     try:
         with ExitStack() as stack:
@@ -118,15 +120,16 @@ def _run(name: str, words: Sequence[str], renderer: str | None) -> int:
                 from render.backends import use_backend
 
                 stack.enter_context(use_backend(renderer))
-            if hasattr(command, "main"):
-                return int(command.main(words))
-            from gcnface.cli.parser import read_options
+            if reads_itself:
+                return int(importlib.import_module(f"gcnface.cli.{name}").main(words))
+            from gcnface.cli import commands, parser
 
-            options = read_options(get_type_hints(command.run)["options"], name, command.EPILOG, words)
+            command = getattr(commands, name)
+            options = parser.read_options(command, words)
             stack.enter_context(warnings.catch_warnings())
             if not options.debug:
                 warnings.simplefilter("ignore")
-            return int(command.run(options))
+            return int(command(options))
     except Exception as error:
         if status_of_signals():
             raise

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gcnface import cli
-from gcnface.cli import align as command
+from gcnface.cli import commands
 from gcnface.dense import aligner as dense
 from gcnface.dense.aligned_face import OUTPUTS
 from gcnface.dense.files import file_names
@@ -120,7 +120,7 @@ def test_wrong_usage_is_two(words, capsys):
 
 
 def test_outputs_are_those_that_faces_can_save():
-    assert all(f"--{name}" in command.EPILOG for name in OUTPUTS)
+    assert all(f"--{name}" in commands.end_of_help(commands.align) for name in OUTPUTS)
 
 
 def test_manual_names_every_flag_and_file():

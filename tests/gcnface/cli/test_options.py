@@ -5,12 +5,12 @@ import shlex
 import subprocess
 import sys
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from gcnface import cli, names
+from gcnface.cli import commands
 from gcnface.cli.parser import default_of, flags_of, read_options, sentences, shown_as
 from gcnface.errors import DeviceError
 from gcnface.kinds import OptionError
@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[3]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
-def read(words, **given):
+def read(words):
     """The record that the words of a command make."""
     name, *others = shlex.split(words)
-    return read_options(RECORDS[name], name, "", [*others, *(f"--{key}={value}" for key, value in given.items())])
+    return read_options(getattr(commands, name), others)
 
 
 def complaint(words, capsys):
@@ -50,7 +50,7 @@ def documented():
 
 def in_epilogs():
     for name in RECORDS:
-        for words in re.findall(r"^  gcnface (.*)$", import_module(f"gcnface.cli.{name}").EPILOG, re.MULTILINE):
+        for words in re.findall(r"^  gcnface (.*)$", commands.end_of_help(getattr(commands, name)), re.MULTILINE):
             yield pytest.param(words, id=words)
 
 
@@ -290,8 +290,8 @@ def test_only_what_is_asked_for_is_imported(words):
     code = (
         "import sys\nfrom gcnface import cli\n"
         f"try: cli.main({words.split()})\nexcept SystemExit: pass\n"
-        "print(*sorted({'jsonargparse', 'gcnface.cli.refine', 'gcnface.cli.render', 'shtab'} & set(sys.modules)))"
+        "print(*sorted({'jsonargparse', 'gcnface.options', 'gcnface.cli.completion', 'shtab'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    expected = ["gcnface.cli.refine", "jsonargparse"] if words == "refine -h" else []
+    expected = ["gcnface.options", "jsonargparse"] if words == "refine -h" else []
     assert result.stdout.splitlines()[-1].split() == expected
