@@ -123,6 +123,8 @@ def reconstruct_many(
     if isinstance(photos, str | bytes | bytearray | os.PathLike | np.ndarray):
         raise TypeError(f"photos is given as {type(photos).__name__}; expected several photos, such as a list")
     wanted = ReconstructionOptions(all_faces=all_faces, **options)
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}; expected 1 or more")
     if wanted.device != "cpu" and (workers or 1) > 1:
         raise ValueError(f"workers is {workers}; several share photos on the cpu only, the device is {wanted.device!r}")
     if workers is None:
