@@ -28,8 +28,8 @@ class Interval:
         mean: of the people's means.
         low: lower end; NaN for fewer than two people.
         high: upper end.
-        people: how many.
-        photos: how many.
+        people: how many people it is of.
+        photos: how many photos it is of.
     """
 
     mean: float
@@ -47,7 +47,7 @@ def mean_interval(
     Args:
         values: one for each photo; those that are not finite are left out.
         people: whom each photo shows.
-        resamplings: how many.
+        resamplings: how many times people are drawn.
         level: of confidence.
 
     Raises:

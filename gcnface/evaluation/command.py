@@ -75,7 +75,7 @@ def _measure(options: EvaluateOptions, reporter: Reporter, subjects: Subjects, c
 
 @dataclass
 class _Run:
-    """One call of the command."""
+    """One call of the command: what is loaded, the loop over the photos, and the report."""
 
     options: EvaluateOptions
     reporter: Reporter
@@ -127,7 +127,7 @@ class _Run:
         self.reporter.error(error, text)
 
     def _one(self, subject: Subject) -> None:
-        """One photo."""
+        """Read, measure and keep one photo."""
         self.reporter.stage("read")
         photo = read_photo(subject.file)
         evaluated = self.evaluator(photo, Stopwatch(self.reporter.stage))

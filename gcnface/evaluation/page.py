@@ -98,7 +98,7 @@ class _Sheet:
         return self.summary.values(method, metric).get(photo, math.nan)
 
     def rank(self, photo: str) -> tuple[bool, float]:
-        """Worst first, unknown last."""
+        """What photos are sorted by: the worst value first, unknown ones last."""
         value = self.value(photo, self.judged, self.captions.first)
         return (not math.isfinite(value), value if column_of(self.captions.first).higher else -value)
 

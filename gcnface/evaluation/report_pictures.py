@@ -24,7 +24,7 @@ FOLDER = "pictures"
 """Inside the folder of the report."""
 PICTURE_PX = 192
 BACKGROUND = (0.90, 0.895, 0.885)
-"""sRGB behind turned heads."""
+"""sRGB of the background behind turned heads."""
 SOURCES = {"seen": (0.33, 0.62, 0.52), "mirrored": (0.93, 0.72, 0.35), "inferred": (0.62, 0.60, 0.70)}
 """sRGB of the provenance map: shown by the photo; shown on the other half of the face; by nothing in the photo."""
 
@@ -106,7 +106,7 @@ class ReportPictures:
         return found
 
     def _provenance(self, fitted: FittedPhoto, yaw_deg: float) -> NDArray[np.float32]:
-        """(S, S, 3) sRGB."""
+        """(S, S, 3) sRGB: the map that tells where colors come from."""
         result = provenance(fitted, self._mirror)
         drawing = self._renderer.render(fitted, result, yaw_deg)
         return over(drawing, self._renderer.photo(fitted) * 0.25 + 0.75 if yaw_deg == 0 else BACKGROUND)

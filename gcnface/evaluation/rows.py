@@ -82,7 +82,7 @@ class ViewRow:
     """Where a metric is measured.
 
     Attributes:
-        name: of it.
+        name: what the files of a report call it.
         title: in tables; "{yaw:g}" stands for the turn of the head in degrees.
         section: of the report.
         key: metrics that are also given as differences and by group; of several turns the largest.

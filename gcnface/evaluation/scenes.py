@@ -22,12 +22,12 @@ from render.sampling import sample_image
 from render.shapes import check_shape
 
 SCENE_PX = 448
-"""Side of a drawn picture."""
+"""Side of a drawn picture in px."""
 SCENE_ZOOM = 1.5
 """Drawn px to one of the crop: the face is then as large as in an ordinary portrait, with room around it."""
 
 _FINER = 2
-"""Samples a pixel, each way."""
+"""Samples that a pixel is the mean of, along each side."""
 _CORNER = 0.15
 """Share of a photo's shorter side whose upper corner becomes the background: it rarely shows a second face."""
 _BACKGROUND_BLUR_PX = 6.0

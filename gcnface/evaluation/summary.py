@@ -24,7 +24,7 @@ class Column:
     """A metric as a column.
 
     Attributes:
-        title: of it.
+        title: what stands above it.
         section: of the report it stands in.
         digits: after the point.
         higher: whether more is better.

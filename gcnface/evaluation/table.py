@@ -209,5 +209,5 @@ def _intervals(items: Iterable[tuple[str, Metric, Interval]]) -> list[dict[str, 
 
 
 def _number(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """The value as JSON has it, which knows no NaN."""
     return value if math.isfinite(value) else None

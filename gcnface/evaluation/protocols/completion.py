@@ -33,7 +33,7 @@ from render.normals import vertex_normals
 from render.visibility import vertex_visibility
 
 TURNS_DEG = (0.0, 30.0, 60.0)
-"""Each but 0 to both sides."""
+"""Turns of the drawn heads; each but 0 is drawn to both sides."""
 FRONTAL_DEG = 20.0
 """Photos whose head is turned further show too little to be a truth."""
 
@@ -64,7 +64,7 @@ class HeldOutView:
 
 
 def all_turns(turns_deg: Sequence[float] = TURNS_DEG) -> list[float]:
-    """Turns to both sides; 0 once."""
+    """Signed turns, each to both sides, 0 once."""
     return [sign * turn for turn in turns_deg for sign in ((1.0,) if turn == 0 else (-1.0, 1.0))]
 
 

@@ -41,7 +41,7 @@ class Lamp:
     """A distant lamp beside a faint light from everywhere.
 
     Attributes:
-        name: of it.
+        name: what the lamp is called.
         direction: towards the lamp, viewing axes (x right, y up, z to the viewer).
         color: linear RGB of the lamp.
         ambient: shading by the light from everywhere.
@@ -56,7 +56,7 @@ class Lamp:
 
     @property
     def towards(self) -> Tensor:
-        """(3,) unit."""
+        """(3,) unit vector towards the lamp, viewing axes."""
         return torch.tensor(self.direction) / math.sqrt(sum(x * x for x in self.direction))
 
     def lighting(self) -> Tensor:
