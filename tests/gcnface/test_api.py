@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -117,3 +118,20 @@ def test_types_are_visible_to_users(package):
     root = Path(gcnface.__file__).parents[1]
     assert (root / package / "py.typed").is_file()
     assert '"*" = ["py.typed"]' in (root / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_keywords_are_the_fields_of_the_record():
+    record = get_type_hints(ReconstructionOptions)
+    assert get_type_hints(api.PhotoKeywords) == {name: kind for name, kind in record.items() if name != "all_faces"}
+    assert set(api.PersonKeywords.__annotations__) == set(record) - {"all_faces", "adapt"}
+
+
+@pytest.mark.parametrize(("call", "photo"), [(gcnface.reconstruct, "a.jpg"), (gcnface.reconstruct_person, ["a.jpg"])])
+def test_options_that_do_not_exist_are_type_errors(call, photo):
+    with pytest.raises(TypeError, match="colour"):
+        call(photo, colour=3)
+
+
+def test_several_photos_have_no_adaptation():
+    with pytest.raises(TypeError, match="adapt is no option of several photos; give device, fit, texture_size"):
+        gcnface.reconstruct_person(["a.jpg"], adapt=3)
