@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from coarse.coefficients import Coefficients
 from coarse.morphable import MorphableModel, crop_camera
+from gcnface.data.caches import fingerprint
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.errors import FileError
 from gcnface.io.atomic import staged
-from gcnface.training.caches import fingerprint
 from render.camera import Camera
 
 _TABLE = "heads.npz"

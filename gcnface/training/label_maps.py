@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gcnface.data.caches import fingerprint
 from gcnface.data.faces import PreparedFaces
 from gcnface.errors import FileError
-from gcnface.training.caches import fingerprint
 
 _REMEDY = "make it with python -m gcnface.building.parsing_teacher, from the same data"
 

@@ -17,13 +17,13 @@ from coarse.face_model import FaceModel
 from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
 from coarse.skin_tone import SkinToneRegressor, load_skin_tone
+from gcnface.data.caches import Cache, fingerprint, fingerprint_of_rows
 from gcnface.data.faces import CANVAS_MARGIN_PX, PreparedFaces
 from gcnface.data.heads import HeadRenders
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.stages.coarse import CoarseStage
 from gcnface.stages.delight import photo_light
 from gcnface.stages.observation import class_maps, face_mask, observe_vertices
-from gcnface.training.caches import Cache, fingerprint, fingerprint_of_rows
 from refine.facenet import FaceNet, embed_crop224, load_facenet
 from refine.pyramid import MeshPyramid
 

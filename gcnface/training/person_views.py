@@ -25,6 +25,7 @@ from coarse.fitting import LandmarkFitting, fit_landmarks
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import CoefficientRegressor
 from coarse.set_aggregation import pool_labels, residual_confidence
+from gcnface.data.caches import Cache, fingerprint, fingerprint_of_rows
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.data.heads import HeadRenders
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
@@ -37,7 +38,6 @@ from gcnface.training.augment import (
     recolored,
     sample_rng,
 )
-from gcnface.training.caches import Cache, fingerprint, fingerprint_of_rows
 
 _log = logging.getLogger(__name__)
 

@@ -179,7 +179,7 @@ def test_what_was_made_from_something_else_is_not_used(folder, computed, tmp_pat
         if what == "code":
             patch.setattr(person_views, "CODE_VERSION", 2)
         elif what == "version":
-            patch.setattr("gcnface.training.caches.__version__", "next")
+            patch.setattr("gcnface.data.caches.__version__", "next")
         elif what == "model":
             patch.setattr(person_views, "load_face_model", lambda: SmallModel("another"))
         prepare(what)

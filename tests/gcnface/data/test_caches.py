@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from gcnface.data import caches
+from gcnface.data.caches import RECORD, Cache, fingerprint, fingerprint_of_rows
 from gcnface.errors import FileError
-from gcnface.training import caches, observations
-from gcnface.training.caches import RECORD, Cache, fingerprint, fingerprint_of_rows
+from gcnface.training import observations
 from gcnface.training.observations import Observations, Pictures, observe
 
 PICTURES = np.random.default_rng(0).integers(0, 255, (7, 288, 288, 3), np.uint8)
