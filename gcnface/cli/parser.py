@@ -186,9 +186,8 @@ def _add(group: Any, name: str, kind: Kind, sentence: str) -> list[argparse.Acti
         as_words: dict[str, Any] = {"nargs": 0, **gathering}
         each = {n: {"const": n, **as_words} if kind.names else {"dest": f"{name}.{n}"} for n in kind.switches}
         return [group.add_argument(f"--{n}", help=kind.switches[n], metavar="N", **how) for n, how in each.items()]
-    how: dict[str, Any] = {"metavar": kind.metavar, "help": sentence, "dest": name, "default": None}
-    if not kind.metavar:
-        how |= {"action": argparse.BooleanOptionalAction}
+    how: dict[str, Any] = {"help": sentence, "dest": name, "default": None}
+    how |= {"metavar": kind.metavar} if kind.metavar else {"action": argparse.BooleanOptionalAction}
     if kind.often:
         how |= {"nargs": "+" if flags else "*", **gathering}
     elif not flags:
