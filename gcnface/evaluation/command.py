@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
+from gcnface.batch.executor import run_tasks
 from gcnface.batch.failures import failed, reason
 from gcnface.batch.progress import Reporter
 from gcnface.errors import GcnfaceError, printable
@@ -98,20 +100,18 @@ class _Run:
         self.pictures = ReportPictures(options.output, reconstructor.model, self.evaluator.renderer)
 
     def all(self, subjects: Sequence[Subject]) -> bool:
-        """Every photo in turn; whether the user interrupted."""
-        for subject in subjects:
-            if reader_gone():
-                return True
-            self.reporter.photo(subject.file)
-            try:
-                self._one(subject)
-            except KeyboardInterrupt:
-                return True
-            except GcnfaceError as error:
-                self._fail(subject, error, str(error))
-            except Exception as error:
-                self._fail(subject, error, failed(subject.file, error))
-        return False
+        """Every photo, in this process alone, whose seconds are measured; whether the user interrupted."""
+        done = 0
+        try:
+            for result in run_tasks(self._one, takewhile(lambda subject: not reader_gone(), subjects)):
+                done += 1
+                if isinstance(result.error, GcnfaceError):
+                    self._fail(result.task, result.error, str(result.error))
+                elif result.error is not None:
+                    self._fail(result.task, result.error, failed(result.task.file, result.error))
+        except KeyboardInterrupt:
+            return True
+        return done < len(subjects)
 
     def write(self, notes: Sequence[str]) -> None:
         """The report of all photos so far."""
@@ -128,6 +128,7 @@ class _Run:
 
     def _one(self, subject: Subject) -> None:
         """Read, measure and keep one photo."""
+        self.reporter.photo(subject.file)
         self.reporter.stage("read")
         photo = read_photo(subject.file)
         evaluated = self.evaluator(photo, Stopwatch(self.reporter.stage))
