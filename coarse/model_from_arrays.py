@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from coarse.face_model import (
 )
 from coarse.levels import decimated_levels
 from coarse.similarity import similarity_between
-from coarse.upsampling import TriangleSearch
+from coarse.upsampling import SurfacePoints, closest_points
 
 SKIN = (0.42, 0.22, 0.16)
 """Linear RGB of a face whose model knows no colours: the mean of the shipped model's face."""
@@ -36,19 +35,6 @@ _SYMMETRIC = 0.02
 _FEATURE_MM = 15.0
 """What lies nearer to a landmark of eyes, nose or mouth is part of them."""
 _UV_MARGIN = 0.01
-
-
-@dataclass(frozen=True)
-class SurfacePoints:
-    """Points on a mesh.
-
-    Attributes:
-        face: (N,) index of faces.
-        bary: (N, 3) barycentric coordinates in them.
-    """
-
-    face: NDArray[np.int32]
-    bary: NDArray[np.float32]
 
 
 def face_model_from_arrays(
@@ -116,8 +102,8 @@ def face_model_from_arrays(
         expression_names=tuple(expression_names),
         albedo_mean=np.asarray(np.tile(SKIN, (len(points), 1)) if albedo_mean is None else albedo_mean, np.float32),
         albedo_basis=np.asarray(even if albedo_basis is None else albedo_basis, np.float32),
-        landmarks468_face=landmarks.face,
-        landmarks468_bary=landmarks.bary,
+        landmarks468_face=np.asarray(landmarks.face, np.int32),
+        landmarks468_bary=np.asarray(landmarks.bary, np.float32),
         uv=np.asarray(rows, np.float32),
         uv_faces=np.asarray(corners, np.int32),
         chart_uv=chart_uv,
@@ -162,8 +148,7 @@ def warped_landmarks(
     shipped = load_face_model()
     source = shipped.landmarks468(shipped.mean)
     warp = RBFInterpolator(source[list(LANDMARKS68_FROM_468)], vertices[landmarks68], kernel="thin_plate_spline")
-    face, bary = TriangleSearch(vertices.astype(np.float64), faces.astype(np.int64)).closest(warp(source))
-    return SurfacePoints(face.astype(np.int32), bary.astype(np.float32))
+    return closest_points(warp(source), vertices, faces)
 
 
 def _in_model_space(
@@ -196,7 +181,6 @@ def _chart(
 
 def _regions(vertices: NDArray[np.float32], faces: NDArray[np.int32], landmarks: SurfacePoints) -> NDArray[np.uint8]:
     """(V,) "eyes_nose_mouth" around nose, eyes and lips, which the last 41 of the 68 points outline, else "face"."""
-    points = np.einsum("nk,nkc->nc", landmarks.bary, vertices[faces[landmarks.face]])
-    distance, _ = cKDTree(points[list(LANDMARKS68_FROM_468[27:])]).query(vertices)
+    distance, _ = cKDTree(landmarks.on(vertices, faces)[list(LANDMARKS68_FROM_468[27:])]).query(vertices)
     near, far = (REGIONS.index(name) for name in ("eyes_nose_mouth", "face"))
     return np.where(distance < _FEATURE_MM, near, far).astype(np.uint8)

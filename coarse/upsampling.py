@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
@@ -62,6 +64,41 @@ def barycentric_upsampling(
     return index, weight
 
 
+@dataclass(frozen=True)
+class SurfacePoints:
+    """Points on a mesh.
+
+    Attributes:
+        face: (N,) index of the face.
+        bary: (N, 3) barycentric coordinates, non-negative, rows sum to 1.
+    """
+
+    face: NDArray[np.integer]
+    bary: NDArray[np.floating]
+
+    def on(self, vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.floating]:
+        """Positions (N, 3) on `vertices` (V, 3) with `faces` (F, 3)."""
+        return np.einsum("nk,nkc->nc", self.bary, vertices[faces[self.face]])
+
+
+def closest_points(
+    points: ArrayLike, vertices: ArrayLike, faces: ArrayLike, allowed: NDArray[np.bool_] | None = None
+) -> SurfacePoints:
+    """The point of a surface that lies closest to each of `points`, exactly.
+
+    Args:
+        points: (N, 3).
+        vertices: (V, 3).
+        faces: (F, 3).
+        allowed: (F,) faces that count; None for all.
+    """
+    triangles = np.asarray(faces, np.int64)
+    chosen = np.arange(len(triangles)) if allowed is None else np.flatnonzero(allowed)
+    search = _TriangleSearch(np.asarray(vertices, np.float64), triangles[chosen])
+    face, bary = search.closest(np.asarray(points, np.float64))
+    return SurfacePoints(chosen[face], bary)
+
+
 def component_labels(faces: ArrayLike, vertex_count: int) -> NDArray[np.int64]:
     """Number the connected components of a mesh.
 
@@ -81,7 +118,7 @@ def component_labels(faces: ArrayLike, vertex_count: int) -> NDArray[np.int64]:
 def _closest_on(
     points: NDArray[np.float64], coarse: NDArray[np.float64], faces: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    search = TriangleSearch(coarse, faces)
+    search = _TriangleSearch(coarse, faces)
     parts = [search.closest(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)]
     face = np.concatenate([part[0] for part in parts])
     weight = np.concatenate([part[1] for part in parts])
@@ -89,7 +126,7 @@ def _closest_on(
     return faces[face], weight / weight.sum(axis=1, keepdims=True)
 
 
-class TriangleSearch:
+class _TriangleSearch:
     """Exact closest triangle: k-d trees over centroids, one for each power of two of the triangles' radius."""
 
     def __init__(self, coarse: NDArray[np.float64], faces: NDArray[np.int64]) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
+from coarse.upsampling import SurfacePoints, closest_points
 from gcnface.building.features import HeadFeatures
-from gcnface.building.geometry import SurfacePoints, closest_points, mirrored_points
+from gcnface.building.geometry import mirrored_points
 
 # Points of the 468-point mesh on contours, from the subject's right (image left) to the middle or across; the left
 # side follows by mirroring.

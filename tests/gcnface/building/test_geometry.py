@@ -5,11 +5,10 @@ import gzip
 import numpy as np
 import pytest
 
+from coarse.upsampling import closest_barycentric, closest_points
 from gcnface.building.atlas import MARGIN, _shelves
 from gcnface.building.geometry import (
     boundary_loops,
-    closest_barycentric,
-    closest_points,
     mirrored_points,
     vertex_areas,
 )
@@ -26,7 +25,7 @@ def test_closest_barycentric_against_sampling():
     weights = rng.dirichlet((1, 1, 1), 20000)
     for _ in range(10):
         point = rng.normal(size=3) * 2
-        best = closest_barycentric(point, corners)[0]
+        best = closest_barycentric(point[None], corners)[0]
         assert best.min() >= 0
         assert best.sum() == pytest.approx(1.0)
         distance = np.linalg.norm(best @ corners[0] - point)
