@@ -1,7 +1,7 @@
 """The face model record: geometry, bases, landmarks, texture layout and the ready pooling pyramid of one topology.
 
 The shipped model (`load_face_model()`) is built by ``python -m gcnface.building.face_model``; see docs/face_model.md.
-Readers of other models fill the same record.
+`coarse.model_from_arrays` and the readers in coarse/readers fill the same record from other models.
 """
 
 from __future__ import annotations
