@@ -25,6 +25,12 @@ class Detection:
         score: confidence in [0, 1].
         points5: (5, 2) float32 photo px: image-left eye, image-right eye, nose tip, image-left and image-right mouth
             corner ("image-left" as the face itself sees it upright).
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.Detection(np.array([10, 20, 110, 140], np.float32), 0.99, np.zeros((5, 2), np.float32))
+        >>> face.area, face.moved(5, 0).box.tolist()
+        (12000.0, [15.0, 20.0, 115.0, 140.0])
     """
 
     box: NDArray[np.float32]
@@ -43,7 +49,16 @@ class Detection:
 
 
 class FaceDetector(Protocol):
-    """Whatever finds faces; hand it to `gcnface.Reconstructor`, `gcnface.DenseAligner` or `gcnface.Flattener`."""
+    """Whatever finds faces; hand it to `gcnface.Reconstructor`, `gcnface.DenseAligner` or `gcnface.Flattener`.
+
+    Example:
+        >>> import gcnface
+        >>> class Blind:
+        ...     def detect(self, photo: np.ndarray) -> list[gcnface.Detection]:
+        ...         return []
+        >>> gcnface.Reconstructor(detector=Blind())(gcnface.read_photo("examples/portrait.jpg"))
+        []
+    """
 
     def detect(self, photo: NDArray[np.float32]) -> list[Detection]:
         """Faces in a photo (H, W, 3), sRGB in [0, 1], the largest first; an empty list when there is none."""
