@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from gcnface.batch.worker import TaskResult, WorkerEndedError, attempt, begin, call
-from gcnface.errors import GcnfaceError, MissingPackageError
+from gcnface.errors import GcnfaceError, MissingPackageError, printable
 from gcnface.system.signals import ENDING
 from gcnface.system.threads import ONE_THREAD
 
@@ -106,7 +106,8 @@ def _in_order(pool: Pool, do: Do, tasks: Iterable[Any]) -> Results:
                 continue
             yield TaskResult(task, error=WorkerLostError(_fate(error)))
         elif error is not None:
-            yield TaskResult(task, error=error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            yield TaskResult(task, error=WorkerLostError(f"its worker, or the way to it, was lost: {why}; try again"))
         else:
             yield future.result()
 
@@ -216,6 +217,10 @@ def _driver(package: str) -> ModuleType:
         ) from error
 
 
+def _unreachable(address: str, error: Exception) -> GcnfaceError:
+    return GcnfaceError(f"cluster {address} cannot be reached ({printable(error)}); start it, or check the address")
+
+
 class _DaskPool:
     """Workers of a Dask cluster, which tries again by itself what it loses with a worker."""
 
@@ -224,7 +229,7 @@ class _DaskPool:
         try:
             self._client = distributed.Client(address, set_as_default=False, timeout=30)
         except (OSError, ValueError) as error:
-            raise GcnfaceError(f"cluster {address} cannot be reached ({error}); start its scheduler") from error
+            raise _unreachable(address, error) from error
         self._key, self._executor = uuid.uuid4().hex, self._client.get_executor(pure=False)
 
     def submit(self, do: Do, task: Any) -> Future[TaskResult]:
@@ -254,7 +259,7 @@ class _RayPool:
         try:
             self._ray.init(address=address, log_to_driver=False, logging_level="error")
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise GcnfaceError(f"cluster {address} cannot be reached ({error}); start its head") from error
+            raise _unreachable(address, error) from error
         self._key, self._call = uuid.uuid4().hex, self._ray.remote(num_cpus=1, max_retries=1)(call)
 
     def submit(self, do: Do, task: Any) -> Future[TaskResult]:
