@@ -73,6 +73,14 @@ def reconstruct(
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
         TypeError: the photo is something else, or there is no such option.
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.reconstruct("examples/portrait.jpg", texture_size=512)
+        >>> face
+        <Reconstruction of portrait.jpg: 42225 vertices, 52 blendshapes, texture 512 x 512 px>
+        >>> [path.name for path in face.save("face.glb")]
+        ['face.glb']
     """
     wanted = ReconstructionOptions(all_faces=all_faces, **options)
     pixels, name = photo_and_name(photo)
@@ -113,10 +121,11 @@ def reconstruct_many(
         GcnfaceError: the networks cannot be loaded, or there is no such cluster.
 
     Example:
+        >>> import gcnface
         >>> for face in gcnface.reconstruct_many(["examples/portrait.jpg", "missing.jpg"], texture_size=256):
         ...     print(face if isinstance(face, gcnface.GcnfaceError) else face.mesh.texture.shape)
         (256, 256, 3)
-        missing.jpg: no such file; check the path
+        missing.jpg: no such file; check the path...
     """
     from gcnface.batch.capacity import default_workers
 
@@ -214,6 +223,12 @@ def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PersonKeyw
 
     Warns:
         DifferentPersonWarning: a photo seems to show someone else.
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.reconstruct_person(["examples/portrait.jpg", "examples/portrait.jpg"], texture_size=512)
+        >>> len(face.photo_names)
+        2
     """
     unknown = sorted(set(options) - set(PersonKeywords.__annotations__))
     if unknown:
@@ -238,6 +253,13 @@ def load(path: str | Path) -> Reconstruction:
 
     Raises:
         GcnfaceError: the file is missing or is not one that `Reconstruction.save` wrote.
+
+    Example:
+        >>> import gcnface
+        >>> [path.name for path in gcnface.reconstruct("examples/portrait.jpg", texture_size=512).save("face.npz")]
+        ['face.npz']
+        >>> gcnface.load("face.npz").mesh.vertices.shape
+        (42225, 3)
     """
     from gcnface.result.files.npz import read_npz
 

@@ -98,7 +98,13 @@ class FitOptions(DeviceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructionOptions(FaceOptions, FitOptions):
-    """How photos are reconstructed; equal options share loaded networks."""
+    """How photos are reconstructed; equal options share loaded networks.
+
+    Example:
+        >>> import gcnface
+        >>> gcnface.ReconstructionOptions(texture_size=512).device
+        'cpu'
+    """
 
     adapt: Annotated[int, kinds.whole()] = 0
     """train the refiner on the photo itself for N steps; slow"""

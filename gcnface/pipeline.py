@@ -35,6 +35,12 @@ class Reconstructor:
     Raises:
         DeviceError: there is no such device.
         ValueError: the face model needs a regressor, or its pyramid more levels, or it cannot be adapted.
+
+    Example:
+        >>> import gcnface
+        >>> reconstructor = gcnface.Reconstructor(gcnface.ReconstructionOptions(texture_size=512))
+        >>> len(reconstructor(gcnface.read_photo("examples/portrait.jpg")))
+        1
     """
 
     @plain_torch()

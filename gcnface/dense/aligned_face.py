@@ -86,6 +86,12 @@ class AlignedFace:
         photo: (H, W, 3) float32 sRGB in [0, 1].
         box: (4,) x0, y0, x1, y1 of the detected face, px.
         score: the detector's confidence in [0, 1].
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.align("examples/portrait.jpg")
+        >>> bool(abs(face.pose.euler_deg).max() < 45)
+        True
     """
 
     position_map: NDArray[np.float32]

@@ -49,6 +49,12 @@ class DenseAligner:
         network: predicts position maps; None loads the shipped one.
         detector: finds the faces; None makes one.
         reader: of the network's maps; None makes one for the shipped face model.
+
+    Example:
+        >>> import gcnface
+        >>> faces = gcnface.DenseAligner()(gcnface.read_photo("examples/portrait.jpg"))
+        >>> faces[0].landmarks468.shape
+        (468, 3)
     """
 
     @plain_torch()
@@ -211,6 +217,11 @@ def align(
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
         TypeError: the photo is something else.
+
+    Example:
+        >>> import gcnface
+        >>> gcnface.align("examples/portrait.jpg").landmarks68.shape
+        (68, 3)
     """
     check_device(device)
     pixels, name = photo_and_name(photo)

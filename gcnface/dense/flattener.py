@@ -63,6 +63,11 @@ class FlattenedFace:
         expression: (Ne,) float32, blendshapes; 0 rest, 1 full.
         landmarks468: (468, 2) float32 photo px.
         crop_from_photo: (3, 3) float64, takes homogenous photo px to px of the 224 px crop.
+
+    Example:
+        >>> import gcnface
+        >>> bool(gcnface.flatten("examples/portrait.jpg", size=128).mask.mean() > 0.5)
+        True
     """
 
     texture: NDArray[np.float32]
@@ -111,6 +116,12 @@ class Flattener:
     Raises:
         DeviceError: there is no such device.
         ValueError: the size is odd or out of range, or the localiser's weights are missing.
+
+    Example:
+        >>> import gcnface
+        >>> flattener = gcnface.Flattener(size=128)
+        >>> flattener(gcnface.read_photo("examples/portrait.jpg")).texture.shape
+        (128, 128, 3)
     """
 
     @plain_torch()
@@ -223,6 +234,12 @@ def mean_face(faces: Sequence[FlattenedFace]) -> MeanFace:
 
     Raises:
         ValueError: there is none, or they differ in size.
+
+    Example:
+        >>> import gcnface
+        >>> faces = [gcnface.flatten(f"examples/{name}.jpg", size=128) for name in ("portrait", "smile")]
+        >>> gcnface.mean_face(faces).rgba.shape
+        (128, 128, 4)
     """
     sizes = {face.mask.shape for face in faces}
     if len(sizes) != 1:
@@ -247,6 +264,11 @@ def flatten(photo: PhotoLike, *, device: str = "cpu", size: int = DEFAULT_SIZE) 
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or the size is out of its range.
         TypeError: the photo is something else.
+
+    Example:
+        >>> import gcnface
+        >>> gcnface.flatten("examples/portrait.jpg", size=128).rgba.shape
+        (128, 128, 4)
     """
     check_device(device)
     pixels, name = photo_and_name(photo)

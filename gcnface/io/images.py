@@ -53,6 +53,12 @@ def read_photo(path: str | Path) -> NDArray[np.float32]:
     Raises:
         PhotoError: there is no such file, or it is no picture, is cut off, has more than `LARGEST_PIXELS`, or pixels
             that are not finite.
+
+    Example:
+        >>> import gcnface
+        >>> photo = gcnface.read_photo("examples/portrait.jpg")
+        >>> photo.shape, photo.dtype
+        ((1024, 1024, 3), dtype('float32'))
     """
     path = Path(path)
     with _failures_of(path), open_input(path, PhotoError, _REMEDY) as file:

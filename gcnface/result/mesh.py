@@ -43,6 +43,12 @@ class TexturedMesh:
     Raises:
         ShapeError: an array has another shape.
         ValueError: a number is not finite or out of range, or a face names a vertex or a uv that does not exist.
+
+    Example:
+        >>> import gcnface
+        >>> mesh = gcnface.reconstruct("examples/portrait.jpg", texture_size=512).mesh
+        >>> mesh.vertices.shape, mesh.texture.shape
+        ((42225, 3), (512, 512, 3))
     """
 
     vertices: np.ndarray

@@ -35,6 +35,12 @@ class MorphTarget:
         offset_mm: (n, 3) by how much, model space.
         bent: (k,) vertices whose normal it turns, ascending.
         normal_change: (k, 3) what is added to their unit normals.
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.reconstruct("examples/portrait.jpg", texture_size=512)
+        >>> face.mesh.morph_targets[0].name
+        'browDownLeft'
     """
 
     name: str

@@ -78,6 +78,13 @@ class Reconstruction:
         ShapeError: an array has another shape than `gcnface.io.array_layout.RECORD_LAYOUT` says.
         ValueError: a number is not finite or out of range, the head is not before the camera, or blendshapes and their
             names do not go together; or the photo's size or a name is none.
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.reconstruct("examples/portrait.jpg", texture_size=512)
+        >>> smiling = face.with_expression({"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7})
+        >>> smiling.relit("studio").rotated(yaw=20).draw(64).save("smiling.png").name
+        'smiling.png'
     """
 
     mesh: TexturedMesh

@@ -42,6 +42,12 @@ def turntable(
         size: as in `gcnface.result.rendering.draw`.
         light_follows: the light turns with the head, as if the camera walked around; else the head turns in its light.
         on_frame: called with 1, 2, ... as each drawing begins.
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.reconstruct("examples/portrait.jpg", texture_size=512)
+        >>> [picture.rgba.shape for picture in gcnface.turntable(face, count=3, size=64)]
+        [(64, 64, 4), (64, 64, 4), (64, 64, 4)]
     """
     hw = (size, size) if isinstance(size, int) else size
     renderer = TextureRenderer(face.mesh)
