@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, load_parser
-from gcnface.training.parser import ParserTraining, training_samples
+from gcnface.training.parser import ParserDataSettings, training_samples
 from gcnface.training.parser_augment import center_views
 from gcnface.training.parser_data import gather
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
@@ -30,7 +30,7 @@ def confusions(parser: FaceParser, data: Path, labels: Path | None) -> dict[str,
     counts = {
         name: torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.int64) for name in ("real", "drawn")
     }
-    faces = training_samples(ParserTraining(data=data, labels=labels))
+    faces = training_samples(ParserDataSettings(faces=data, labels=labels))
     rows = np.flatnonzero(faces.validation)
     for start in range(0, len(rows), BATCH):
         chosen = rows[start : start + BATCH]

@@ -1,4 +1,4 @@
-"""``gcnface train``: a typed configuration from a YAML file and ``key=value`` words, then the training itself."""
+"""``gcnface train``: Lightning's command line for each network that can be trained."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import importlib
 import os
 import sys
 import traceback
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gcnface.errors import GcnfaceError, printable
-from gcnface.training.configuration import did_you_mean, parse_configuration
+from gcnface.training.configuration import did_you_mean
 from gcnface.training.stopping import Stopped, signals_stop
+
+if TYPE_CHECKING:
+    from gcnface.training.command import TrainingCLI
 
 
 @dataclass(frozen=True)
@@ -22,34 +24,40 @@ class Part:
     """A network that can be trained.
 
     Attributes:
-        module: where its training lives; imported when it is trained.
-        function: takes its configuration, a dataclass, and returns the path of the weights.
+        module: where its training lives, as ``package.module:Class``; imported when it is trained.
+        data: where its data module lives, likewise.
         summary: for the help.
     """
 
     module: str
-    function: str
+    data: str
     summary: str
 
 
+def _part(name: str, kind: str, summary: str, data: str | None = None) -> Part:
+    home = f"gcnface.training.{name}"
+    return Part(f"{home}:{kind}Module", f"{f'gcnface.training.{data}' if data else home}:{kind}Data", summary)
+
+
 PARTS = {
-    "parser": Part("gcnface.training.parser", "train_parser", "face parsing"),
-    "regressor": Part("gcnface.training.regressor", "train_regressor", "coefficients from a crop"),
-    "identity": Part("gcnface.training.identity", "train_identity", "identities that tell people apart"),
-    "confidence": Part("gcnface.training.confidence", "train_confidence", "how far each photo of a person is believed"),
-    "position-map": Part("gcnface.training.position_map", "train_position_map", "UV position maps from a window"),
-    "refiner": Part("gcnface.training.refiner", "train_refiner", "the mesh network that refines colours"),
-    "stn": Part("gcnface.training.stn", "train_stn", "the spatial transformer that flattens faces"),
+    "parser": _part("parser", "Parser", "face parsing"),
+    "regressor": _part("regressor", "Regressor", "coefficients from a crop"),
+    "identity": _part("identity", "Identity", "identities that tell people apart"),
+    "confidence": _part("confidence", "Confidence", "how far each photo of a person is believed"),
+    "position-map": _part("position_map", "PositionMap", "UV position maps from a window"),
+    "refiner": _part("refiner", "Refiner", "the mesh network that refines colours", "refiner_data"),
+    "stn": _part("stn", "Stn", "the spatial transformer that flattens faces"),
 }
 
 USAGE = """\
-usage: gcnface train {parts} --config configs/PART.yaml [KEY=VALUE ...] [--debug]
+usage: gcnface train {parts} --config configs/PART.yaml [--KEY VALUE ...] [--debug]
 
 Train one of the networks:
 {summaries}
 
-A configuration holds only what differs from the defaults; `gcnface train PART -h` lists every key with its default.
-KEY=VALUE words come last and win: gcnface train regressor --config configs/regressor.yaml run.epochs=3
+The keys are those of Lightning's Trainer (trainer.max_epochs), of the network (model.learning_rate) and of its data
+(data.batch_size); `gcnface train PART -h` lists all with their defaults. A configuration holds what differs from them;
+words come last and win: gcnface train regressor --config configs/regressor.yaml --trainer.max_epochs 3
 The resolved configuration is saved beside the checkpoints; the same command goes on from the last of them.
 Needs the extra packages: pip install "gcnface[train]"
 """
@@ -73,16 +81,16 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{usage()}\ngcnface train: {printable(unknown)}\n")
         return 2
     run: Any = None
+    debug = "--debug" in arguments
     try:
         with signals_stop():
-            function, configuration = resolve(words[0], words[1:])
-            run = getattr(configuration, "run", None)
-            weights = function(configuration)
+            run = prepared(words[0], words[1:])
+            weights = run.fit()
     except (GcnfaceError, OSError) as error:
-        return _failed(printable(error), 1, debug="--debug" in arguments)
+        return _failed(printable(error), 1, debug=debug)
     except Stopped as stop:
-        return _failed(f"stopped by {stop}; {_how_to_go_on(run)}", stop.status, debug="--debug" in arguments)
-    if _is_first():
+        return _failed(f"stopped by {stop}; {_how_to_go_on(run)}", stop.status, debug=debug)
+    if weights is not None and _is_first():
         sys.stdout.write(f"{weights}\n")
     return 0
 
@@ -96,8 +104,8 @@ def _failed(text: str, status: int, *, debug: bool) -> int:
 
 
 def _how_to_go_on(run: Any) -> str:
-    if run is not None and (run.output / "last.ckpt").exists():
-        return f"the same command goes on from {run.output / 'last.ckpt'}"
+    if run is not None and (run.root / "last.ckpt").exists():
+        return f"the same command goes on from {run.root / 'last.ckpt'}"
     return "no epoch was over, so the same command starts anew"
 
 
@@ -112,30 +120,35 @@ def usage() -> str:
     return USAGE.format(parts="{" + ",".join(PARTS) + "}", summaries=summaries)
 
 
-def resolve(name: str, words: Sequence[str]) -> tuple[Callable[[Any], Path], Any]:
-    """The training function of a part and its configuration.
+def train(name: str, words: Sequence[str] | Mapping[str, Any]) -> Path | None:
+    """Train a network, as ``gcnface train`` does.
 
     Args:
         name: a key of `PARTS`.
-        words: ``--config FILE`` and ``KEY=VALUE`` words.
+        words: as on the command line, or a mapping of nested keys.
+
+    Returns:
+        The path of the weights; None after a ``fast_dev_run``.
 
     Raises:
-        GcnfaceError: the packages of the extra "train" are missing, or the YAML file is none.
+        GcnfaceError: something is missing, damaged or cannot be.
         SystemExit: an unknown key, a value of the wrong type, a missing file (status 2), or help.
     """
+    return prepared(name, words).fit()
+
+
+def prepared(name: str, words: Sequence[str] | Mapping[str, Any]) -> TrainingCLI:
+    """The module, its data and its trainer; arguments and errors are those of `train`."""
     part = PARTS[name]
     try:
-        import jsonargparse  # noqa: F401
+        from gcnface.training.command import TrainingCLI
 
-        function = getattr(importlib.import_module(part.module), part.function)
+        module, data = (_class(place) for place in (part.module, part.data))
     except ModuleNotFoundError as error:
         raise GcnfaceError(f'training needs the package {error.name}; pip install "gcnface[train]"') from error
-    kind = configuration_type(function)
-    return function, parse_configuration(kind, name, words, part.summary)
+    return TrainingCLI.of(module, data, words, name, part.summary)
 
 
-def configuration_type(function: Callable[[Any], Path]) -> type:
-    """The dataclass that a training function takes: the type of its one parameter."""
-    hints = typing.get_type_hints(function)
-    hints.pop("return", None)
-    return next(iter(hints.values()))
+def _class(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -13,12 +13,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from gcnface.cli.train import train
 from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import staged
-from gcnface.training.refiner import CriticTraining, RefinerTraining, train_refiner
+from gcnface.training.configuration import plain
+from gcnface.training.refiner import CriticTraining, RefinerSettings
 from gcnface.training.refiner_objective import Objective
-from gcnface.training.runs import RunSettings
 from refine.baselines import BASELINES, baseline_weights
 from refine.discriminator import DiscriminatorConfig
 from refine.flat_network import FlatConfig
@@ -30,29 +32,10 @@ from refine.unet import dense_unet_config
 FACES = 700
 """Faces each network sees, two a step."""
 
-Change = Callable[[RefinerTraining], RefinerTraining]
+Change = Callable[[RefinerSettings], RefinerSettings]
 
-
-def brief(data: Path, heads: Path | None, work: Path) -> RefinerTraining:
-    """The shipped configuration on `FACES` faces.
-
-    Args:
-        data: prepared faces.
-        heads: rendered heads of them; None learns without turned copies.
-        work: folder of the runs and of what was observed, which they share.
-    """
-    return RefinerTraining(
-        data=data,
-        heads=heads,
-        run=RunSettings(work / "equal", 1, "bf16-mixed", threads=1, tensorboard=False),
-        observations=work / "observations",
-        critic=CriticTraining(network=DiscriminatorConfig(side=128)),
-        drawn_faces=0,
-        copies=1,
-        faces_an_epoch=FACES,
-        drawn_every=3,
-        average=0.98,
-    )
+BRIEF = RefinerSettings(critic=CriticTraining(network=DiscriminatorConfig(side=128)), drawn_every=3, average=0.98)
+"""The shipped configuration, its average of the weights made for few steps."""
 
 
 def _network(config: TextureRefinerConfig) -> Change:
@@ -94,10 +77,22 @@ CHANGES: dict[str, Change] = {
 """What each of `refine.baselines.BASELINES` changes in the brief training."""
 
 
-def baseline_training(name: str, base: RefinerTraining) -> RefinerTraining:
-    """The training of one baseline; its run lies beside that of `base`."""
-    changed = CHANGES[name](base)
-    return replace(changed, run=replace(changed.run, output=base.run.output.parent / name))
+def baseline_training(name: str, faces: Path, heads: Path | None, work: Path) -> dict[str, Any]:
+    """The configuration of one baseline's training, by the keys of ``gcnface train refiner``.
+
+    Args:
+        name: one of `CHANGES`.
+        faces: prepared faces.
+        heads: rendered heads of them; None learns without turned copies.
+        work: folder of the runs and of what was observed, which they share.
+    """
+    data = {"faces": faces, "heads": heads, "observations": work / "observations"}
+    return {
+        "trainer": {"default_root_dir": str(work / name), "max_epochs": 1, "precision": "bf16-mixed"},
+        "model": plain(CHANGES[name](BRIEF)),
+        "data": {**data, "drawn_faces": 0, "copies": 1, "faces_an_epoch": FACES},
+        "threads": 1,
+    }
 
 
 def main() -> None:
@@ -116,11 +111,11 @@ def main() -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    base = brief(args.data, args.heads, args.work)
     for name in args.only.split(","):
         baseline_weights(name)  # an unknown name is told before any training
     for name in args.only.split(","):
-        weights = train_refiner(baseline_training(name, base))
+        weights = train("refiner", baseline_training(name, args.data, args.heads, args.work))
+        assert weights is not None
         args.output.mkdir(parents=True, exist_ok=True)
         with staged(args.output) as folder:
             shutil.copyfile(weights, folder / f"{name}.safetensors")

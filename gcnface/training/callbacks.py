@@ -1,26 +1,18 @@
-"""What watches every training run: its random numbers, its losses, its cost, norms that stay as they are."""
+"""Callbacks that Lightning lacks: losses that are checked, norms that stay, stops that last, one place for files."""
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-import resource
-import sys
-import time
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
+from lightning.pytorch.cli import SaveConfigCallback
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gcnface.errors import GcnfaceError
 from gcnface.training.checkpoints import diverged
-
-_log = logging.getLogger("lightning.pytorch")
 
 
 class FreezeNorm(Callback):
@@ -33,32 +25,11 @@ class FreezeNorm(Callback):
                 module.eval()
 
 
-class SeededRun(Callback):
-    """Everything random follows from the run's seed, the epoch and the step, so that a resumed run repeats none of it.
-
-    Args:
-        seed: of the run.
-        order: of the training samples; wrappers for several processes do not tell it the epoch.
-    """
-
-    def __init__(self, seed: int, order: Any) -> None:
-        self.seed, self.order = seed, order
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Before the first sample of the epoch is asked for."""
-        if hasattr(self.order, "set_epoch"):
-            self.order.set_epoch(trainer.current_epoch)
-
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """For what the networks draw, as dropout does."""
-        key = (self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
-
-
 class Finite(Callback):
-    """Stops a run whose loss is no longer finite; weights are looked at whenever they are written."""
+    """Stops a run whose loss is no longer finite; weights are looked at whenever they are written.
+
+    Lightning's `EarlyStopping` ends such a run as if it were done, one process at a time.
+    """
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -76,116 +47,56 @@ class Finite(Callback):
             raise diverged("the loss is", f"in step {trainer.fit_loop.epoch_loop.total_batch_idx + 1}")
 
 
-class Watched(Callback):
-    """Refuses a run whose watched figure is none of those logged, as soon as all of them are known.
+class StayStopped(Callback):
+    """A run that has been stopped early does not go on when it is resumed, unless it is given more patience.
 
-    Args:
-        monitor: name of the figure.
-    """
-
-    def __init__(self, monitor: str) -> None:
-        self.monitor = monitor
-
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """The first validation comes before anything asks for the figure.
-
-        Raises:
-            GcnfaceError: it is not logged.
-        """
-        figures = sorted(trainer.callback_metrics)
-        if self.monitor not in figures:
-            what = f"run.monitor is {self.monitor!r}, which is not logged; name one of {', '.join(figures)}"
-            raise GcnfaceError(what)
-
-
-class Patience(EarlyStopping):
-    """Early stopping that also holds in a run that is resumed after it has been stopped early."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep this run's patience, which may be more than that of the run before."""
-        super().load_state_dict({**state_dict, "patience": self.patience})
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Nothing is left to train; more patience goes on."""
-        if self.stopped_epoch and self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
-class Cost(Callback):
-    """Measures samples a second and the peak of memory; logs them each epoch and says them at the end.
-
-    Time for validation does not count; time that training waits for its data does. Memory is that of this process and,
-    on CUDA, what torch took of the device; each process of several has its own.
+    Lightning's `EarlyStopping` would train one epoch more, and takes the patience of the run before.
     """
 
     def __init__(self) -> None:
-        self.samples, self.seconds = 0, 0.0
-        self._since = 0.0
-        self._epoch: tuple[int, float] = (0, 0.0)
+        self.patience: list[int] = []
 
-    @property
-    def samples_per_second(self) -> float:
-        """Over the whole run, all processes together."""
-        return self.samples / max(self.seconds, 1e-9)
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Note this run's patience before the checkpoint is read."""
+        self.patience = [stop.patience for stop in _early_stops(trainer)]
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock."""
-        self._since, self._epoch = time.perf_counter(), (self.samples, self.seconds)
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Nothing is left to train where the patience is over."""
+        for stop, patience in zip(_early_stops(trainer), self.patience, strict=True):
+            stop.patience = patience
+            if stop.stopped_epoch and stop.wait_count >= patience:
+                trainer.should_stop = True
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Count."""
-        now = time.perf_counter()
-        self.seconds, self._since = self.seconds + now - self._since, now
-        self.samples += batch_size(batch) * trainer.world_size
 
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Leave validation out, wherever in the epoch it was."""
-        self._since = time.perf_counter()
+def _early_stops(trainer: lightning.Trainer) -> list[EarlyStopping]:
+    return [callback for callback in trainer.early_stopping_callbacks if isinstance(callback, EarlyStopping)]
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Log the epoch's figures."""
-        samples, seconds = self._epoch
-        rate = (self.samples - samples) / max(self.seconds - seconds, 1e-9)
-        values = {"cost/samples_per_second": rate, "cost/peak_memory_mib": peak_memory_mib()}
-        for logger in trainer.loggers:
-            logger.log_metrics(values, trainer.global_step)
+
+class WarmAverage(WeightAveraging):
+    """Lightning's moving average of the weights, which forgets faster in the first steps.
+
+    Args:
+        decay: share of the old in the average, once it is warm.
+    """
+
+    def __init__(self, decay: float = 0.995) -> None:
+        def average(averaged: Any, current: Any, count: Tensor) -> None:
+            old = min(decay, (1 + int(count)) / (10 + int(count)))
+            torch._foreach_lerp_(averaged, current, 1 - old)
+
+        # Buffers are tables of indices, of which no mean can be taken.
+        super().__init__(use_buffers=False, multi_avg_fn=average)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Say it."""
-        if trainer.is_global_zero and self.samples:
-            _log.info(
-                "%d samples in %.0f s: %.1f samples a second; peak memory %.0f MiB%s",
-                self.samples,
-                self.seconds,
-                self.samples_per_second,
-                peak_memory_mib(),
-                f", on the device {device_memory_mib():.0f} MiB" if torch.cuda.is_available() else "",
-            )
+        """Also give the module its average when the run was over before it began."""
+        self.on_train_end(trainer, pl_module)
 
 
-def peak_memory_mib() -> float:
-    """Largest resident memory this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+class SaveConfiguration(SaveConfigCallback):
+    """Writes the resolved configuration beside the checkpoints, anew with every run."""
 
-
-def device_memory_mib() -> float:
-    """Most memory that torch has held on the CUDA device."""
-    return torch.cuda.max_memory_allocated() / 2**20
-
-
-def batch_size(batch: Any) -> int:
-    """Length of the first tensor in a batch: a tensor, a record, a sequence or a mapping of them; 0 without one."""
-    if isinstance(batch, Tensor):
-        return len(batch) if batch.ndim else 1
-    if dataclasses.is_dataclass(batch):
-        parts: Sequence[Any] = [getattr(batch, field.name) for field in dataclasses.fields(batch)]
-    elif isinstance(batch, Mapping):
-        parts = list(batch.values())
-    elif isinstance(batch, Sequence) and not isinstance(batch, str):
-        parts = batch
-    else:
-        return 0
-    return next((size for part in parts if (size := batch_size(part))), 0)
+    def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Write it; the first process does."""
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / self.config_filename, skip_none=False, overwrite=True, multifile=False)

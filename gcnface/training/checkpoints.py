@@ -22,9 +22,10 @@ _LEAVES = (type(None), bool, int, float, str, bytes, Tensor, nn.Parameter, torch
 _CONTAINERS = (dict, OrderedDict, list, tuple, set)
 _PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "epoch", "global_step")
 """What a checkpoint of a training holds at least."""
-_LEARNED = ("state_dict", "optimizer_states")
+_LEARNED = ("state_dict", "optimizer_states", "current_model_state")
+"""What must be finite in it; the last is there where the first holds averaged weights."""
 
-_ANEW = "delete it, or choose another run.output, and the run starts anew"
+_ANEW = "delete it, or choose another trainer.default_root_dir, and the run starts anew"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -40,7 +41,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         check_plain(checkpoint)
         for group in _LEARNED:
-            check_finite(checkpoint[group], f"after {checkpoint['global_step']} steps")
+            check_finite(checkpoint.get(group, {}), f"after {checkpoint['global_step']} steps")
         path = Path(path)
         part = path.with_name(f".{path.name}.part")
         try:
@@ -51,7 +52,8 @@ class WholeCheckpoints(TorchCheckpointIO):
                 os.fsync(file.fileno())
             os.replace(part, path)
         except (OSError, RuntimeError) as error:  # torch's writer turns the system's error into its own
-            raise OutputError(path, f"cannot be written ({error})", "choose another run.output") from error
+            remedy = "choose another trainer.default_root_dir"
+            raise OutputError(path, f"cannot be written ({error})", remedy) from error
         finally:
             part.unlink(missing_ok=True)
 
@@ -85,8 +87,13 @@ def read_checkpoint(path: Path, **options: Any) -> dict[str, Any]:
     return checkpoint
 
 
-def check_resumable(module: nn.Module, path: Path, epochs: int) -> None:
-    """Whether a run of so many epochs can go on from a checkpoint; only its head is read.
+def check_resumable(module: nn.Module, path: Path, epochs: int | None) -> None:
+    """Whether a run of so many epochs can go on from a checkpoint; Lightning tells it late or in many lines.
+
+    Args:
+        module: to be trained.
+        path: of the checkpoint.
+        epochs: as the Trainer's ``max_epochs``, None and -1 for no limit.
 
     Raises:
         GcnfaceError: more epochs than these are already over.
@@ -94,15 +101,16 @@ def check_resumable(module: nn.Module, path: Path, epochs: int) -> None:
     """
     checkpoint = read_checkpoint(path, mmap=True, map_location="cpu")
     found, own = checkpoint["state_dict"], module.state_dict()
-    expected = {name: value for name, value in own.items() if name in found or not name.startswith("facenet.")}
-    differing = found.keys() ^ expected.keys()
-    differing |= {name for name in found.keys() & expected.keys() if found[name].shape != expected[name].shape}
+    differing = found.keys() ^ own.keys()
+    differing |= {name for name in found.keys() & own.keys() if found[name].shape != own[name].shape}
     if differing:
         what = f"is of another configuration ({sorted(differing)[0]} differs)"
-        raise WeightsError(path, what, "choose another run.output, or give the configuration it was begun with")
+        remedy = "choose another trainer.default_root_dir, or give the configuration it was begun with"
+        raise WeightsError(path, what, remedy)
     over = int(checkpoint["epoch"]) + 1
-    if over > epochs:
-        raise GcnfaceError(f"{path}: {over} epochs are over, run.epochs is {epochs}; raise it or choose another output")
+    if over > (epochs or -1) >= 0:
+        what = f"{path}: {over} epochs are over, trainer.max_epochs is {epochs}"
+        raise GcnfaceError(f"{what}; raise it or choose another trainer.default_root_dir")
 
 
 def check_plain(values: Any) -> None:
@@ -139,7 +147,7 @@ def diverged(what: str, when: str) -> DivergedError:
         what: with its verb, "the loss is".
         when: "in step 20".
     """
-    remedy = "start anew with a lower learning_rate (and run.resume=false or another run.output)"
+    remedy = "start anew with a lower learning_rate (and ckpt_path=null or another trainer.default_root_dir)"
     return DivergedError(f"{what} no longer finite {when}, so no weights were written; {remedy}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +10,27 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from coarse.confidence import ConfidenceNetwork
+from coarse.confidence import ConfidenceNetwork, backbone_checksum
 from coarse.face_model import load_face_model
-from coarse.morphable import MorphableModel
+from coarse.morphable import MorphableModel, layout_of
 from coarse.regressor import LIGHT, CoefficientRegressor, load_regressor
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.identity import apply_heads
-from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.loading import DataSettings, TrainingData
+from gcnface.training.module import TrainingModule
 from gcnface.training.person_views import PersonViews, prepare_views
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 
-@dataclass(frozen=True)
-class ConfidenceTraining:
-    """Configuration of `gcnface train confidence`."""
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceDataSettings(DataSettings):
+    """What `ConfidenceData` takes."""
 
-    data: Path = Path("runs/faces")
-    """Folder of prepared faces (`gcnface prepare`)."""
     heads: Path = Path("runs/heads")
     """Folder of rendered heads, several of each person (`python -m gcnface.building.rendered_heads`)."""
     views: Path = Path("runs/person_views")
     """Folder in which labels and features are kept between runs."""
-    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/confidence"), precision="32-true"))
-    """Where and how long to train."""
     regressor: Path | None = None
     """Regressor whose features and answers are weighed; None takes the one that ships."""
     fewest: int = 2
@@ -43,18 +39,12 @@ class ConfidenceTraining:
     """Largest number of views in a set."""
     windows: int = 1
     """Windows of each picture whose features are computed; beyond the first they are changed at random."""
-    albedo: float = 1.0
-    """Weight of the error of albedo coefficients (root mean square) beside millimetres of shape."""
     batch_size: int = 128
-    """Sets of views in a step."""
-    learning_rate: float = 1e-3
-    """Learning rate at the peak of the one-cycle schedule."""
-    weight_decay: float = 1e-2
-    """Weight decay of AdamW."""
+    """Sets of views in a step, of each process; fewer where there are not so many."""
 
     def __post_init__(self) -> None:
-        check_least(self, batch_size=1, weight_decay=0, windows=1)
-        check_positive(self, "learning_rate")
+        super().__post_init__()
+        check_least(self, windows=1)
         if not 2 <= self.fewest <= self.most:
             raise ValueError(f"fewest is {self.fewest}, most {self.most}; expected 2 <= fewest <= most")
 
@@ -70,7 +60,7 @@ class ViewSets(Dataset[list[Tensor]]):
     """
 
     def __init__(
-        self, views: PersonViews, regressor: CoefficientRegressor, settings: ConfidenceTraining, *, validation: bool
+        self, views: PersonViews, regressor: CoefficientRegressor, settings: ConfidenceDataSettings, *, validation: bool
     ) -> None:
         labels = views.labels
         rows = (labels.head & (labels.validation == validation)).nonzero()[:, 0]
@@ -103,21 +93,77 @@ class ViewSets(Dataset[list[Tensor]]):
         return [*answers, (place < len(rows)).float(), labels.true[rows[0]], labels.albedo[rows[0]]]
 
 
+class ConfidenceData(TrainingData):
+    """Random sets of views of training people, drawn anew each time; all views of held-out people."""
+
+    settings: ConfidenceDataSettings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(ConfidenceDataSettings(**settings))
+
+    @property
+    def source(self) -> Path:
+        """The folder of heads, which alone show a person several times."""
+        return self.settings.heads
+
+    def prepare_data(self) -> None:
+        """Compute labels and features, once; the processes of a run then find them."""
+        self._views()
+
+    def datasets(self) -> tuple[ViewSets, ViewSets]:
+        """Sets to learn from, and of held-out people."""
+        views, regressor = self._views()
+        learn, check = (ViewSets(views, regressor, self.settings, validation=part) for part in (False, True))
+        return learn, check
+
+    def _views(self) -> tuple[PersonViews, CoefficientRegressor]:
+        s = self.settings
+        regressor = load_regressor(layout_of(load_face_model()), s.regressor).requires_grad_(False)
+        faces = load_prepared(s.faces)
+        return prepare_views(faces, load_heads(s.heads, faces), regressor, s.views, s.windows), regressor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceSettings:
+    """What `ConfidenceModule` takes."""
+
+    regressor: Path | None = None
+    """Regressor that it stands beside, the one whose features it sees; None takes the one that ships."""
+    albedo: float = 1.0
+    """Weight of the error of albedo coefficients (root mean square) beside millimetres of shape."""
+    learning_rate: float = 1e-3
+    """Learning rate at the peak of the one-cycle schedule."""
+    weight_decay: float = 1e-2
+    """Weight decay of AdamW."""
+
+    def __post_init__(self) -> None:
+        check_least(self, weight_decay=0)
+        check_positive(self, "learning_rate")
+
+
 class ConfidenceModule(TrainingModule):
     """The network, and how far the aggregated face lies from the true one."""
 
-    configured_by = ConfidenceTraining
-    settings: ConfidenceTraining
+    settings: ConfidenceSettings
     basis: Tensor
+    stem = "confidence"
+    trainer_defaults = {"precision": "32-true"}
+    links = (("model.regressor", "data.regressor"),)
 
-    def __init__(self, settings: ConfidenceTraining) -> None:
-        super().__init__(settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(ConfidenceSettings(**settings))
         model = load_face_model()
         morphable = MorphableModel(model, level=3)
         self.network = ConfidenceNetwork(LIGHT.outputs, morphable.layout.identity, morphable.layout.albedo)
         face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[morphable.vertex_index]
         basis = morphable.shape_basis.view(len(face), 3, -1)[face, :, : morphable.identity_count]
         self.register_buffer("basis", basis.clone(), persistent=False)
+
+    def setup(self, stage: str) -> None:
+        """Note which regressor it stands beside."""
+        if stage == "fit":
+            regressor = load_regressor(layout_of(load_face_model()), self.settings.regressor)
+            self.network.backbone.fill_(backbone_checksum(regressor))
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         """Vertex error of the aggregated identity, mm, and the error of the aggregated albedo."""
@@ -145,7 +191,7 @@ class ConfidenceModule(TrainingModule):
         """AdamW with one cycle over all steps."""
         s = self.settings
         optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimizer)
+        return self.one_cycle(optimizer)
 
     def vertex_error_mm(self, identity: Tensor, truth: Tensor) -> Tensor:
         """Mean distance of the face's vertices that two identities (B, Ni) give."""
@@ -160,19 +206,3 @@ class ConfidenceModule(TrainingModule):
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:
     """(B, D) means of (B, M, D) over the views."""
     return (weights * values).sum(1) / weights.sum(1)
-
-
-def train_confidence(settings: ConfidenceTraining) -> Path:
-    """Train and write the weights; returns their path."""
-    begin(settings.run)
-    regressor = load_regressor(MorphableModel(load_face_model(), level=3).layout, settings.regressor)
-    regressor.requires_grad_(False)
-    faces = load_prepared(settings.data)
-    heads = load_heads(settings.heads, faces)
-    views = prepare_views(faces, heads, regressor, settings.views, settings.windows)
-    learn, check = (ViewSets(views, regressor, settings, validation=held_out) for held_out in (False, True))
-    module = ConfidenceModule(settings)
-    module.network.load_state_dict(ConfidenceNetwork.beside(regressor).state_dict())
-    learning = training_loader(learn, settings.batch_size, settings.run.seed, settings.heads)
-    train(module, learning, checking_loader(check, settings.batch_size))
-    return save_weights(module.network, settings.run.output / "confidence.safetensors")

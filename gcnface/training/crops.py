@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -28,8 +28,9 @@ from gcnface.training.augment import (
     recolored,
     sample_rng,
 )
+from gcnface.training.loading import TensorBatch
 
-__all__ = ["Augmentation", "Crop", "CropBatch", "CropDataset", "mirror468"]
+__all__ = ["Augmentation", "Crop", "CropBatch", "CropDataset", "crops", "mirror468"]
 
 _SKIN = [PARSING_CLASSES.index(name) for name in ("skin", "brows", "eyes", "nose", "lips")]
 
@@ -63,7 +64,7 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class CropBatch:
+class CropBatch(TensorBatch):
     """A batch of `Crop`.
 
     Attributes:
@@ -84,16 +85,6 @@ class CropBatch:
     identity: Tensor
     known: Tensor
 
-    def to(self, *args: Any, **kwargs: Any) -> CropBatch:
-        """The batch on another device, as `Tensor.to`; Lightning moves what has this method."""
-        return CropBatch(*(getattr(self, f.name).to(*args, **kwargs) for f in fields(self)))
-
-    @staticmethod
-    def stack(crops: list[Crop]) -> CropBatch:
-        """Collate samples."""
-        columns = [np.stack([getattr(crop, f.name) for crop in crops]) for f in fields(CropBatch)]
-        return CropBatch(*(torch.from_numpy(column) for column in columns))
-
 
 class CropDataset(Dataset[Crop]):
     """Crops of prepared faces and, after them, of rendered heads.
@@ -105,6 +96,8 @@ class CropDataset(Dataset[Crop]):
         heads: rendered heads to add, those of training people; None adds none.
         settings: ranges of the changes.
     """
+
+    stack = staticmethod(CropBatch.stack)
 
     def __init__(
         self,
@@ -170,3 +163,14 @@ class CropDataset(Dataset[Crop]):
 
 
 _MIDDLE = middle_window(CANVAS_PX, CROP_SIDE_PX)
+
+
+def crops(faces: PreparedFaces, heads: HeadRenders | None) -> tuple[CropDataset, CropDataset]:
+    """Augmented crops of all but held-out people, and unchanged ones of held-out people's photographs.
+
+    Args:
+        faces: prepared faces.
+        heads: rendered heads to learn from beside them.
+    """
+    learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads)
+    return learn, CropDataset(faces, faces.validation & ~faces.drawn, augment=False)

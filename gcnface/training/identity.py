@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,75 +12,125 @@ from torch.utils.data import Dataset, TensorDataset
 
 from coarse.face_model import load_face_model
 from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss
-from coarse.morphable import MorphableModel, crop_camera
+from coarse.morphable import MorphableModel, crop_camera, layout_of
 from coarse.regressor import CoefficientRegressor, load_regressor
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.loading import DataSettings, TrainingData
 from gcnface.training.mirror_bias import subtract_mirror_bias
-from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.module import TrainingModule
 from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 LOSSES = ("asymmetric", "euclidean")
 
 
-@dataclass(frozen=True)
-class IdentityTraining:
-    """Configuration of `gcnface train identity`."""
+@dataclass(frozen=True, kw_only=True)
+class IdentityDataSettings(DataSettings):
+    """What `IdentityData` takes."""
 
-    data: Path = Path("runs/faces")
-    """Folder of prepared faces (`gcnface prepare`)."""
     heads: Path = Path("runs/heads")
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
     views: Path = Path("runs/person_views")
     """Folder in which labels and features are kept between runs."""
-    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/identity"), precision="32-true"))
-    """Where and how long to train."""
+    pooled: bool = True
+    """Pool labels over the pictures of a person; false gives each picture its own."""
+    truth: bool = True
+    """Take the true labels of rendered heads; false fits them to landmarks as those of photographs."""
+    windows: int = 1
+    """Windows of each picture whose features are computed; beyond the first they are changed at random."""
+    start: Path | None = None
+    """Regressor that gives features and what is kept, the one that the module starts from; None is the shipped one."""
+    whole: bool = False
+    """Give the pictures themselves in place of features computed once, for a module that trains the backbone too."""
+    batch_size: int = 256
+    """Pictures in a step, of each process; fewer where there are not so many."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, windows=1)
+
+
+class IdentityData(TrainingData):
+    """Features or pictures with labels: (seen, identity, albedo, landmarks, raw coefficients at the start)."""
+
+    settings: IdentityDataSettings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(IdentityDataSettings(**settings))
+
+    def prepare_data(self) -> None:
+        """Compute labels and features, once; the processes of a run then find them."""
+        self._views()
+
+    def datasets(self) -> tuple[Dataset[Any], Dataset[Any]]:
+        """Pictures of training people, and heads of held-out ones."""
+        views, network = self._views()
+        held_out = views.labels.validation
+        rows = (~held_out).nonzero()[:, 0]
+        learn: Dataset[Any] = self._labeled(views, network, rows)
+        if self.settings.whole:
+            learn = ViewPictures(self.prepared, self.heads, rows, learn)
+        first = PersonViews(views.labels, views.features[:1], views.landmarks[:1])
+        return learn, self._labeled(first, network, (held_out & views.labels.head).nonzero()[:, 0])
+
+    def _views(self) -> tuple[PersonViews, CoefficientRegressor]:
+        s = self.settings
+        network = load_regressor(layout_of(load_face_model()), s.start)
+        self.prepared = load_prepared(s.faces)
+        self.heads = load_heads(s.heads, self.prepared)
+        return prepare_views(self.prepared, self.heads, network, s.views, s.windows), network
+
+    @torch.no_grad()
+    def _labeled(self, views: PersonViews, network: CoefficientRegressor, rows: Tensor) -> TensorDataset:
+        """(features, identity, albedo, landmarks, raw coefficients of the network as it is) of some pictures."""
+        s, labels = self.settings, views.labels
+        features = views.features[:, rows]
+        times, flat = len(features), features.flatten(0, 1)
+        identity = labels.identity(truth=s.truth, pooled=s.pooled)[rows].repeat(times, 1)
+        albedo, landmarks = labels.albedo[rows].repeat(times, 1), views.landmarks[:, rows].flatten(0, 1)
+        return TensorDataset(flat, identity, albedo, landmarks, apply_heads(network, flat))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentitySettings:
+    """What `IdentityModule` takes."""
+
     start: Path | None = None
     """Regressor to go on from; None takes the one that ships."""
-    loss: str = "asymmetric"
+    loss: Literal["asymmetric", "euclidean"] = "asymmetric"
     """Loss of the coefficients: "asymmetric" (Tran et al.) or "euclidean"."""
     over: float = 1.0
     """Weight of coefficients that are larger than their label."""
     under: float = 3.0
     """Weight of coefficients that are too small, which shrink faces towards the mean."""
-    pooled: bool = True
-    """Pool labels over the pictures of a person; false gives each picture its own."""
-    truth: bool = True
-    """Take the true labels of rendered heads; false fits them to landmarks as those of photographs."""
     whole: bool = False
     """Train the backbone too; false trains the heads alone, on features computed once."""
-    windows: int = 1
-    """Windows of each picture whose features are computed; beyond the first they are changed at random."""
     landmarks: float = 10.0
     """Weight of the landmark distance, which lets pose and expression follow the new identity."""
     coefficients: float = 0.02
     """Weight of the loss of identity and albedo coefficients."""
     keep: float = 1.0
     """Weight of keeping light, and expression, where they were (mean square of raw coefficients)."""
-    batch_size: int = 256
-    """Pictures in a step."""
     learning_rate: float = 1e-3
     """Learning rate at the peak of the one-cycle schedule."""
 
     def __post_init__(self) -> None:
-        check_least(self, batch_size=1)
-        check_positive(self, "learning_rate")
+        check_positive(self, "learning_rate", "over", "under")
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
-        if min(self.over, self.under) <= 0 or self.windows < 1:
-            raise ValueError(f"over {self.over}, under {self.under} and windows {self.windows} must be positive")
 
 
 class IdentityModule(TrainingModule):
     """The regressor's heads (or all of it), the loss of coefficients and of landmarks."""
 
-    configured_by = IdentityTraining
-    settings: IdentityTraining
+    settings: IdentitySettings
+    stem = "regressor"
+    trainer_defaults = {"precision": "32-true"}
+    links = (("model.start", "data.start"), ("model.whole", "data.whole"))
 
-    def __init__(self, settings: IdentityTraining) -> None:
-        super().__init__(settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(IdentitySettings(**settings))
         model = load_face_model()
         self.model = MorphableModel(model, level=3)
         network = CoefficientRegressor(self.model.layout)
@@ -90,6 +140,11 @@ class IdentityModule(TrainingModule):
         self.register_buffer("basis", basis.clone(), persistent=False)
         network.requires_grad_(self.settings.whole)
         network.heads.requires_grad_(True)
+
+    def setup(self, stage: str) -> None:
+        """Take the weights to start from; those of a checkpoint come after."""
+        if stage == "fit":
+            self.network.load_state_dict(load_regressor(self.model.layout, self.settings.start).state_dict())
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         """One step on (features or images, identity, albedo, landmarks, raw coefficients at the start)."""
@@ -106,8 +161,7 @@ class IdentityModule(TrainingModule):
             "landmarks": s.landmarks * landmark_distance_loss(points, landmarks),
             "keep": s.keep * kept.sum(),
         }
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
-        return torch.stack(list(terms.values())).sum()
+        return self.log_total(terms)
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         """Distance of the face's vertices from the label's, mm, and of the landmarks, in percent."""
@@ -123,7 +177,12 @@ class IdentityModule(TrainingModule):
         s = self.settings
         free = [p for p in self.network.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(free, s.learning_rate, weight_decay=1e-2)
-        return one_cycle(self, optimizer)
+        return self.one_cycle(optimizer)
+
+    def finish(self, data: Any) -> None:
+        """Take out the constant turn to one side that the run's photographs show."""
+        if hasattr(data, "prepared"):
+            subtract_mirror_bias(self.network, self.network.head_biases, data.prepared)
 
     def _raw(self, seen: Tensor) -> Tensor:
         return self.network(seen) if seen.ndim == 4 else apply_heads(self.network, seen)
@@ -138,44 +197,3 @@ class IdentityModule(TrainingModule):
 def apply_heads(network: CoefficientRegressor, features: Tensor) -> Tensor:
     """Raw coefficients (B, layout.total) of pooled features (B, F)."""
     return torch.cat([head(features) for head in network.heads.values()], dim=1)
-
-
-@torch.no_grad()
-def identity_data(
-    settings: IdentityTraining, views: PersonViews, network: CoefficientRegressor, rows: Tensor
-) -> TensorDataset:
-    """(features, identity, albedo, landmarks, raw coefficients of the network as it is) of some pictures."""
-    labels = views.labels
-    identity = labels.identity(truth=settings.truth, pooled=settings.pooled)[rows]
-    features = views.features[:, rows]
-    times = len(features)
-    raw = apply_heads(network, features.flatten(0, 1))
-    return TensorDataset(
-        features.flatten(0, 1),
-        identity.repeat(times, 1),
-        labels.albedo[rows].repeat(times, 1),
-        views.landmarks[:, rows].flatten(0, 1),
-        raw,
-    )
-
-
-def train_identity(settings: IdentityTraining) -> Path:
-    """Train and write the regressor's weights; returns their path."""
-    begin(settings.run)
-    module = IdentityModule(settings)
-    network = module.network
-    network.load_state_dict(load_regressor(module.model.layout, settings.start).state_dict())
-    faces = load_prepared(settings.data)
-    heads = load_heads(settings.heads, faces)
-    views = prepare_views(faces, heads, network, settings.views, settings.windows)
-    held_out = views.labels.validation
-    rows = (~held_out).nonzero()[:, 0]
-    learn: Dataset = identity_data(settings, views, network, rows)
-    if settings.whole:
-        learn = ViewPictures(faces, heads, rows, learn)
-    first = PersonViews(views.labels, views.features[:1], views.landmarks[:1])
-    check = identity_data(settings, first, network, (held_out & views.labels.head).nonzero()[:, 0])
-    learning = training_loader(learn, settings.batch_size, settings.run.seed, settings.data)
-    train(module, learning, checking_loader(check, settings.batch_size))
-    subtract_mirror_bias(module.network, module.network.head_biases, faces)
-    return save_weights(module.network, settings.run.output / "regressor.safetensors")

@@ -16,11 +16,11 @@ from gcnface.errors import GcnfaceError
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, read_parser
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.label_maps import load_label_maps
-from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.loading import DataSettings, TrainingData
+from gcnface.training.module import TrainingModule
 from gcnface.training.parser_augment import AugmentConfig, center_views, random_views
-from gcnface.training.parser_data import Batch, CanvasDataset, labeled_rows, photo_weights
+from gcnface.training.parser_data import CanvasDataset, Canvases, labeled_rows, photo_weights
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 
 CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 2.0, 1.2, 2.0, 2.5, 1.8, 1.0)
 """Weight of each of PARSING_CLASSES in the cross entropy: what covers few pixels counts more."""
@@ -32,40 +32,57 @@ CLASS_COLORS = (
 """sRGB in which pictures show each of PARSING_CLASSES."""
 
 
-@dataclass(frozen=True)
-class ParserTraining:
-    """Configuration of `gcnface train parser`."""
+@dataclass(frozen=True, kw_only=True)
+class ParserDataSettings(DataSettings):
+    """What `ParserData` takes."""
 
-    data: Path = Path("runs/faces")
-    """Folder of prepared faces (`gcnface prepare --parsing stored`)."""
-    run: RunSettings = field(
-        default_factory=lambda: RunSettings(output=Path("runs/parser"), epochs=2, gradient_clip=5.0)
-    )
-    """Where and how long to train."""
     labels: Path | None = None
     """File (npy) of label maps to learn instead of the data set's own (`gcnface.building.parsing_teacher`)."""
-    start: Path | None = None
-    """Weights to start from instead of random ones."""
     epoch_steps: int = 500
     """Steps in an epoch, which ends with a measurement on held-out people."""
     batch_size: int = 20
-    """Faces in a step."""
+    """Faces in a step, of each process; fewer where there are not so many."""
+    photo_weight: float = 2.0
+    """How much more often a photograph is drawn than a drawn face."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, epoch_steps=1, batch_size=2)
+        check_positive(self, "photo_weight")
+
+
+class ParserData(TrainingData):
+    """Canvases with label maps, photographs more often than drawn faces."""
+
+    settings: ParserDataSettings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(ParserDataSettings(**settings))
+
+    def datasets(self) -> tuple[CanvasDataset, CanvasDataset]:
+        """Faces of training people that have a label map, and all held-out ones."""
+        s, faces = self.settings, training_samples(self.settings)
+        rows = labeled_rows(faces)
+        self.limit, self.weights = s.batch_size * s.epoch_steps, photo_weights(faces, rows, s.photo_weight)
+        return CanvasDataset(faces, rows), CanvasDataset(faces, np.flatnonzero(faces.validation))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParserSettings:
+    """What `ParserModule` takes."""
+
+    start: Path | None = None
+    """Weights to start from instead of random ones."""
     learning_rate: float = 3e-3
     """Learning rate at the peak of the one-cycle schedule."""
     weight_decay: float = 0.02
     """Weight decay of AdamW."""
-    photo_weight: float = 2.0
-    """How much more often a photograph is drawn than a drawn face."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """How far the random views of the faces go."""
 
     def __post_init__(self) -> None:
-        """Check what depends on more than a type."""
         check_least(self, weight_decay=0)
-        check_positive(self, "learning_rate", "photo_weight")
-        if self.epoch_steps < 1 or self.batch_size < 2:
-            found = f"{self.epoch_steps} and {self.batch_size}"
-            raise ValueError(f"epoch_steps >= 1 and batch_size >= 2 are needed, found {found}")
+        check_positive(self, "learning_rate")
         if self.augment.side_px % 16:
             raise ValueError(f"augment.side_px must be a multiple of 16, found {self.augment.side_px}")
 
@@ -98,23 +115,27 @@ def parsing_loss(logits: Tensor, labels: Tensor) -> Tensor:
 class ParserModule(TrainingModule):
     """The parser with its loss, optimiser and validation figures."""
 
-    configured_by = ParserTraining
-    settings: ParserTraining
+    settings: ParserSettings
     counts: Tensor
+    stem = "parser"
+    trainer_defaults = {"max_epochs": 2, "gradient_clip_val": 5.0}
 
-    def __init__(self, settings: ParserTraining) -> None:
-        super().__init__(settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(ParserSettings(**settings))
         self.network = FaceParser()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         counts = torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.int64)
         self.register_buffer("counts", counts, persistent=False)
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """One step on random views, which depend on seed, step and process alone."""
-        seed = (self.settings.run.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
-        images, labels = random_views(
-            batch.images.cpu(), batch.labels.cpu(), self.settings.augment, torch.Generator().manual_seed(seed)
-        )
+    def setup(self, stage: str) -> None:
+        """Take the weights to start from; those of a checkpoint come after."""
+        if stage == "fit" and self.settings.start is not None:
+            self.network.load_state_dict(read_parser(self.settings.start).state_dict())
+
+    def training_step(self, batch: Canvases, index: int) -> Tensor:
+        """One step on random views, drawn on the CPU."""
+        random = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        images, labels = random_views(batch.images.cpu(), batch.labels.cpu(), self.settings.augment, random)
         loss = parsing_loss(self._logits(images.to(self.device)).float(), labels.to(self.device))
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
@@ -123,7 +144,7 @@ class ParserModule(TrainingModule):
         """Start counting afresh."""
         self.counts = torch.zeros_like(self.counts)
 
-    def validation_step(self, batch: Batch, index: int) -> None:
+    def validation_step(self, batch: Canvases, index: int) -> None:
         """Count the agreement on held-out people."""
         images, labels = center_views(batch.images, batch.labels, self.settings.augment.side_px)
         self.counts = self.counts + confusion_matrix(self._logits(images).argmax(1), labels)
@@ -138,68 +159,42 @@ class ParserModule(TrainingModule):
         self.log_dict(known)
         self.log("valid/mean_iou", float(scores.nanmean()), prog_bar=True)
 
-    def pictures(self, batch: Batch) -> Tensor:
+    def pictures(self, batch: Canvases) -> Tensor:
         """(B, 3, s, 2 s): each held-out face beside the classes that the parser sees."""
         images, _ = center_views(batch.images, batch.labels, self.settings.augment.side_px)
         classes = self._logits(images).argmax(1)
         return torch.cat([images, torch.tensor(CLASS_COLORS, device=images.device)[classes].permute(0, 3, 1, 2)], 3)
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401
+    def configure_optimizers(self) -> Any:
         """AdamW with one cycle over all steps."""
         s = self.settings
         optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimizer, warm_up=0.1)
+        return self.one_cycle(optimizer, warm_up=0.1)
+
+    def export(self, folder: Path, data: Any = None) -> Path:
+        """Write the weights, and ``metrics.json`` with the last validation figures beside them."""
+        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        if self.trainer.is_global_zero and figures:  # a run that had been over has no new ones
+            (folder / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
+        return super().export(folder, data)
 
     def _logits(self, images: Tensor) -> Tensor:
         return self.network(images.contiguous(memory_format=torch.channels_last))
 
 
-def train_parser(settings: ParserTraining) -> Path:
-    """Train the parser and write its weights as float16.
-
-    Returns:
-        The path of ``parser.safetensors`` in the output folder; ``metrics.json`` with the last validation figures lies
-        beside it.
-
-    Raises:
-        GcnfaceError: there are no prepared faces, or no labels to learn from.
-    """
-    begin(settings.run)
-    faces = training_samples(settings)
-    rows, size, stack = labeled_rows(faces), settings.batch_size, CanvasDataset.stack
-    learn = training_loader(
-        CanvasDataset(faces, rows),
-        size,
-        settings.run.seed,
-        settings.data,
-        collate=stack,
-        limit=size * settings.epoch_steps,
-        weights=photo_weights(faces, rows, settings.photo_weight),
-    )
-    check = checking_loader(CanvasDataset(faces, np.flatnonzero(faces.validation)), size, collate=stack)
-    module = ParserModule(settings)
-    if settings.start is not None:
-        module.network.load_state_dict(read_parser(settings.start).state_dict())
-    trainer = train(module, learn, check)
-    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    if trainer.is_global_zero and figures:  # a run that had been over has no new ones
-        (settings.run.output / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
-    return save_weights(module.network, settings.run.output / "parser.safetensors")
-
-
-def training_samples(settings: ParserTraining) -> PreparedFaces:
+def training_samples(settings: ParserDataSettings) -> PreparedFaces:
     """The prepared faces, with the label maps that the configuration names.
 
     Raises:
         GcnfaceError: there are no prepared faces, the named label maps are not theirs, or their own were drawn by a
             parser, which could only learn its own mistakes.
     """
-    samples = load_prepared(settings.data)
+    samples = load_prepared(settings.faces)
     if settings.labels is None:
-        if read_settings(settings.data).get("parsing") == "shipped":
+        if read_settings(settings.faces).get("parsing") == "shipped":
             raise GcnfaceError(
-                f"{settings.data}: its label maps were drawn by the shipped parser; prepare the faces with "
-                "--parsing stored or name maps of a teacher with labels=FILE"
+                f"{settings.faces}: its label maps were drawn by the shipped parser; prepare the faces with "
+                "--parsing stored or name maps of a teacher with data.labels=FILE"
             )
         return samples
     return replace(samples, labels=load_label_maps(settings.labels, samples))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,10 +11,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gcnface.data.faces import UNKNOWN, PreparedFaces
+from gcnface.training.loading import TensorBatch
 
 
-class Batch(NamedTuple):
-    """canvases (B, 288, 288, 3) uint8 sRGB; labels (B, 288, 288) uint8, UNKNOWN where no teacher saw."""
+@dataclass(frozen=True)
+class Canvases(TensorBatch):
+    """Canvases with label maps.
+
+    Attributes:
+        canvases: (B, 288, 288, 3) uint8 sRGB.
+        labels: (B, 288, 288) uint8, UNKNOWN where no teacher saw.
+    """
 
     canvases: Tensor
     labels: Tensor
@@ -24,12 +31,8 @@ class Batch(NamedTuple):
         """(B, 3, 288, 288) float32 sRGB in [0, 1]."""
         return self.canvases.permute(0, 3, 1, 2).float() / 255
 
-    def to(self, *args: Any, **kwargs: Any) -> Batch:
-        """The batch on another device, as `Tensor.to`; Lightning moves what has this method."""
-        return Batch(self.canvases.to(*args, **kwargs), self.labels.to(*args, **kwargs))
 
-
-class CanvasDataset(Dataset[Batch]):
+class CanvasDataset(Dataset[Canvases]):
     """Canvases with labels, one by one.
 
     Args:
@@ -37,23 +40,20 @@ class CanvasDataset(Dataset[Batch]):
         rows: which of them.
     """
 
+    stack = staticmethod(Canvases.stack)
+
     def __init__(self, faces: PreparedFaces, rows: NDArray[np.int64]) -> None:
         self.faces, self.rows = faces, rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Canvases:
         row = self.rows[index]
-        return Batch(*(torch.from_numpy(np.array(a[row])) for a in (self.faces.canvases, self.faces.labels)))
-
-    @staticmethod
-    def stack(samples: list[Batch]) -> Batch:
-        """Collate."""
-        return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+        return Canvases(*(torch.from_numpy(np.array(a[row])) for a in (self.faces.canvases, self.faces.labels)))
 
 
-def gather(faces: PreparedFaces, rows: NDArray[np.int64]) -> Batch:
+def gather(faces: PreparedFaces, rows: NDArray[np.int64]) -> Canvases:
     """Some faces as a batch."""
     dataset = CanvasDataset(faces, rows)
     return dataset.stack([dataset[index] for index in range(len(rows))])

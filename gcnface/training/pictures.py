@@ -24,36 +24,44 @@ FACES = 8
 class Pictures(Callback):
     """Draws what a module that has ``pictures(batch) -> (B, 3, H, W)`` sRGB makes of the same held-out faces.
 
+    The pictures go to ``pictures/epoch_0003.png`` in the Trainer's ``default_root_dir``.
+
     Args:
-        check: the validation faces; the first ones are shown.
-        folder: where ``epoch_0003.png`` goes.
-        every: epochs between two pictures.
+        every: Epochs between pictures of held-out faces, for networks that draw some; 0 draws none.
     """
 
-    def __init__(self, check: DataLoader, folder: Path, every: int) -> None:
-        self.check, self.folder, self.every = check, folder, every
+    def __init__(self, every: int = 1) -> None:
+        if every < 0:
+            raise ValueError(f"every is {every}; it must be 0 or more")
+        self.every = every
         self._batch: Any = None
 
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Draw after the validation of every so many epochs; the module is in evaluation mode then."""
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Draw every so many epochs; the module is in evaluation mode then, and has its averaged weights."""
         epoch = trainer.current_epoch + 1
-        if trainer.sanity_checking or not trainer.is_global_zero or epoch % self.every:
+        brief = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
+        if not self.every or brief or not trainer.is_global_zero or epoch % self.every:
             return
-        batch = trainer.strategy.batch_to_device(self._faces(), pl_module.device)
+        faces = self._faces(trainer)
+        if faces is None or not hasattr(pl_module, "pictures"):
+            return
+        batch = trainer.strategy.batch_to_device(faces, pl_module.device)
         with torch.no_grad():
             picture = tiled(pl_module.pictures(batch).float().clamp(0, 1).cpu())  # type: ignore[operator]
-        write_image(self.folder / f"epoch_{epoch:04d}.png", picture.permute(1, 2, 0).numpy().astype(np.float32))
+        path = Path(trainer.default_root_dir) / "pictures" / f"epoch_{epoch:04d}.png"
+        write_image(path, picture.permute(1, 2, 0).numpy().astype(np.float32))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("pictures", picture, trainer.global_step)
 
-    def _faces(self) -> Any:
+    def _faces(self, trainer: lightning.Trainer) -> Any:
         """The same faces every time, drawn without a use of the run's random numbers."""
-        if self._batch is None:
+        check = trainer.val_dataloaders
+        if self._batch is None and isinstance(check, DataLoader):
             with torch.random.fork_rng(devices=[]):
-                dataset = self.check.dataset
+                dataset = check.dataset
                 count = min(FACES, len(dataset))  # type: ignore[arg-type]
-                self._batch = self.check.collate_fn([dataset[index] for index in range(count)])
+                self._batch = check.collate_fn([dataset[index] for index in range(count)])
         return self._batch
 
 

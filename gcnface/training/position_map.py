@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ from coarse.position_network import NETWORKS, make_position_map_network
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.loading import DataSettings, TrainingData
+from gcnface.training.module import TrainingModule
 from gcnface.training.pictures import dotted
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads
 from render.camera import Camera
 from render.rotation import rotation_from_axis_angle
@@ -30,22 +29,52 @@ from render.rotation import rotation_from_axis_angle
 YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 
 
-@dataclass(frozen=True)
-class PositionMapTraining:
-    """Configuration of `gcnface train position-map`."""
+@dataclass(frozen=True, kw_only=True)
+class PositionMapDataSettings(DataSettings):
+    """What `PositionMapData` takes."""
 
-    data: Path = Path("runs/faces")
-    """Folder of prepared faces (`gcnface prepare`)."""
     heads: Path = Path("runs/heads")
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
-    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/position_map")))
-    """Where and how long to train."""
-    network: str = "light"
+    batch_size: int = 16
+    """Windows in a step, of each process; fewer where there are not so many."""
+
+
+class Windows(ConcatDataset[WindowBatch]):
+    """Windows of fitted photographs, then those of rendered heads."""
+
+    stack = staticmethod(WindowBatch.stack)
+
+
+class PositionMapData(TrainingData):
+    """Augmented windows of fitted photographs and rendered heads; unchanged ones of held-out people."""
+
+    settings: PositionMapDataSettings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(PositionMapDataSettings(**settings))
+
+    def datasets(self) -> tuple[Windows, Windows]:
+        """Windows to learn from, and of held-out people."""
+        faces, heads = load_prepared(self.settings.faces), load_heads(self.settings.heads)
+        model = MorphableModel(load_face_model())
+
+        def both(photos: np.ndarray, chosen: np.ndarray, *, augment: bool) -> Windows:
+            fitted = fitted_faces(model, faces, np.nonzero(photos)[0])
+            known = known_heads(heads, np.nonzero(chosen)[0])
+            return Windows([WindowDataset(part, augment=augment) for part in (fitted, known)])
+
+        learn = both(~faces.validation, ~heads.validation, augment=True)
+        return learn, both(faces.validation & ~faces.drawn, heads.validation, augment=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionMapSettings:
+    """What `PositionMapModule` takes."""
+
+    network: Literal["light", "prnet"] = "light"
     """Network that is trained: "light" (ships) or "prnet" (as published)."""
     side: int = 256
     """Texels a side of the maps in training; the light network's own are 128 and enlarged when it is used."""
-    batch_size: int = 16
-    """Windows in a step."""
     learning_rate: float = 1e-3
     """Learning rate at the peak of the one-cycle schedule, or at the start of the halving one."""
     weight_decay: float = 1e-2
@@ -54,7 +83,7 @@ class PositionMapTraining:
     """Halve the learning rate every so many epochs, as published; 0 is one cycle over the run."""
 
     def __post_init__(self) -> None:
-        check_least(self, batch_size=1, weight_decay=0, halve_every=0, side=2)
+        check_least(self, weight_decay=0, halve_every=0, side=2)
         check_positive(self, "learning_rate")
         if self.network not in NETWORKS:
             raise ValueError(f"network is {self.network!r}; it must be one of {NETWORKS}")
@@ -63,11 +92,11 @@ class PositionMapTraining:
 class PositionMapModule(TrainingModule):
     """The network, its loss and its optimiser."""
 
-    configured_by = PositionMapTraining
-    settings: PositionMapTraining
+    settings: PositionMapSettings
+    stem = "position_map"
 
-    def __init__(self, settings: PositionMapTraining) -> None:
-        super().__init__(settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(PositionMapSettings(**settings))
         model = load_face_model()
         self.model = MorphableModel(model)
         self.layout = PositionMapLayout(model, self.settings.side)
@@ -120,36 +149,10 @@ class PositionMapModule(TrainingModule):
             plain = torch.optim.Adam(self.network.parameters(), s.learning_rate)
             return {"optimizer": plain, "lr_scheduler": torch.optim.lr_scheduler.StepLR(plain, s.halve_every, 0.5)}
         optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimizer, warm_up=0.1)
+        return self.one_cycle(optimizer, warm_up=0.1)
 
 
 def head_yaw_deg(rotation: Tensor) -> Tensor:
     """(B,) yaw of axis-angle rotations (B, 3): where the nose points, in degrees, positive to the viewer's right."""
     matrix = rotation_from_axis_angle(rotation)
     return torch.atan2(matrix[:, 0, 2], matrix[:, 2, 2]) * (180 / math.pi)
-
-
-def window_sets(settings: PositionMapTraining, model: MorphableModel) -> tuple[ConcatDataset, ConcatDataset]:
-    """Training and validation windows: fitted photographs, then rendered heads."""
-    faces, heads = load_prepared(settings.data), load_heads(settings.heads)
-
-    def both(chosen: Callable[[np.ndarray], np.ndarray], photos: np.ndarray, *, augment: bool) -> ConcatDataset:
-        fitted = fitted_faces(model, faces, np.nonzero(photos)[0])
-        known = known_heads(heads, np.nonzero(chosen(heads.validation))[0])
-        return ConcatDataset([WindowDataset(part, augment=augment) for part in (fitted, known)])
-
-    learn = both(np.logical_not, ~faces.validation, augment=True)
-    return learn, both(lambda held_out: held_out, faces.validation & ~faces.drawn, augment=False)
-
-
-def train_position_map(settings: PositionMapTraining) -> Path:
-    """Train and write the weights; returns their path."""
-    begin(settings.run)
-    module = PositionMapModule(settings)
-    learn, check = window_sets(settings, module.model)
-    size, stack = settings.batch_size, WindowBatch.stack
-    learning = training_loader(learn, size, settings.run.seed, settings.data, collate=stack)
-    train(module, learning, checking_loader(check, size, collate=stack))
-    return save_weights(module.network, settings.run.output / "position_map.safetensors")
-
-

@@ -12,7 +12,8 @@ rest weakly to the coarse albedo. Colours are compared as sRGB, for equal errors
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -20,7 +21,16 @@ from torch import Tensor
 
 from coarse.records import CoarseFace
 from gcnface.training.refiner_data import RefinerSample
-from refine.losses import LossSchedule, LossWeights, symmetry_loss, variance_loss, vertex_loss
+from refine.adversarial import PENALTY_FACTOR, critic_loss, generator_loss, gradient_penalty
+from refine.losses import (
+    LossSchedule,
+    LossWeights,
+    identity_loss,
+    pixel_loss,
+    symmetry_loss,
+    variance_loss,
+    vertex_loss,
+)
 from render.color import srgb_from_linear
 
 Kind = Literal["ours", "paper", "released"]
@@ -45,11 +55,18 @@ class Objective:
     """In "ours", factor of what is known but was not shown, which teaches the network to fill."""
     coarse: float = 0.05
     """In "ours", factor that ties the albedo of what nobody saw to the coarse albedo."""
+    unseen: float = 0.3
+    """In "released", factor that ties vertices that the photo does not show to the lit coarse model."""
+    symmetry: float = 0.5
+    """In "released", factor of the difference between mirrored vertices."""
+    variance: float = 0.01
+    """In "released", factor of the spread of the colors. All three are those of the released code."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}; choose one of {', '.join(KINDS)}")
-        if min(self.pixel, self.adversarial, self.vertex, self.hidden, self.coarse) < 0:
+        factors = [getattr(self, f.name) for f in fields(self) if f.name not in ("kind", "schedule")]
+        if not all(factor >= 0 for factor in factors):
             raise ValueError(f"the factors of an objective must be 0 or more: {self}")
 
     @property
@@ -100,17 +117,71 @@ class Objective:
         return {
             "coarse": at.vertex * vertex_loss(refined, coarse, norm="l1"),
             "vertex": at.drawn * vertex_loss(lit, photo, batch.shown, norm="l1"),
-            "unseen": at.drawn * 0.3 * vertex_loss(lit, coarse_lit, 1 - batch.shown, norm="l1"),
-            "symmetry": at.drawn * 0.5 * symmetry_loss(refined, mirror),
-            "variance": at.drawn * 0.01 * variance_loss(refined, batch.shown),
+            "unseen": at.drawn * self.unseen * vertex_loss(lit, coarse_lit, 1 - batch.shown, norm="l1"),
+            "symmetry": at.drawn * self.symmetry * symmetry_loss(refined, mirror),
+            "variance": at.drawn * self.variance * variance_loss(refined, batch.shown),
         }
+
+    def picture_terms(
+        self,
+        picture: DrawnFace,
+        batch: RefinerSample,
+        at: LossWeights,
+        embed: Callable[[Tensor], Tensor],
+        score: Callable[[Tensor], Tensor] | None,
+    ) -> dict[str, Tensor]:
+        """Terms on the drawn picture, with their factors.
+
+        Args:
+            picture: the refined face.
+            batch: the photos.
+            at: the schedule's factors at this moment.
+            embed: FaceNet, of pictures (B, 3, 224, 224).
+            score: the critic, of the same pictures; None where it has no part.
+        """
+        terms = {}
+        if self.pixel and self.kind != "released":
+            inside = picture.covered * batch.mask
+            terms["pixel"] = at.drawn * self.pixel * pixel_loss(picture.image, batch.image, inside)
+        if at.identity:
+            identity = identity_loss(embed(picture.pasted).float(), batch.embedding)
+            terms["identity"] = at.drawn * at.identity * identity
+        if score is not None:
+            terms["adversarial"] = at.drawn * self.adversarial * generator_loss(score(picture.pasted))
+        return terms
+
+
+@dataclass(frozen=True)
+class DrawnFace:
+    """The refined face as a picture.
+
+    Attributes:
+        image: (B, 3, 224, 224) sRGB, lit.
+        covered: (B, 224, 224) in 0, 1, where the face is.
+        pasted: (B, 3, 224, 224) the photo with the face in its place.
+    """
+
+    image: Tensor
+    covered: Tensor
+    pasted: Tensor
+
+
+def critic_terms(
+    critic: Callable[[Tensor], Tensor], photo: Tensor, fake: Tensor, *, shared_epsilon: bool
+) -> dict[str, Tensor]:
+    """What the critic itself learns by: the distance between photos and drawn pictures, and its gradient's penalty.
+
+    Args:
+        critic: pictures (B, 3, S, S) to scores (B,).
+        photo: (B, 3, S, S).
+        fake: (B, 3, S, S), detached.
+        shared_epsilon: one place between the two for the whole batch.
+    """
+    distance = critic_loss(*critic(torch.cat([photo, fake])).chunk(2))
+    penalty = gradient_penalty(critic, photo, fake, shared_epsilon=shared_epsilon)
+    return {"critic": distance, "penalty": PENALTY_FACTOR * penalty}
 
 
 def encoded(linear: Tensor) -> Tensor:
     """Linear colours as the eye compares them: clipped and sRGB encoded."""
     return srgb_from_linear(linear.clamp(0, 1))
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    """Their sum."""
-    return torch.stack(list(terms.values())).sum()

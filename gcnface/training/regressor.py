@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,30 +19,45 @@ from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.crops import CropBatch, CropDataset
+from gcnface.training.crops import CropBatch, CropDataset, crops
+from gcnface.training.loading import DataSettings, TrainingData
 from gcnface.training.mirror_bias import subtract_mirror_bias
-from gcnface.training.loading import checking_loader, training_loader
+from gcnface.training.module import Fixed, TrainingModule
 from gcnface.training.pictures import dotted
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
 from refine.facenet import embed_crop224, load_facenet
 
 
-@dataclass(frozen=True)
-class RegressorTraining:
-    """Configuration of `gcnface train regressor`."""
+@dataclass(frozen=True, kw_only=True)
+class RegressorDataSettings(DataSettings):
+    """What `RegressorData` takes."""
 
-    data: Path = Path("runs/faces")
-    """Folder of prepared faces (`gcnface prepare`)."""
-    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/regressor")))
-    """Where and how long to train."""
     heads: Path | None = None
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
+
+
+class RegressorData(TrainingData):
+    """Augmented crops of photographs, drawn faces and rendered heads; unchanged ones of held-out people."""
+
+    settings: RegressorDataSettings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(RegressorDataSettings(**settings))
+
+    def datasets(self) -> tuple[CropDataset, CropDataset]:
+        """Crops to learn from, and of held-out people's photographs."""
+        self.prepared = load_prepared(self.settings.faces)
+        heads = load_heads(self.settings.heads) if self.settings.heads is not None else None
+        return crops(self.prepared, heads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressorSettings:
+    """What `RegressorModule` takes."""
+
     start: Path | None = None
     """Weights to go on from; None starts anew."""
-    backbone: str = "light"
+    backbone: Literal["light", "resnet50"] = "light"
     """Network under the heads: "light" (ships) or "resnet50" (as published)."""
-    batch_size: int = 32
-    """Crops in a step."""
     learning_rate: float = 1e-3
     """Learning rate at the peak of the one-cycle schedule."""
     weight_decay: float = 1e-2
@@ -61,10 +76,8 @@ class RegressorTraining:
     """Weights of the losses of Deng et al."""
 
     def __post_init__(self) -> None:
-        check_least(self, batch_size=1, weight_decay=0, drawn_from_epoch=0)
+        check_least(self, weight_decay=0, drawn_from_epoch=0, rendered=0)
         check_positive(self, "learning_rate")
-        if not 0 <= self.rendered <= self.batch_size:
-            raise ValueError(f"rendered is {self.rendered}; it must lie between 0 and batch_size {self.batch_size}")
         if self.backbone not in BACKBONES:
             raise ValueError(f"backbone is {self.backbone!r}; it must be one of {sorted(BACKBONES)}")
         if self.start is not None and self.backbone != "light":
@@ -74,19 +87,26 @@ class RegressorTraining:
 class RegressorModule(TrainingModule):
     """The regressor, its losses and its optimiser."""
 
-    configured_by = RegressorTraining
-    settings: RegressorTraining
+    settings: RegressorSettings
     skin: Tensor
+    stem = "regressor"
 
-    def __init__(self, settings: RegressorTraining) -> None:
-        super().__init__(settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(RegressorSettings(**settings))
         model = load_face_model()
         self.model = MorphableModel(model)
         self.drawn = MorphableModel(model, level=1)
         self.network = CoefficientRegressor(self.model.layout, BACKBONES[self.settings.backbone])
-        self.facenet = load_facenet() if self.settings.rendered else None
+        self.facenet = Fixed(load_facenet()) if self.settings.rendered else None
         region = torch.from_numpy(model.region.astype(int))[self.drawn.vertex_index]
         self.register_buffer("skin", region == 0, persistent=False)
+
+    def setup(self, stage: str) -> None:
+        """Take the weights to start from; those of a checkpoint come after."""
+        self.check_within_batch("rendered")
+        if stage == "fit" and self.settings.start is not None:
+            started = load_regressor(self.model.layout, self.settings.start)
+            self.network.load_state_dict(started.state_dict())
 
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""
@@ -95,10 +115,7 @@ class RegressorModule(TrainingModule):
             terms = self._landmark_terms(raw.float(), batch)
         if self.settings.rendered and self.current_epoch >= self.settings.drawn_from_epoch:
             terms |= self._rendered_terms(raw.float(), batch)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
-        total = torch.stack(list(terms.values())).sum()
-        self.log("train/loss", total.detach(), prog_bar=True)
-        return total
+        return self.log_total(terms)
 
     def validation_step(self, batch: CropBatch, index: int) -> None:
         """The reported figure, in percent."""
@@ -115,7 +132,12 @@ class RegressorModule(TrainingModule):
         """AdamW with one cycle over all steps."""
         s = self.settings
         optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimizer, warm_up=0.15)
+        return self.one_cycle(optimizer, warm_up=0.15)
+
+    def finish(self, data: Any) -> None:
+        """Take out the constant turn to one side that the run's photographs show."""
+        if hasattr(data, "prepared"):
+            subtract_mirror_bias(self.network, self.network.head_biases, data.prepared)
 
     def _project(self, raw: Tensor) -> Tensor:
         coefficients = self.model.layout.decode(raw)
@@ -159,28 +181,12 @@ class RegressorModule(TrainingModule):
             picture, mask = render_crop(self.drawn, face, photo.permute(0, 2, 3, 1))
             photometric = losses.photometric_loss(picture, photo.permute(0, 2, 3, 1), batch.skin[chosen] * mask)
         assert self.facenet is not None
-        embedding = embed_crop224(self.facenet, picture.permute(0, 3, 1, 2))
+        embedding = embed_crop224(self.facenet.network, picture.permute(0, 3, 1, 2))
         with torch.no_grad():
-            target = embed_crop224(self.facenet, photo)
+            target = embed_crop224(self.facenet.network, photo)
         return {
             "photometric": w.photometric * photometric,
             "identity": w.identity * losses.identity_loss(embedding.float(), target.float()),
             "reflectance": w.reflectance * losses.reflectance_loss(face.albedo, self.skin),
         }
 
-
-def train_regressor(settings: RegressorTraining) -> Path:
-    """Train and write the weights; returns their path."""
-    begin(settings.run)
-    faces = load_prepared(settings.data)
-    heads = load_heads(settings.heads) if settings.heads is not None else None
-    learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads)
-    check = CropDataset(faces, faces.validation & ~faces.drawn, augment=False)
-    module = RegressorModule(settings)
-    if settings.start is not None:
-        module.network.load_state_dict(load_regressor(module.model.layout, settings.start).state_dict())
-    size, stack = settings.batch_size, CropBatch.stack
-    learning = training_loader(learn, size, settings.run.seed, settings.data, collate=stack)
-    train(module, learning, checking_loader(check, size, collate=stack))
-    subtract_mirror_bias(module.network, module.network.head_biases, faces)
-    return save_weights(module.network, settings.run.output / "regressor.safetensors")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -24,26 +24,55 @@ from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.photo.crop import CROP_SIDE_PX
 from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.crops import Crop, CropBatch, CropDataset, mirror468
+from gcnface.training.crops import Crop, CropBatch, CropDataset, crops, mirror468
+from gcnface.training.loading import DataSettings, TrainingData
 from gcnface.training.mirror_bias import subtract_mirror_bias
-from gcnface.training.loading import checking_loader, training_loader
-from gcnface.training.runs import RunSettings, TrainingModule, begin, one_cycle, save_weights, train
+from gcnface.training.module import TrainingModule
 
-PAIRS = ("flip", "person")
+Pairs = Literal["flip", "person"]
+"""What the siamese loss compares: a photo and its mirror image, or two photos of a person."""
 
 
-@dataclass(frozen=True)
-class StnTraining:
-    """Configuration of `gcnface train stn`."""
+@dataclass(frozen=True, kw_only=True)
+class StnDataSettings(DataSettings):
+    """What `StnData` takes."""
 
-    data: Path = Path("runs/faces")
-    """Folder of prepared faces (`gcnface prepare`)."""
-    run: RunSettings = field(default_factory=lambda: RunSettings(output=Path("runs/stn")))
-    """Where and how long to train."""
     heads: Path | None = None
     """Folder of rendered heads, which show profiles as photographs seldom do; of them too the 2D landmarks alone are
     used. None trains on the photographs alone, as published."""
-    backbone: str = "light"
+    pairs: Pairs = "flip"
+    """What the siamese loss compares, as the module is told: a photo and its mirror image, or two of a person."""
+    batch_size: int = 24
+    """Photos in a step, of each process; fewer where there are not so many."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.heads is not None and self.pairs == "person":
+            raise ValueError('heads are given and pairs is "person"; rendered heads go with pairs "flip" alone')
+
+
+class StnData(TrainingData):
+    """Augmented crops, or pairs of them that show one person; unchanged ones of held-out people."""
+
+    settings: StnDataSettings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(StnDataSettings(**settings))
+
+    def datasets(self) -> tuple[Dataset[Any], CropDataset]:
+        """Crops or pairs to learn from, and crops of held-out people's photographs."""
+        self.prepared = load_prepared(self.settings.faces)
+        heads = load_heads(self.settings.heads) if self.settings.heads is not None else None
+        learn, check = crops(self.prepared, heads)
+        by_person = self.settings.pairs == "person"
+        return PersonPairs(learn, self.prepared.identities[learn.rows]) if by_person else learn, check
+
+
+@dataclass(frozen=True, kw_only=True)
+class StnSettings:
+    """What `StnModule` takes."""
+
+    backbone: Literal["light", "resnet50", "vgg16"] = "light"
     """Network of the localiser: "light" (ships), "resnet50" or "vgg16" (as published, without its weights)."""
     identity: int = 40
     """Number of identity components in theta; published: 10."""
@@ -51,11 +80,11 @@ class StnTraining:
     """Number of expression units in theta; published: 0."""
     side: int = 64
     """Texels a side of the grid in training; published: 112."""
-    visibility: str = "normals"
+    visibility: Literal["normals", "depth"] = "normals"
     """What decides which texels are seen: "normals" (as published, quick) or "depth" (a depth buffer)."""
-    pairs: str = "flip"
+    pairs: Pairs = "flip"
     """What the siamese loss compares: a photo and its mirror image ("flip"), or two photos of a person ("person")."""
-    points: str = "468"
+    points: Literal["468", "21"] = "468"
     """Landmarks that count: "468", or the published "21"."""
     own_visibility: bool = False
     """Leave out landmarks that the fitted grid hides. The published labels say which are; our 468 points hold for
@@ -63,10 +92,9 @@ class StnTraining:
     skin_only: bool = True
     """Compare textures on skin alone, by the label maps; hair, glasses and occluders are no more symmetric than faces
     need be. Faces without a label map then teach by their landmarks."""
-    batch_size: int = 24
-    """Photos in a step."""
     paired: int = 8
-    """How many of them are also seen as mirror images; published: all. With `pairs` "person" each has its partner."""
+    """How many photos of a batch are also seen as mirror images; published: all. With `pairs` "person" each has its
+    partner."""
     learning_rate: float = 1e-3
     """Learning rate at the peak of the one-cycle schedule."""
     weight_decay: float = 1e-2
@@ -77,17 +105,14 @@ class StnTraining:
     """Weights of the published losses."""
 
     def __post_init__(self) -> None:
-        check_least(self, batch_size=1, weight_decay=0, identity=1, expression=0, side=2)
+        check_least(self, weight_decay=0, identity=1, expression=0, side=2, paired=0)
         check_positive(self, "learning_rate")
         for name, known in (
-            ("backbone", BACKBONES), ("visibility", VISIBILITIES), ("pairs", PAIRS), ("points", POINT_SELECTIONS),
+            ("backbone", BACKBONES), ("visibility", VISIBILITIES), ("pairs", get_args(Pairs)),
+            ("points", POINT_SELECTIONS),
         ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {sorted(known)}")
-        if self.heads is not None and self.pairs == "person":
-            raise ValueError('heads are given and pairs is "person"; rendered heads go with pairs "flip" alone')
-        if not 0 <= self.paired <= self.batch_size:
-            raise ValueError(f"paired is {self.paired}; it must lie between 0 and batch_size {self.batch_size}")
 
 
 @dataclass(frozen=True)
@@ -110,12 +135,13 @@ class Views:
 class StnModule(TrainingModule):
     """The localiser, the fixed transformer behind it, the losses and the optimiser."""
 
-    configured_by = StnTraining
-    settings: StnTraining
+    settings: StnSettings
     mirror: Tensor
+    stem = "stn"
+    links = (("model.pairs", "data.pairs"),)
 
-    def __init__(self, settings: StnTraining) -> None:
-        super().__init__(settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(StnSettings(**settings))
         model, s = load_face_model(), self.settings
         self.layout = theta_layout_of(model, s.identity, s.expression)
         self.network = Localizer(self.layout, s.backbone)
@@ -124,6 +150,10 @@ class StnModule(TrainingModule):
         )
         self.select = LandmarkSelection(POINT_SELECTIONS[s.points])
         self.register_buffer("mirror", torch.from_numpy(mirror468()), persistent=False)
+
+    def setup(self, stage: str) -> None:
+        """Check what depends on the data as well."""
+        self.check_within_batch("paired")
 
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""
@@ -134,10 +164,7 @@ class StnModule(TrainingModule):
         raw = self.network(views.image.contiguous(memory_format=torch.channels_last))
         with torch.autocast(raw.device.type, enabled=False):
             terms = self._terms(self.layout.decode(raw.float()), views)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
-        total = torch.stack(list(terms.values())).sum()
-        self.log("train/loss", total.detach(), prog_bar=True)
-        return total
+        return self.log_total(terms)
 
     def validation_step(self, batch: CropBatch, index: int) -> None:
         """The reported figure, in percent."""
@@ -159,7 +186,12 @@ class StnModule(TrainingModule):
         """AdamW with one cycle over all steps."""
         s = self.settings
         optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return one_cycle(self, optimizer, warm_up=0.15)
+        return self.one_cycle(optimizer, warm_up=0.15)
+
+    def finish(self, data: Any) -> None:
+        """Take out the constant turn to one side that the run's photographs show."""
+        if hasattr(data, "prepared"):
+            subtract_mirror_bias(self.network, [self.network.head.bias], data.prepared)
 
     def _terms(self, theta: Theta, views: Views) -> dict[str, Tensor]:
         """The weighted losses."""
@@ -235,21 +267,3 @@ class PersonPairs(Dataset[tuple[Crop, Crop]]):
     def stack(pairs: list[tuple[Crop, Crop]]) -> CropBatch:
         """Collate: all first crops, then all second ones."""
         return CropBatch.stack([one for one, _ in pairs] + [other for _, other in pairs])
-
-
-def train_stn(settings: StnTraining) -> Path:
-    """Train and write the weights; returns their path."""
-    begin(settings.run)
-    rows = load_prepared(settings.data)
-    heads = load_heads(settings.heads) if settings.heads is not None else None
-    learn = CropDataset(rows, ~rows.validation, augment=True, heads=heads)
-    check = CropDataset(rows, rows.validation & ~rows.drawn, augment=False)
-    module = StnModule(settings)
-    size = settings.batch_size
-    by_person = settings.pairs == "person"
-    pairs: Dataset[Any] = PersonPairs(learn, rows.identities[learn.rows]) if by_person else learn
-    collate = PersonPairs.stack if by_person else CropBatch.stack
-    learning = training_loader(pairs, size, settings.run.seed, settings.data, collate=collate)
-    train(module, learning, checking_loader(check, 2 * size, collate=CropBatch.stack))
-    subtract_mirror_bias(module.network, [module.network.head.bias], rows)
-    return save_weights(module.network, settings.run.output / "stn.safetensors")

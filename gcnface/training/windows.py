@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from gcnface.training.augment import (
     recolored,
     sample_rng,
 )
+from gcnface.training.loading import TensorBatch
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ _COEFFICIENTS = ("identity", "expression", "rotation", "translation")
 
 
 @dataclass(frozen=True)
-class WindowBatch:
-    """A batch of windows.
+class WindowBatch(TensorBatch):
+    """A batch of windows, or one without B.
 
     Attributes:
         image: (B, 3, 256, 256) sRGB.
@@ -96,10 +96,6 @@ class WindowBatch:
     translation: Tensor
     px_from_cam: Tensor
 
-    def to(self, *args: Any, **kwargs: Any) -> WindowBatch:
-        """The batch on another device, as `Tensor.to`; Lightning moves what has this method."""
-        return WindowBatch(*(getattr(self, f.name).to(*args, **kwargs) for f in fields(self)))
-
     @property
     def mirrored(self) -> Tensor:
         """(B,) bool."""
@@ -112,17 +108,12 @@ class WindowBatch:
             self.identity, self.expression, neutral.albedo, self.rotation, self.translation, neutral.lighting
         )
 
-    @staticmethod
-    def stack(samples: list[tuple[NDArray, ...]]) -> WindowBatch:
-        """Collate samples."""
-        return WindowBatch(*(torch.from_numpy(np.stack(column)) for column in zip(*samples, strict=True)))
-
 
 PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35)
 """Rotation up to 45 degrees, scale 0.8 to 1.2 and occluders, as PRNet."""
 
 
-class WindowDataset(Dataset[tuple[NDArray, ...]]):
+class WindowDataset(Dataset[WindowBatch]):
     """Windows of canvases whose geometry is known.
 
     Args:
@@ -137,7 +128,7 @@ class WindowDataset(Dataset[tuple[NDArray, ...]]):
     def __len__(self) -> int:
         return len(self.known)
 
-    def __getitem__(self, index: int) -> tuple[NDArray, ...]:
+    def __getitem__(self, index: int) -> WindowBatch:
         known, s = self.known, self.settings
         rng = sample_rng() if self.augment else None
         window = random_window(rng, s, CANVAS_PX, WINDOW_PX) if rng else middle_window(CANVAS_PX, WINDOW_PX)
@@ -147,7 +138,8 @@ class WindowDataset(Dataset[tuple[NDArray, ...]]):
         colors = recolored(image, rng, s)[0] if rng else image.astype(np.float32) / 255
         camera = (window @ known.px_from_cam[index]).astype(np.float32)
         planes = np.ascontiguousarray(colors.transpose(2, 0, 1), np.float32)
-        return (planes, *(getattr(known, name)[index] for name in _COEFFICIENTS), camera)
+        arrays = (planes, *(getattr(known, name)[index] for name in _COEFFICIENTS), camera)
+        return WindowBatch(*(torch.from_numpy(array) for array in arrays))
 
     def _texture(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         if rng.random() < 0.5:

@@ -1,7 +1,6 @@
 """Every shipped configuration: resumed runs end with the same bytes, checkpoints load alone, few faces will do."""
 
 import shutil
-from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,16 @@ import torch
 from torch import nn
 
 import gcnface
-import gcnface.training.refiner as refiner_training
 from coarse.face_model import load_face_model
 from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS
 from coarse.spatial_transformer import localizer as localizer
-from gcnface.cli.train import PARTS, resolve
-from gcnface.errors import DivergedError, FileError
+from gcnface.cli.train import PARTS, prepared, train
+from gcnface.errors import DivergedError, FileError, GcnfaceError
+from gcnface.training import baselines, refiner_data
+from gcnface.training import refiner as refiner_training
 from gcnface.training import regressor as regressor_training
-from gcnface.training.baselines import baseline_training, brief
 from gcnface.training.configuration import plain
-from gcnface.training.runs import TrainingModule
+from gcnface.training.module import TrainingModule
 from refine.facenet import load_facenet
 from refine.stored import REFINER_WEIGHTS
 from tests.gcnface.annotated_folder import write_prepared_faces
@@ -74,7 +73,7 @@ def keep_rows(data, rows):
 @pytest.fixture(scope="module")
 def networks():
     """Networks that nothing trains, loaded once."""
-    facenet, observer = load_facenet(), refiner_training.load_observer(load_face_model())
+    facenet, observer = load_facenet(), refiner_data.load_observer(load_face_model())
     return facenet, observer
 
 
@@ -83,7 +82,7 @@ def _quick(monkeypatch, networks):
     facenet, observer = networks
     for module in (regressor_training, refiner_training):
         monkeypatch.setattr(module, "load_facenet", lambda: facenet)
-    monkeypatch.setattr(refiner_training, "load_observer", lambda model: observer)
+    monkeypatch.setattr(refiner_data, "load_observer", lambda model: observer)
     monkeypatch.setattr(localizer, "VggBackbone", SmallBackbone)
 
 
@@ -91,71 +90,76 @@ def part_of(config):
     return max((name for name in PARTS if config.stem.replace("_", "-").startswith(name)), key=len)
 
 
-def shrunk(config, folders, output):
-    """The training's function and a configuration that is the shipped one but for what makes it long."""
-    part, root = part_of(config), folders["root"]
-    function, settings = resolve(part, ["--config", str(config)])
-    brief_run = {"epochs": 2, "threads": 1, "tensorboard": False, "pictures_every": 0}
-    run = replace(settings.run, output=output, accelerator="cpu", **brief_run)
-    changes = {
-        "data": folders["data"],
-        "run": run,
-        "views": root / "views",
-        "epoch_steps": 1,
-        "batch_size": 3,
-        "rendered": 1,
-        "paired": 1,
-        "drawn_from_epoch": 1,
-        "drawn_faces": 1,
-        "copies": 1,
-        "faces_an_epoch": 2,
-        "drawn_every": 1,
-    }
-    if getattr(settings, "heads", None) is not None:
-        changes["heads"] = folders["heads"]
-    if getattr(settings, "start", None) is not None:
-        changes["start"] = STARTS[part]
-    if getattr(settings, "labels", None) is not None:
-        changes["labels"] = root / "teacher.npy"
-    if getattr(settings, "halve_every", 0):
-        changes["halve_every"] = 1
+SHORT = {
+    "parser": ["data.epoch_steps=1", "data.batch_size=3"],
+    "regressor": ["model.rendered=1", "model.drawn_from_epoch=1", "data.batch_size=3"],
+    "identity": ["data.batch_size=3"],
+    "confidence": ["data.batch_size=3"],
+    "position-map": ["data.batch_size=3"],
+    "refiner": [
+        *("model.critic.network.side=32", "model.drawn_every=1", "data.batch_size=1"),
+        *("data.drawn_faces=1", "data.copies=1", "data.faces_an_epoch=2"),
+    ],
+    "stn": ["model.paired=1", "data.batch_size=3"],
+}
+"""What makes a training short; the rest is as shipped."""
+
+
+def shrunk(config, folders, output, *more):
+    """The training's name, and words by which its configuration is the shipped one but for what makes it long."""
+    part, root, text = part_of(config), folders["root"], config.read_text()
+    words = ["--config", str(config), f"trainer.default_root_dir={output}", "trainer.max_epochs=2", "threads=1"]
+    words += ["trainer.accelerator=cpu", "pictures.every=0", f"data.faces={folders['data']}", *SHORT[part]]
+    with_heads = "  heads:" in text
+    if with_heads or part in ("identity", "confidence", "position-map"):
+        words.append(f"data.heads={folders['heads']}")
+    if "\n  start:" in text:
+        words.append(f"model.start={STARTS[part]}")
+    if "  labels:" in text:
+        words.append(f"data.labels={root / 'teacher.npy'}")
+    if "  halve_every:" in text:
+        words.append("model.halve_every=1")
+    if part in ("identity", "confidence"):
+        words.append(f"data.views={root / 'views'}")
     if part == "refiner":
-        changes |= {"observations": root / f"observations_{settings.heads is not None}", "batch_size": 1}
-        changes["critic"] = replace(settings.critic, network=replace(settings.critic.network, side=32))
-    names = {field.name for field in fields(settings)}
-    return function, replace(settings, **{name: value for name, value in changes.items() if name in names})
+        words.append(f"data.observations={root / f'observations_{with_heads}'}")
+    return part, [*words, *more]
 
 
-def in_folder(settings, output):
-    return replace(settings, run=replace(settings.run, output=output))
+def in_folder(words, output):
+    """The same words or mapping for another folder."""
+    if isinstance(words, dict):
+        return words | {"trainer": words["trainer"] | {"default_root_dir": str(output)}}
+    return [*words, f"trainer.default_root_dir={output}"]
 
 
-def run_and_copy(function, settings, copy, monkeypatch):
+def run_and_copy(name, words, output, copy, monkeypatch):
     """Run; `copy` becomes what a kill after the first step of the second epoch would have left of its folder."""
 
     def leave(module, *args):
         if module.current_epoch == 1 and not copy.exists():
-            shutil.copytree(settings.run.output, copy)
+            shutil.copytree(output, copy)
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingModule, "on_train_batch_end", leave)
-        return function(settings)
+        return train(name, in_folder(words, output))
 
 
 def tensors(checkpoint):
     """What float16 weights do not show: weights in full and what the optimisers keep of them."""
     kept = torch.load(checkpoint, weights_only=True)
     states = [state for optimizer in kept["optimizer_states"] for state in optimizer["state"].values()]
-    return [value for state in (kept["state_dict"], *states) for value in state.values()]
+    parts = (kept["state_dict"], kept.get("current_model_state", {}), *states)
+    return [value for state in parts for value in state.values()]
 
 
-def check_resumed(function, settings, tmp_path, monkeypatch):
+def check_resumed(name, words, tmp_path, monkeypatch):
     """Whole and resumed run give the same weights; the whole run's output folder is returned."""
-    broken = in_folder(settings, tmp_path / "broken")
-    whole = run_and_copy(function, in_folder(settings, tmp_path / "whole"), broken.run.output, monkeypatch)
-    assert not (broken.run.output / whole.name).exists()
+    broken = tmp_path / "broken"
+    whole = run_and_copy(name, words, tmp_path / "whole", broken, monkeypatch)
+    assert not (broken / whole.name).exists()
     torch.manual_seed(99)  # a new process would not have the random numbers of this one
-    resumed = function(broken)
+    resumed = train(name, in_folder(words, broken))
     assert whole.read_bytes() == resumed.read_bytes()
     for one, other in zip(*(tensors(path.parent / "last.ckpt") for path in (whole, resumed)), strict=True):
         assert torch.equal(one, other)
@@ -164,31 +168,29 @@ def check_resumed(function, settings, tmp_path, monkeypatch):
     return whole.parent
 
 
-def subclasses(kind):
-    return [kind, *(deeper for one in kind.__subclasses__() for deeper in subclasses(one))]
-
-
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_a_resumed_run_ends_with_the_bytes_of_an_unbroken_one(config, folders, tmp_path, monkeypatch):
-    function, settings = shrunk(config, folders, tmp_path)
-    output = check_resumed(function, settings, tmp_path, monkeypatch)
-    kind = next(c for c in subclasses(TrainingModule) if getattr(c, "configured_by", None) is type(settings))
-    module = kind.load_from_checkpoint(output / "last.ckpt", weights_only=True)
-    assert module.settings == in_folder(settings, output)
+def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(config, folders, tmp_path, monkeypatch):
+    name, words = shrunk(config, folders, tmp_path)
+    output = check_resumed(name, words, tmp_path, monkeypatch)
+    run = prepared(name, in_folder(words, output))
+    module = type(run.model).load_from_checkpoint(output / "last.ckpt", weights_only=True)
+    assert module.settings == run.model.settings
     kept = torch.load(output / "last.ckpt", weights_only=True)
-    assert kept["hyper_parameters"] == plain(module.settings)
-    for name, value in kept["state_dict"].items():
-        torch.testing.assert_close(module.state_dict()[name], value, rtol=0, atol=0)
+    assert {k: v for k, v in kept["hyper_parameters"].items() if k[0] != "_"} == plain(module.settings)
+    assert kept["datamodule_hyper_parameters"] == plain(run.datamodule.settings)
+    for key, value in kept["state_dict"].items():
+        torch.testing.assert_close(module.state_dict()[key], value, rtol=0, atol=0)
+    again = prepared(name, ["--config", str(output / "config.yaml")])
+    assert (again.model.settings, again.datamodule.settings) == (module.settings, run.datamodule.settings)
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_can_be_resumed(name, folders, tmp_path, monkeypatch):
-    base = brief(folders["data"], folders["heads"], tmp_path)
-    run = replace(base.run, epochs=2, accelerator="cpu", pictures_every=0)
-    critic = replace(base.critic, network=replace(base.critic.network, side=32))
-    base = replace(base, run=run, critic=critic, faces_an_epoch=1, batch_size=1)
-    base = replace(base, observations=folders["root"] / "observations_baselines")
-    check_resumed(refiner_training.train_refiner, baseline_training(name, base), tmp_path, monkeypatch)
+    words = baselines.baseline_training(name, folders["data"], folders["heads"], tmp_path)
+    words["trainer"] |= {"max_epochs": 2, "accelerator": "cpu"}
+    words["model"]["critic"]["network"]["side"] = 32
+    words["data"] |= {"faces_an_epoch": 1, "batch_size": 1, "observations": folders["root"] / "observations_baselines"}
+    check_resumed("refiner", words | {"pictures": {"every": 0}}, tmp_path, monkeypatch)
 
 
 def few(tmp_path, rows, held_out):
@@ -205,25 +207,99 @@ FIRST = [next(path for path in CONFIGS if part_of(path) == part) for part in PAR
 
 @pytest.mark.parametrize("config", FIRST, ids=lambda path: path.stem)
 def test_one_face_is_enough(config, tmp_path):
-    function, settings = shrunk(config, few(tmp_path, rows=(0,), held_out=None), tmp_path / "run")
-    settings = replace(settings, run=replace(settings.run, epochs=1))
-    assert function(settings).is_file()
+    name, words = shrunk(config, few(tmp_path, rows=(0,), held_out=None), tmp_path / "run", "trainer.max_epochs=1")
+    assert train(name, words).is_file()
 
 
 @pytest.mark.parametrize("config", FIRST, ids=lambda path: path.stem)
 def test_a_folder_with_nobody_to_learn_from_is_named(config, tmp_path):
-    function, settings = shrunk(config, few(tmp_path, rows=(3,), held_out=0), tmp_path / "run")
-    with pytest.raises(FileError, match=f"{settings.data}|{tmp_path / 'heads'}: holds nobody to learn from"):
-        function(settings)
+    folders = few(tmp_path, rows=(3,), held_out=0)
+    name, words = shrunk(config, folders, tmp_path / "run")
+    with pytest.raises(FileError, match=f"{folders['data']}|{tmp_path / 'heads'}: holds nobody to learn from"):
+        train(name, words)
 
 
-@pytest.mark.parametrize("loss", ["total", "critic_loss"])
+@pytest.mark.parametrize("loss", ["log_total", "critic_terms"])
 def test_a_refiner_or_critic_that_diverges_writes_nothing(folders, tmp_path, monkeypatch, loss):
     config = next(path for path in CONFIGS if path.stem == "refiner")
-    function, settings = shrunk(config, folders, tmp_path)
-    finite = getattr(refiner_training, loss)
-    monkeypatch.setattr(refiner_training, loss, lambda *args: finite(*args) * float("nan"))
+    name, words = shrunk(config, folders, tmp_path)
+    if loss == "log_total":
+        total = TrainingModule.log_total
+        monkeypatch.setattr(TrainingModule, loss, lambda self, terms: total(self, terms) * float("nan"))
+    else:
+        terms = refiner_training.critic_terms
+        spoiled = lambda *args, **more: {k: v * float("nan") for k, v in terms(*args, **more).items()}  # noqa: E731
+        monkeypatch.setattr(refiner_training, loss, spoiled)
     with pytest.raises(DivergedError, match="the loss is no longer finite in step 1,"):
-        function(settings)
+        train(name, words)
     assert not list(tmp_path.glob("*.safetensors"))
     assert not list(tmp_path.glob("*.ckpt"))
+
+
+@pytest.mark.parametrize("config", FIRST, ids=lambda path: path.stem)
+def test_a_fast_dev_run_goes_through_and_writes_nothing(config, folders, tmp_path):
+    words = ("trainer.fast_dev_run=true", "trainer.profiler=simple", "pictures.every=1", "data.num_workers=1")
+    name, words = shrunk(config, folders, tmp_path, *words)
+    run = prepared(name, words)
+    assert run.fit() is None
+    assert run.trainer.global_step == 1
+    assert "fit_loop" in run.trainer.profiler.summary() or "run_training_batch" in run.trainer.profiler.summary()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "fit-profile.txt"]
+
+
+REFINER_ALONE = ["model.rate=decay", "model.drawn_every=99", "model.learning_rate=2e-4"]
+"""Without a critic, which changes what is learned, at a rate that goes with steps of one face."""
+
+
+@pytest.mark.parametrize("stem", ["regressor", "refiner"])
+def test_one_batch_is_learned_by_heart(folders, tmp_path, stem):
+    """Lightning's own way to see whether a training learns: the same batch in every epoch."""
+    config = next(path for path in CONFIGS if path.stem == stem)
+    words = ["trainer.overfit_batches=1", "trainer.max_epochs=12", "trainer.logger=false", "ckpt_path=null"]
+    words += ["trainer.limit_val_batches=0", "trainer.enable_checkpointing=false"]
+    words += ["model.drawn_from_epoch=20"] if stem == "regressor" else REFINER_ALONE
+    name, words = shrunk(config, folders, tmp_path, *words)
+    run, losses = prepared(name, words), []
+    run.model.on_train_batch_end = lambda outputs, *args: losses.append(float(outputs["loss"]))
+    run.fit()
+    assert len(losses) == 12
+    assert losses[-1] < 0.8 * losses[0], losses
+
+
+def test_workers_make_the_same_samples(folders, tmp_path):
+    for config in FIRST:
+        name, words = shrunk(config, folders, tmp_path)
+        batches = []
+        for workers in (0, 2):
+            data = prepared(name, [*words, f"data.num_workers={workers}"]).datamodule
+            data.prepare_data()
+            data.setup("fit")
+            loader = data.train_dataloader()
+            loader.sampler.set_epoch(1)
+            batches.append([parts(batch) for batch in loader])
+        assert len(batches[0]) == len(batches[1]) > 0
+        for one, other in zip(*batches, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True)), name
+
+
+def parts(batch):
+    return list(batch) if isinstance(batch, (list, tuple)) else list(vars(batch).values())
+
+
+def test_gradients_are_accumulated_over_batches(folders, tmp_path):
+    words = {config.stem: shrunk(config, folders, tmp_path / config.stem) for config in FIRST}
+    name, words = words["regressor"]
+    more = ["data.batch_size=1", "trainer.max_epochs=1", "trainer.accumulate_grad_batches=2"]
+    run = prepared(name, [*words, *more])
+    run.fit()
+    assert run.trainer.num_training_batches == 3
+    assert run.trainer.global_step == run.model.planned_steps() == 2
+
+
+@pytest.mark.parametrize("word", ["accumulate_grad_batches=2", "gradient_clip_val=0.5"])
+def test_what_manual_optimization_does_not_know_is_told_in_one_line(folders, tmp_path, word):
+    config = next(path for path in CONFIGS if path.stem == "refiner")
+    name, words = shrunk(config, folders, tmp_path, f"trainer.{word}")
+    said = rf"^Lightning cannot train so: Automatic gradient [^\n]* manual optimization[^\n]*{word}[^\n]*$"
+    with pytest.raises(GcnfaceError, match=said):
+        train(name, words)

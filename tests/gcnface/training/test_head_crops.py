@@ -10,14 +10,14 @@ from gcnface.data.faces import CANVAS_MARGIN_PX, PreparedFaces
 from gcnface.data.heads import HeadRenders, load_heads, save_heads
 from gcnface.errors import GcnfaceError
 from gcnface.training.crops import Augmentation, CropBatch, CropDataset, mirror468
-from gcnface.training.regressor import RegressorModule, RegressorTraining
+from gcnface.training.regressor import RegressorModule
 
 MOVED_ONLY = Augmentation(color=0, gray=0, blur=0, jpeg=0, occluder=0, small=0)
 
 
 @pytest.fixture(scope="module")
 def module():
-    return RegressorModule(RegressorTraining(rendered=0, depth=10.0, known_identity=0.3))
+    return RegressorModule(rendered=0, depth=10.0, known_identity=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from gcnface.errors import GcnfaceError
 from gcnface.photo.parsing import FaceParser
 from gcnface.training.parser import (
     CLASS_WEIGHTS,
-    ParserTraining,
+    ParserDataSettings,
     parsing_loss,
     training_samples,
 )
@@ -54,7 +54,7 @@ def test_other_labels_are_learned_instead(tmp_path):
     other = np.full(own.labels.shape, UNKNOWN, np.uint8)
     other[::2] = 3
     np.save(path, other)
-    config = ParserTraining(data=data, labels=path)
+    config = ParserDataSettings(faces=data, labels=path)
     samples = training_samples(config)
     assert (samples.labels[0] == 3).all()
     assert set(labeled_rows(samples).tolist()) <= set(range(0, len(own), 2))
@@ -62,11 +62,11 @@ def test_other_labels_are_learned_instead(tmp_path):
 
 def test_labels_of_other_faces_are_refused(tmp_path):
     np.save(tmp_path / "labels.npy", np.zeros((2, 288, 288), np.uint8))
-    config = ParserTraining(data=write_prepared_faces(tmp_path), labels=tmp_path / "labels.npy")
+    config = ParserDataSettings(faces=write_prepared_faces(tmp_path), labels=tmp_path / "labels.npy")
     with pytest.raises(GcnfaceError, match=r"labels\.npy: shape \(2, 288, 288\), expected \(7, 288, 288\)"):
         training_samples(config)
 
 
 def test_the_parser_does_not_learn_from_itself(tmp_path):
     with pytest.raises(GcnfaceError, match="drawn by the shipped parser"):
-        training_samples(ParserTraining(data=write_prepared_faces(tmp_path, "shipped")))
+        training_samples(ParserDataSettings(faces=write_prepared_faces(tmp_path, "shipped")))

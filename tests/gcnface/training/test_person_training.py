@@ -9,12 +9,12 @@ from coarse.confidence import load_confidence
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from coarse.regressor import load_regressor
+from gcnface.cli.train import train
 from gcnface.data.faces import CANVAS_MARGIN_PX, load_prepared
 from gcnface.data.heads import load_heads
-from gcnface.training.confidence import ConfidenceModule, ConfidenceTraining, ViewSets, train_confidence
-from gcnface.training.identity import IdentityModule, IdentityTraining, apply_heads, train_identity
+from gcnface.training.confidence import ConfidenceDataSettings, ConfidenceModule, ViewSets
+from gcnface.training.identity import IdentityDataSettings, IdentityModule, IdentitySettings, apply_heads
 from gcnface.training.person_views import Labels, PersonViews, ViewPictures
-from gcnface.training.runs import RunSettings
 from tests.gcnface.annotated_folder import write_prepared_faces
 from tests.gcnface.head_folder import write_heads
 
@@ -60,10 +60,6 @@ def views(model):
     return PersonViews(labels, features, 112 + 50 * torch.randn(1, 10, 468, 2, generator=generator))
 
 
-def run(output, **settings):
-    return RunSettings(output=output, precision="32-true", threads=1, tensorboard=False, **settings)
-
-
 def test_labels_are_true_pooled_or_single(views):
     labels = views.labels
     assert torch.equal(labels.identity(truth=True, pooled=True), labels.true)
@@ -75,7 +71,7 @@ def test_labels_are_true_pooled_or_single(views):
 
 
 def test_sets_hold_one_person_and_vary(views, regressor):
-    learn, check = (ViewSets(views, regressor, ConfidenceTraining(), validation=part) for part in (False, True))
+    learn, check = (ViewSets(views, regressor, ConfidenceDataSettings(), validation=part) for part in (False, True))
     assert (len(learn), len(check)) == (2, 1)
     counts = {int(learn[0][3].sum()) for _ in range(40)}
     assert counts == {2, 3, 4, 5}
@@ -97,7 +93,7 @@ def test_confidence_learns_a_set_by_heart(model):
     identity[:, 2], features[:, 2, :40] = truth, 2.0
     albedo = torch.zeros(16, 5, model.layout.albedo)
     batch = [features, identity, albedo, torch.ones(16, 5), truth, albedo[:, 0]]
-    module = ConfidenceModule(ConfidenceTraining())
+    module = ConfidenceModule()
     optimizer = torch.optim.Adam(module.network.parameters(), 3e-3)
     losses = []
     for step in range(40):
@@ -112,7 +108,8 @@ def test_confidence_learns_a_set_by_heart(model):
 @pytest.mark.parametrize("loss", ["asymmetric", "euclidean"])
 def test_identity_learns_a_batch_by_heart(views, model, loss):
     torch.manual_seed(0)
-    module = IdentityModule(IdentityTraining(loss=loss, landmarks=0.0, keep=0.0))
+    module = IdentityModule(loss=loss, landmarks=0.0, keep=0.0)
+    module.log = module.log_dict = lambda *args, **kwargs: None
     network = module.network
     network.load_state_dict(load_regressor(model.layout).state_dict())
     features, labels = views.features[0], views.labels
@@ -131,16 +128,17 @@ def test_identity_learns_a_batch_by_heart(views, model, loss):
 
 
 def test_runs_write_weights_that_load_beside_each_other(data, heads, tmp_path, model, regressor):
-    common = {"data": data, "heads": heads, "views": tmp_path / "views", "batch_size": 4}
-    weights = train_identity(IdentityTraining(run=run(tmp_path / "identity", epochs=2), **common))
+    views = tmp_path / "views"
+    common = ["trainer.max_epochs=2", "threads=1", "data.batch_size=4"]
+    common += [f"data.{name}={path}" for name, path in {"faces": data, "heads": heads, "views": views}.items()]
+    weights = train("identity", [f"trainer.default_root_dir={tmp_path / 'identity'}", *common])
     trained = load_regressor(model.layout, weights)
     torch.testing.assert_close(trained.stem[0][0].weight, regressor.stem[0][0].weight)
     assert not torch.equal(trained.heads["identity"].weight, regressor.heads["identity"].weight)
     stored = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "views").iterdir()}
     assert len(stored) == 2
-    found = train_confidence(
-        ConfidenceTraining(run=run(tmp_path / "confidence", epochs=2), regressor=weights, **common)
-    )
+    words = [f"trainer.default_root_dir={tmp_path / 'confidence'}", f"model.regressor={weights}", *common]
+    found = train("confidence", words)
     load_confidence(trained, found)
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "views").iterdir()} == stored
 
@@ -162,20 +160,24 @@ def test_the_whole_network_trains_on_pictures(data, heads, model, views):
     assert image.shape == (3, 224, 224)
     assert torch.equal(identity, views.labels.true[1])
     assert (landmarks - (rendered.landmarks[0, :, :2] - CANVAS_MARGIN_PX)).abs().mean() < 20
-    module = IdentityModule(IdentityTraining(whole=True))
+    module = IdentityModule(whole=True)
+    module.log = module.log_dict = lambda *args, **kwargs: None
     module.network.load_state_dict(load_regressor(model.layout).state_dict())
     batch = [torch.stack(parts) for parts in zip(*(pictures[i] for i in range(3)), strict=True)]
     module.training_step(batch, 0).backward()
     assert module.network.stem[0][0].weight.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("wrong", [{"loss": "huber"}, {"under": 0.0}, {"windows": 0}])
-def test_identity_settings_are_checked(wrong):
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [(IdentitySettings, {"loss": "huber"}), (IdentitySettings, {"under": 0.0}), (IdentityDataSettings, {"windows": 0})],
+)
+def test_identity_settings_are_checked(kind, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        IdentityTraining(**wrong)
+        kind(**wrong)
 
 
 def test_confidence_settings_are_checked():
     with pytest.raises(ValueError, match="fewest"):
-        ConfidenceTraining(fewest=6)
-    assert ConfidenceTraining().views == IdentityTraining().views == Path("runs/person_views")
+        ConfidenceDataSettings(fewest=6)
+    assert ConfidenceDataSettings().views == IdentityDataSettings().views == Path("runs/person_views")

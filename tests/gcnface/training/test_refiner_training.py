@@ -1,11 +1,14 @@
 """One face is enough to see the refiner's losses work: finite, falling, and blind to what nobody saw."""
 
+import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
+import lightning
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from coarse.face_model import load_face_model
 from coarse.morphable import crop_camera, layout_of
@@ -16,24 +19,16 @@ from gcnface.photo.detection import make_detector
 from gcnface.photo.parsing import load_parser
 from gcnface.stages.coarse import CoarseStage
 from gcnface.stages.observation import class_maps, face_mask, observe_vertices
+from gcnface.training.callbacks import WarmAverage
 from gcnface.training.loading import SeededOrder
-from gcnface.training.refiner import (
-    CriticTraining,
-    RefinerModule,
-    RefinerTraining,
-    _chosen_views,
-    _started,
-    train_refiner,
-)
-from gcnface.training.refiner_data import RefinerSample
-from gcnface.training.refiner_objective import KINDS, Objective, encoded, total
-from gcnface.training.runs import RunSettings
+from gcnface.training.refiner import CriticTraining, RefinerModule, RefinerSettings
+from gcnface.training.refiner_data import Hiding, RefinerData, RefinerDataSettings, RefinerSample, chosen_views
+from gcnface.training.refiner_objective import KINDS, Objective, encoded
 from refine.discriminator import DiscriminatorConfig
 from refine.facenet import embed_crop224, load_facenet
 from refine.losses import LossSchedule
 from refine.network import TextureRefiner, TextureRefinerConfig
 from refine.stored import load_refiner, save_refiner
-from render import available_backends, use_backend
 from render.lighting import MINIMUM_SHADING
 from tests.gcnface.annotated_folder import write_prepared_faces
 
@@ -72,18 +67,21 @@ def batch(stage, portrait):
     )
 
 
-def make_module(stage, **settings):
+def make_module(**settings):
     torch.manual_seed(0)
-    settings = RefinerTraining(critic=SMALL_CRITIC, drawn_every=1, **settings)
-    module = RefinerModule(settings)
+    module = RefinerModule(**{"critic": SMALL_CRITIC, "drawn_every": 1, **settings})
     module.log = module.log_dict = lambda *args, **kwargs: None
     module.manual_backward = lambda loss: loss.backward()
     return module
 
 
+def total(terms):
+    return sum(terms.values())
+
+
 @pytest.fixture(scope="module")
-def module(stage):
-    return make_module(stage)
+def module():
+    return make_module()
 
 
 def answer(module, batch):
@@ -91,12 +89,11 @@ def answer(module, batch):
     return face, module.network(face.albedo, batch.projected, batch.shown, batch.embedding)
 
 
-def test_a_few_steps_lower_the_loss_with_every_term_in_it(stage, batch):
-    module = make_module(stage)
+def test_a_few_steps_lower_the_loss_with_every_term_in_it(batch):
+    module = make_module(rate="decay", learning_rate=2e-4)
+    optimizers = [part["optimizer"] for part in module.configure_optimizers()]
     module.optimizers = lambda: optimizers
-    module._length = lambda: 10**6
-    optimizers = module.configure_optimizers()
-    module._rate = lambda progress: 0.1
+    module.planned_steps = lambda: 10**6
     losses = []
     for step in range(10):
         module.training_step(batch, step)
@@ -107,30 +104,28 @@ def test_a_few_steps_lower_the_loss_with_every_term_in_it(stage, batch):
         losses.append(float(total({k: v for k, v in terms.items() if k != "adversarial"})))
     assert all(loss == loss for loss in losses)
     assert losses[-1] < 0.95 * losses[0], losses
-    assert int(module.step) == 10
-    pairs = zip(module.averaged.parameters(), module.network.parameters(), strict=True)
-    assert any(not torch.equal(mean, last) for mean, last in pairs)
 
 
-@pytest.mark.skipif("pytorch3d" not in available_backends(), reason="pytorch3d is not installed")
-def test_pytorch3d_gives_the_same_losses_and_gradients(module, batch):
-    """Half a minute on a CPU; measured: losses to 1e-6, gradients to 1e-4 of their length."""
-    losses, gradients = [], []
-    for backend in ("torch", "pytorch3d"):
-        with use_backend(backend):
-            face, albedo = answer(module, batch)
-            terms = module.terms(albedo, face, batch, 1.0)
-            assert "pixel" in terms
-            found = torch.autograd.grad(total(terms), list(module.network.parameters()))
-        losses.append(torch.stack(list(terms.values())).detach())
-        gradients.append(torch.cat([each.flatten() for each in found]))
-    torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-6)
-    assert (gradients[1] - gradients[0]).norm() < 1e-3 * gradients[0].norm()
+def test_the_average_forgets_the_untrained_network_at_once():
+    """After the first steps it lies where the last weights are, whatever came before; then it hardly moves."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = WarmAverage(0.9)
+    average.setup(None, model, "validate")
+    averaged = torch.optim.swa_utils.AveragedModel(model, **average._kwargs)
+    found = []
+    for value in [5.0] + [1.0] * 3 + [2.0] * 60:
+        model.weight.data.fill_(value)
+        averaged.update_parameters(model)
+        found.append(averaged.module.weight.item())
+    assert found[0] == 5
+    assert found[1] == pytest.approx(1 + 4 * 2 / 11)
+    assert found[3] < 1.1
+    assert 1.9 < found[-1] < 2
 
 
-def test_the_critic_learns_to_prefer_the_photo(module, batch):
-    module = make_module(module_stage(module))
-    optimizer = module.configure_optimizers()[1]
+def test_the_critic_learns_to_prefer_the_photo(batch):
+    module = make_module(rate="decay")
+    optimizer = module.configure_optimizers()[1]["optimizer"]
     photo = module._reduced(batch.image)
     fake = (photo * 0.5).contiguous()
     with torch.no_grad():
@@ -139,16 +134,6 @@ def test_the_critic_learns_to_prefer_the_photo(module, batch):
         module._teach_critic(optimizer, photo, fake)
     with torch.no_grad():
         assert float(module.critic(photo) - module.critic(fake)) > before
-
-
-def module_stage(module):
-    """What `make_module` needs of a stage."""
-
-    class Stage:
-        morphable = module.morphable
-        model = load_face_model()
-
-    return Stage
 
 
 def test_a_fresh_network_is_wrong_on_the_hidden_half_alone(module, batch):
@@ -175,9 +160,9 @@ def test_colours_nobody_saw_do_not_count(module, batch):
     assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
-def test_the_papers_total_goes_from_vertices_to_pictures(stage, batch):
+def test_the_papers_total_goes_from_vertices_to_pictures(batch):
     objective = Objective(kind="paper", schedule=LossSchedule(ramp_start=0.0, ramp_end=1.0))
-    module = make_module(stage, objective=objective)
+    module = make_module(objective=objective)
     with torch.no_grad():
         face, albedo = answer(module, batch)
         start, end = (module.terms(albedo, face, batch, progress) for progress in (0.0, 1.0))
@@ -187,10 +172,10 @@ def test_the_papers_total_goes_from_vertices_to_pictures(stage, batch):
     torch.testing.assert_close(start["coarse"], apart)
 
 
-def test_the_released_total_has_no_pixels_and_keeps_a_fifth_of_the_coarse_term(stage, batch):
+def test_the_released_total_has_no_pixels_and_keeps_a_fifth_of_the_coarse_term(batch):
     schedule = LossSchedule(ramp_start=0.0, ramp_end=0.1, vertex_floor=0.2)
     objective = Objective(kind="released", schedule=schedule, adversarial=0.0)
-    module = make_module(stage, objective=objective)
+    module = make_module(objective=objective)
     assert module.critic is None
     with torch.no_grad():
         face, albedo = answer(module, batch)
@@ -213,10 +198,14 @@ def test_a_term_of_factor_nought_is_left_out(kind):
     [
         (lambda: Objective(kind="mine"), "kind"),
         (lambda: Objective(pixel=-1.0), "0 or more"),
-        (lambda: RefinerTraining(drawn_every=0), "drawn_every"),
-        (lambda: RefinerTraining(rate="flat"), "rate"),
-        (lambda: RefinerTraining(average=1.0), "average"),
+        (lambda: RefinerSettings(drawn_every=0), "drawn_every"),
+        (lambda: RefinerSettings(rate="flat"), "rate"),
+        (lambda: RefinerSettings(average=1.0), "average"),
+        (lambda: RefinerSettings(gradient_clip_val=-1.0), "gradient_clip_val"),
         (lambda: CriticTraining(steps=0), "critic"),
+        (lambda: RefinerDataSettings(faces_an_epoch=-1), "faces_an_epoch"),
+        (lambda: Hiding(ball_radius=(9.0, 8.0)), "ball_radius"),
+        (lambda: Hiding(side_blur=0.0), "side_blur"),
     ],
 )
 def test_settings_are_checked(make, message):
@@ -236,12 +225,36 @@ def test_pictures_show_the_photo_and_the_face_drawn_over_it(module, batch):
     assert (drawn - photo).abs()[:, :, 110:140, 80:144].mean() < 0.15
 
 
-def test_facenet_stays_out_of_the_checkpoint(module):
-    checkpoint = {"state_dict": dict(module.state_dict()), "lr_schedulers": []}
-    module.on_save_checkpoint(checkpoint)
-    assert not any(name.startswith("facenet.") for name in checkpoint["state_dict"])
-    module.on_load_checkpoint(checkpoint)
-    assert set(checkpoint["state_dict"]) == set(module.state_dict())
+def test_fixed_networks_stay_out_of_checkpoints_and_averages(module):
+    names = {name.partition(".")[0] for name in module.state_dict()}
+    assert names == {"network", "critic"}
+    assert copy.deepcopy(module).facenet is module.facenet
+
+
+def test_hiding_is_what_it_was(stage):
+    """A sum of what the first version hid, whose numbers stood in the code."""
+    points = torch.from_numpy(stage.model.mean)
+    spots = torch.nonzero(torch.from_numpy(stage.model.region.astype(np.int64)) <= 1)[:, 0]
+    for seed in range(6):
+        random = torch.Generator().manual_seed(seed)
+        expected = first_version(points, spots, torch.Generator().manual_seed(seed))
+        assert torch.equal(Hiding().keep(points, spots, random), expected)
+    nothing = Hiding(side=0.0, balls=0).keep(points, spots, torch.Generator().manual_seed(0))
+    assert (nothing == 1).all()
+
+
+def first_version(points, spots, random):
+    keep = torch.ones(len(points))
+    if torch.rand((), generator=random) < 0.6:
+        direction = torch.randn(3, generator=random) * torch.tensor([1.0, 0.3, 0.2])
+        distance = points @ (direction / direction.norm())
+        edge = torch.rand((), generator=random) * 70 - 15
+        keep = keep * ((edge - distance) / 6 + 0.5).clamp(0, 1)
+    for _ in range(int(torch.randint(0, 4, (), generator=random))):
+        center = points[spots[torch.randint(len(spots), (), generator=random)]]
+        radius = 8 + 30 * torch.rand((), generator=random)
+        keep = keep * (((points - center).norm(dim=1) - radius) / 4 + 0.5).clamp(0, 1)
+    return keep[:, None]
 
 
 def test_an_epochs_order_follows_from_seed_and_number_alone():
@@ -259,8 +272,8 @@ def test_so_many_photographic_views_of_each_face_are_taken():
     people = np.array([3, 3, 3, 5, 5, 9])
     heads = SimpleNamespace(photographic=np.array([0, 1, 1, 1, 1, 1], bool), person=people)
     rows = np.array([3, 5])
-    assert _chosen_views(heads, rows, 0).tolist() == [1, 2, 3, 4]
-    assert _chosen_views(heads, rows, 1).tolist() == [1, 3]
+    assert chosen_views(heads, rows, 0).tolist() == [1, 2, 3, 4]
+    assert chosen_views(heads, rows, 1).tolist() == [1, 3]
 
 
 def test_training_goes_on_from_weights_of_its_own_configuration_only(tmp_path):
@@ -269,13 +282,12 @@ def test_training_goes_on_from_weights_of_its_own_configuration_only(tmp_path):
     before.completion.head.bias.data[:] = 0.25
     path = tmp_path / "before.safetensors"
     save_refiner(before, path)
-    again = RefinerModule(RefinerTraining(network=small))
-    again.begin_with(_started(path, small, model))
+    again = RefinerModule(network=small, start=path)
+    again.setup("fit")
     assert again.network.training
-    for network in (again.network, again.averaged):
-        torch.testing.assert_close(network.completion.head.bias, before.completion.head.bias)
+    torch.testing.assert_close(again.network.completion.head.bias, before.completion.head.bias)
     with pytest.raises(GcnfaceError, match="another configuration"):
-        _started(path, TextureRefinerConfig(), model)
+        RefinerModule(start=path).setup("fit")
 
 
 @pytest.fixture(scope="module")
@@ -283,33 +295,58 @@ def data(tmp_path_factory):
     return write_prepared_faces(tmp_path_factory.mktemp("faces"))
 
 
-def run(data, output, epochs):
-    settings = RunSettings(output, epochs, "32-true", threads=1, accelerator="cpu", tensorboard=False, pictures_every=0)
-    tiny = TextureRefinerConfig(
-        completion=replace(TextureRefinerConfig().completion, channels=(4, 4, 4, 4, 4), order=2)
-    )
-    return RefinerTraining(
-        data=data,
-        run=settings,
-        observations=data.parent / "observations",
-        network=tiny,
-        critic=SMALL_CRITIC,
-        objective=Objective(schedule=LossSchedule(ramp_end=1e-6, vertex_floor=1.0)),
-        rate="decay",
-        drawn_every=2,
-    )
+TINY = TextureRefinerConfig(
+    completion=replace(TextureRefinerConfig().completion, channels=(4, 4, 4, 4, 4), order=2)
+)
+
+
+def fit(data, output, epochs, **settings):
+    """Lightning's own way, without the command."""
+    lightning.seed_everything(0, verbose=False)
+    objective = Objective(schedule=LossSchedule(ramp_end=1e-6, vertex_floor=1.0))
+    known = {"network": TINY, "critic": SMALL_CRITIC, "objective": objective, "rate": "decay", "drawn_every": 2}
+    module = RefinerModule(**known | settings)
+    faces = RefinerData(faces=data, observations=data.parent / "observations")
+    last = ModelCheckpoint(output, "last", enable_version_counter=False)
+    trainer = lightning.Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, callbacks=[last], num_sanity_val_steps=0,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    before = output / "last.ckpt"
+    trainer.fit(module, datamodule=faces, ckpt_path=before if before.exists() else None)
+    return module.export(output), module
 
 
 def test_a_resumed_run_ends_with_the_bits_of_one_without_a_break(data, tmp_path):
-    whole = train_refiner(run(data, tmp_path / "whole", 2))
-    train_refiner(run(data, tmp_path / "broken", 1))
-    resumed = train_refiner(run(data, tmp_path / "broken", 2))
-    states = [torch.load(p.parent / "last.ckpt", weights_only=False)["state_dict"] for p in (whole, resumed)]
-    assert states[0]["step"] == states[1]["step"] == 4
-    assert states[0].keys() == states[1].keys()
-    assert any(name.startswith("critic.") for name in states[0])
-    for name, value in states[0].items():
-        assert torch.equal(value, states[1][name]), name
+    whole, _ = fit(data, tmp_path / "whole", 2)
+    fit(data, tmp_path / "broken", 1)
+    resumed, _ = fit(data, tmp_path / "broken", 2)
+    kept = [torch.load(p.parent / "last.ckpt", weights_only=True) for p in (whole, resumed)]
+    assert kept[0]["global_step"] == kept[1]["global_step"] == 4
+    for part in ("state_dict", "current_model_state"):
+        assert kept[0][part].keys() == kept[1][part].keys()
+        assert any(name.startswith("critic.") for name in kept[0][part])
+        for name, value in kept[0][part].items():
+            assert torch.equal(value, kept[1][part][name]), name
     assert whole.read_bytes() == resumed.read_bytes()
     network = load_refiner(load_face_model(), whole)
     assert network.config.completion.channels == (4, 4, 4, 4, 4)
+    before = whole.read_bytes()
+    whole.unlink()
+    assert fit(data, tmp_path / "whole", 2)[0].read_bytes() == before, "a run that is over writes its average again"
+
+
+def test_the_average_is_what_is_saved_and_the_rate_is_the_schedulers(data, tmp_path):
+    weights, module = fit(data, tmp_path / "cycle", 2, rate="cycle", average=0.5)
+    kept = torch.load(weights.parent / "last.ckpt", weights_only=True)
+    name = "network.completion.head.bias"
+    assert not torch.equal(kept["state_dict"][name], kept["current_model_state"][name])
+    assert torch.equal(module.state_dict()[name], kept["state_dict"][name])
+    schedule, rate = kept["lr_schedulers"][0], kept["optimizer_states"][0]["param_groups"][0]
+    assert (schedule["total_steps"], schedule["last_epoch"]) == (4, 4)
+    assert rate["lr"] == schedule["_last_lr"][0]
+    assert rate["betas"] == (0.9, 0.999)
+    _, last = fit(data, tmp_path / "last", 1, average=0.0)
+    kept = torch.load(tmp_path / "last" / "last.ckpt", weights_only=True)
+    assert "current_model_state" not in kept
+    assert torch.equal(last.state_dict()[name], kept["state_dict"][name])

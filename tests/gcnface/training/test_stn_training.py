@@ -12,13 +12,13 @@ from coarse.face_model import load_face_model
 from coarse.spatial_transformer.localizer import load_localizer
 from coarse.spatial_transformer.losses import TransformerLossWeights
 from coarse.spatial_transformer.theta import theta_layout_of
+from gcnface.cli.train import train
 from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, COLUMNS, load_prepared
 from gcnface.training.crops import CropBatch, CropDataset, mirror468
-from gcnface.training.runs import RunSettings
-from gcnface.training.stn import PersonPairs, StnModule, StnTraining, train_stn, with_mirror_images
+from gcnface.training.stn import PersonPairs, StnDataSettings, StnModule, StnSettings, with_mirror_images
 
 PEOPLE = ("anna", "anna", "bert", "anna", "carl", "carl")
-SMALL = {"identity": 5, "expression": 4, "side": 16, "batch_size": 4, "paired": 2}
+SMALL = {"identity": 5, "expression": 4, "side": 16, "paired": 2}
 BALANCED = TransformerLossWeights(landmarks=1e-4, prior=1e-5, expression_range=0.01)
 
 
@@ -47,9 +47,12 @@ def data(tmp_path_factory):
     return folder
 
 
-def settings(data, output, epochs=1, **changes):
-    run = RunSettings(output=output, precision="32-true", threads=1, epochs=epochs, tensorboard=False)
-    return StnTraining(data=data, run=run, **(SMALL | {"weights": BALANCED} | changes))
+def run(data, output, *words):
+    """Train the small configuration."""
+    small = {**SMALL, **{f"weights.{name}": value for name, value in vars(BALANCED).items()}}
+    model = [f"model.{name}={value}" for name, value in small.items()]
+    trainer = [f"trainer.default_root_dir={output}", "trainer.precision=32-true", "threads=1", "trainer.max_epochs=1"]
+    return train("stn", [*trainer, *model, f"data.faces={data}", "data.batch_size=4", *words])
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +62,17 @@ def batch(data):
     return CropBatch.stack([crops[row] for row in range(4)])
 
 
-def quiet_module(chosen):
-    module = StnModule(chosen)
+def quiet_module(**changes):
+    module = StnModule(**(SMALL | {"weights": BALANCED} | changes))
     module.log = module.log_dict = lambda *args, **kwargs: None
     return module
 
 
 def test_run_resumes_where_it_stopped_and_its_weights_load(data, tmp_path):
-    weights = train_stn(settings(data, tmp_path / "run"))
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 1
-    assert train_stn(settings(data, tmp_path / "run", epochs=2)) == weights
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 2
+    weights = run(data, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 1
+    assert run(data, tmp_path / "run", "trainer.max_epochs=2") == weights
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 2
     logged = (tmp_path / "run" / "log" / "version_1" / "metrics.csv").read_text().splitlines()
     assert "valid/landmarks_percent" in logged[0]
     assert (tmp_path / "run" / "pictures" / "epoch_0001.png").exists()
@@ -81,7 +84,7 @@ def test_a_batch_is_learned_by_heart(data, batch, tmp_path):
     torch.manual_seed(0)
     # The pictures are noise, which no pose makes symmetric.
     weights = replace(BALANCED, siamese=1e-6, symmetry=1e-6)
-    module = quiet_module(settings(data, tmp_path, landmark_distance=10.0, weights=weights))
+    module = quiet_module(landmark_distance=10.0, weights=weights)
     two = replace(batch, **{name: value[:2] for name, value in vars(batch).items()})
     optimizer = torch.optim.Adam(module.network.parameters(), 3e-4)
     terms = []
@@ -96,7 +99,7 @@ def test_a_batch_is_learned_by_heart(data, batch, tmp_path):
 
 
 def test_pictures_stand_beside_their_crops(data, batch, tmp_path):
-    module = quiet_module(settings(data, tmp_path)).eval()
+    module = quiet_module().eval()
     with torch.no_grad():
         pictures = module.pictures(batch)
     assert pictures.shape == (4, 3, 224, 448)
@@ -106,7 +109,7 @@ def test_pictures_stand_beside_their_crops(data, batch, tmp_path):
 
 @pytest.mark.parametrize("changes", [{"points": "21", "own_visibility": True}, {"visibility": "depth"}, {"paired": 0}])
 def test_every_way_of_training_gives_a_gradient(data, batch, tmp_path, changes):
-    module = quiet_module(settings(data, tmp_path, **changes))
+    module = quiet_module(**changes)
     module.training_step(batch, 0).backward()
     gradient = module.network.head.bias.grad
     assert torch.isfinite(gradient).all()
@@ -115,7 +118,7 @@ def test_every_way_of_training_gives_a_gradient(data, batch, tmp_path, changes):
 
 def test_texture_terms_move_the_pose(data, batch, tmp_path):
     weights = TransformerLossWeights(landmarks=0, prior=0)
-    module = quiet_module(settings(data, tmp_path, weights=weights))
+    module = quiet_module(weights=weights)
     module.training_step(batch, 0).backward()
     assert (module.network.head.bias.grad[:6] != 0).all()
 
@@ -123,9 +126,9 @@ def test_texture_terms_move_the_pose(data, batch, tmp_path):
 def test_textures_without_skin_teach_nothing(data, batch, tmp_path):
     weights = TransformerLossWeights(landmarks=0, prior=0)
     bare = replace(batch, skin=torch.zeros_like(batch.skin))
-    module = quiet_module(settings(data, tmp_path, weights=weights))
+    module = quiet_module(weights=weights)
     assert module.training_step(bare, 0) == 0
-    everywhere = quiet_module(settings(data, tmp_path, weights=weights, skin_only=False))
+    everywhere = quiet_module(weights=weights, skin_only=False)
     assert everywhere.training_step(bare, 0) > 0
 
 
@@ -150,18 +153,18 @@ def test_pairs_show_two_photos_of_one_person(data, tmp_path):
     assert (one.image != other.image).any()
     stacked = PersonPairs.stack([pairs[0], pairs[2]])
     np.testing.assert_array_equal(stacked.image[1], stacked.image[3])
-    assert train_stn(settings(data, tmp_path, pairs="person")).exists()
+    assert run(data, tmp_path, "model.pairs=person").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("backbone", "huge"), ("visibility", "x-ray"), ("pairs", "trios"), ("points", "5"), ("paired", 99)],
+    [("backbone", "huge"), ("visibility", "x-ray"), ("pairs", "trios"), ("points", "5"), ("paired", -1)],
 )
 def test_settings_are_checked(name, value):
     with pytest.raises(ValueError, match=name):
-        StnTraining(**{name: value})
+        StnSettings(**{name: value})
 
 
 def test_heads_have_no_second_photograph():
     with pytest.raises(ValueError, match="flip"):
-        StnTraining(heads=Path("heads"), pairs="person")
+        StnDataSettings(heads=Path("heads"), pairs="person")

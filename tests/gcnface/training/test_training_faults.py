@@ -3,46 +3,40 @@
 import os
 import pickle
 import signal
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import TensorDataset
 
 from gcnface.cli import train as cli
-from gcnface.cli.train import Part
 from gcnface.errors import DivergedError, FileError, GcnfaceError, OutputError, WeightsError
 from gcnface.training.checkpoints import WholeCheckpoints, check_plain, check_resumable, read_checkpoint
-from gcnface.training.configuration import plain, record
-from gcnface.training.loading import SeededOrder, SeededSamples, training_loader
-from gcnface.training.runs import RunSettings, one_cycle, save_weights, train
-from tests.gcnface.small_training import Small, Training, train_small
+from gcnface.training.loading import SeededOrder, SeededSamples
+from tests.gcnface.small_training import PART, QUICK, Small, SmallData, fit, small
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
 
 
-def settings(output, rate=0.1, **run):
-    known = {"epochs": 2, "threads": 1, "accelerator": "cpu", "tensorboard": False, "precision": "32-true"}
-    return Training(RunSettings(output, **(known | run)), rate)
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setitem(cli.PARTS, "small", PART)
 
 
-@pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setitem(cli.PARTS, "small", Part("tests.gcnface.small_training", "train_small", "a small network"))
+def train_small(output, *words):
+    return small(output, *words).fit()
 
 
-def words(chosen):
-    run = {name: value for name, value in plain(chosen.run).items() if name not in ("monitor",)}
-    return ["small", f"rate={chosen.rate}", *(f"run.{name}={value}" for name, value in run.items())]
+def call(output, *words):
+    """The exit status of the command."""
+    return cli.main(["small", *QUICK, f"trainer.default_root_dir={output}", *words])
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, small, capsys):
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
     with pytest.raises(DivergedError, match=r"the loss is no longer finite in step \d+, .*learning_rate"):
-        train_small(settings(tmp_path / "a", rate=1e30))
+        train_small(tmp_path / "a", "model.rate=1e30")
     assert not list((tmp_path / "a").glob("*.safetensors"))
-    assert cli.main(words(settings(tmp_path / "b", rate=1e30))) == 1
+    assert call(tmp_path / "b", "model.rate=1e30") == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("gcnface: the loss is no longer finite")
     assert not any("Traceback" in line for line in lines)
@@ -57,17 +51,17 @@ def test_weights_that_are_not_finite_reach_no_file(tmp_path, monkeypatch, value)
     monkeypatch.setattr(Small, "on_train_batch_end", spoil, raising=False)
     monkeypatch.setattr(Small, "training_step", lambda module, *args: module.network[3].bias.square().sum())
     with pytest.raises(DivergedError, match=r"network.0.weight is no longer finite after 4 steps"):
-        train_small(settings(tmp_path))
+        train_small(tmp_path)
     kept = read_checkpoint(tmp_path / "last.ckpt")
     assert kept["epoch"] == 0
     assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_weights_too_large_for_their_file_are_not_written(tmp_path):
-    network = torch.nn.Linear(2, 2)
-    network.weight.data[0, 0] = 1e6
+    module = Small()
+    module.network[3].weight.data[0, 0] = 1e6
     with pytest.raises(DivergedError, match="weight is no longer finite as float16"):
-        save_weights(network, tmp_path / "x.safetensors")
+        module.export(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -85,7 +79,7 @@ def test_nothing_but_plain_values_enters_a_checkpoint(values, name):
 
 
 def test_a_checkpoint_is_whole_or_the_one_before(tmp_path, monkeypatch):
-    train_small(settings(tmp_path, epochs=1))
+    train_small(tmp_path, "trainer.max_epochs=1")
     before = (tmp_path / "last.ckpt").read_bytes()
     checkpoint = read_checkpoint(tmp_path / "last.ckpt")
 
@@ -112,10 +106,10 @@ def damaged(kind, whole):
 
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "pickled", "noise", "trapped", "foreign", "folder"])
-def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, small, capsys, kind):
+def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, capsys, kind):
     monkeypatch.chdir(tmp_path)
     last = Path("run") / "last.ckpt"
-    train_small(settings(Path("run"), epochs=1))
+    train_small("run", "trainer.max_epochs=1")
     whole = last.read_bytes()
     last.unlink()
     if kind == "folder":
@@ -125,52 +119,56 @@ def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, small, capsys, kin
     else:
         last.write_bytes(damaged(kind, whole))
     with pytest.raises(WeightsError, match=r"run/last\.ckpt: is"):
-        train_small(settings(Path("run")))
-    assert cli.main(words(settings(Path("run")))) == 1
+        train_small("run")
+    assert call("run") == 1
     *_, line = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("gcnface: run/last.ckpt: is ")
     assert not Path("sprung").exists()
 
 
 def test_a_checkpoint_of_another_network_or_of_a_longer_run_is_told(tmp_path):
-    train_small(settings(tmp_path))
-    with pytest.raises(GcnfaceError, match=r"2 epochs are over, run\.epochs is 1"):
-        train_small(settings(tmp_path, epochs=1))
+    train_small(tmp_path)
+    with pytest.raises(GcnfaceError, match=r"2 epochs are over, trainer\.max_epochs is 1"):
+        train_small(tmp_path, "trainer.max_epochs=1")
     with pytest.raises(WeightsError, match=r"another configuration \(.* differs"):
         check_resumable(torch.nn.Sequential(torch.nn.Linear(2, 2)), tmp_path / "last.ckpt", 2)
 
 
 def test_a_run_that_is_over_writes_its_weights_again(tmp_path):
-    weights = train_small(settings(tmp_path))
+    weights = train_small(tmp_path)
     before = weights.read_bytes()
     weights.unlink()
-    assert train_small(settings(tmp_path)).read_bytes() == before
+    assert train_small(tmp_path).read_bytes() == before
 
 
 def test_a_run_that_has_stopped_early_does_not_go_on(tmp_path):
-    chosen = settings(tmp_path, epochs=9, monitor="valid/figure", patience=2, pictures_every=0)
+    early = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=valid/figure"]
 
-    def over(chosen):
-        learn = training_loader(data(8), 4, 0, tmp_path)
-        return train(Small(chosen), learn, torch.utils.data.DataLoader(data(4), 4)).current_epoch
+    def over(patience):
+        more = [*early, f"--trainer.callbacks.patience={patience}", "trainer.max_epochs=9", "pictures.every=0"]
+        return fit(tmp_path, *more)[1].current_epoch
 
-    assert over(chosen) == over(chosen) == 3
-    assert over(replace(chosen, run=replace(chosen.run, patience=3))) == 4
+    assert over(2) == over(2) == 3
+    assert over(3) == 4
 
 
-def data(count):
-    return TensorDataset(torch.rand(count, 3, 8, 8), torch.rand(count, 3))
+def test_a_named_checkpoint_or_none_is_gone_on_from(tmp_path):
+    train_small(tmp_path / "one", "trainer.max_epochs=1")
+    _, trainer = fit(tmp_path / "two", f"ckpt_path={tmp_path / 'one' / 'last.ckpt'}")
+    assert (trainer.current_epoch, trainer.global_step) == (2, 4)
+    anew = train_small(tmp_path / "one", "ckpt_path=null").read_bytes()
+    assert anew == train_small(tmp_path / "three").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_signals_end_a_run_in_one_line(tmp_path, monkeypatch, small, capsys, name):
+def test_signals_end_a_run_in_one_line(tmp_path, monkeypatch, capsys, name):
     def ask_to_end(module, *args):
         if module.current_epoch == 1:
             os.kill(os.getpid(), getattr(signal, name))
 
     monkeypatch.setattr(Small, "on_train_batch_end", ask_to_end, raising=False)
     before = signal.getsignal(getattr(signal, name))
-    assert cli.main(words(settings(tmp_path))) == 128 + getattr(signal, name)
+    assert call(tmp_path) == 128 + getattr(signal, name)
     *_, line = capsys.readouterr().err.strip().splitlines()
     assert line == f"gcnface: stopped by {name}; the same command goes on from {tmp_path / 'last.ckpt'}"
     assert read_checkpoint(tmp_path / "last.ckpt")["epoch"] == 0
@@ -178,12 +176,17 @@ def test_signals_end_a_run_in_one_line(tmp_path, monkeypatch, small, capsys, nam
     assert signal.getsignal(getattr(signal, name)) == before
 
 
-def test_too_few_samples_make_one_small_batch_and_none_are_told(tmp_path):
-    batches = list(training_loader(data(3), 32, 0, tmp_path))
-    assert [len(images) for images, _ in batches] == [3]
-    assert len(list(training_loader(data(9), 4, 0, tmp_path))) == 2
-    with pytest.raises(FileError, match=f"{tmp_path.name}: holds nobody to learn from"):
-        training_loader(data(0), 4, 0, tmp_path)
+def loader(learn, batch_size):
+    data = SmallData(learn=learn, batch_size=batch_size)
+    data.setup()
+    return list(data.train_dataloader())
+
+
+def test_too_few_samples_make_one_small_batch_and_none_are_told():
+    assert [len(images) for images, _ in loader(3, 32)] == [3]
+    assert len(loader(9, 4)) == 2
+    with pytest.raises(FileError, match="faces: holds nobody to learn from"):
+        loader(0, 4)
 
 
 class Numbers(torch.utils.data.Dataset):
@@ -211,6 +214,13 @@ def test_random_changes_follow_from_seed_and_epoch_alone():
     assert first[:, 0].sort()[0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+def test_processes_share_one_order():
+    whole = list(SeededOrder(7, 3))
+    shares = [list(SeededOrder(7, 3, processes=2, rank=rank)) for rank in range(2)]
+    assert shares == [whole[0:6:2], whole[1:6:2]]
+    assert [len(SeededOrder(7, 3, processes=2, rank=rank)) for rank in range(2)] == [3, 3]
+
+
 def test_weights_decide_how_often_a_sample_is_drawn():
     drawn = [index for index, _ in SeededOrder(3, 0, 3000, np.array([1.0, 0.0, 3.0]))]
     assert len(drawn) == 3000
@@ -219,68 +229,84 @@ def test_weights_decide_how_often_a_sample_is_drawn():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("epochs", -3), ("epochs", 0), ("threads", 0), ("gradient_clip", -1.0), ("gradient_clip", float("nan")),
-        ("check_every", 0), ("seed", -1), ("nodes", 0), ("devices", 0), ("patience", -1), ("pictures_every", -1),
-    ],
-)  # fmt: skip
-def test_senseless_numbers_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"^{name} is {value}; it must be"):
-        RunSettings(Path("x"), **{name: value})
+    "word",
+    ["threads=0", "pictures.every=-1", "data.batch_size=0", "data.num_workers=-1", "model.rate=-1"],
+)
+def test_senseless_numbers_are_refused(tmp_path, capsys, word):
+    with pytest.raises(SystemExit) as caught:
+        call(tmp_path, word)
+    assert caught.value.code == 2
+    name, _, value = word.rpartition(".")[2].partition("=")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"gcnface train small: {name} is {value}")
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    "word",
     [
-        ("precision", "32-wrong"), ("devices", "many"), ("devices", "0,x"), ("accelerator", "abacus"),
-        ("accelerator", "tpu"), ("strategy", "luck"), ("strategy", "deepspeed"),
+        *("precision=16-wrong", "gradient_clip_val=nan", "max_epochs=1e3x", "logger=Nose", "callbacks=Nose"),
+        *("max_epochs=", "max_epoch=3"),
     ],
-)  # fmt: skip
-def test_what_lightning_cannot_do_is_one_error_that_names_the_setting(tmp_path, name, value):
-    with pytest.raises(GcnfaceError, match=rf"^(run\.\S+ )*run\.{name}={value} .*choose another[^\n]*$"):
-        train_small(settings(tmp_path, **{name: value}))
+)
+def test_what_is_none_of_lightnings_values_takes_one_line(tmp_path, capsys, word):
+    with pytest.raises(SystemExit) as caught:
+        call(tmp_path, f"trainer.{word}")
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"trainer.{word.partition('=')[0]}" in said
 
 
-def test_a_figure_to_watch_needs_held_out_people(tmp_path):
-    with pytest.raises(GcnfaceError, match="nobody is held out"):
-        train_small(settings(tmp_path, monitor="valid/figure"))
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("devices=many", "devices=0,x", "devices=0", "accelerator=abacus", "accelerator=tpu", "strategy=luck"),
+        *("strategy=deepspeed", "max_epochs=-3", "num_nodes=0", "profiler=nose"),
+    ],
+)
+def test_what_lightning_cannot_do_is_one_error_that_names_the_argument(tmp_path, word):
+    with pytest.raises(GcnfaceError, match=rf"^(trainer\.\S+ )*trainer\.{word} .*choose another[^\n]*$"):
+        train_small(tmp_path, f"trainer.{word}")
 
 
-@pytest.mark.parametrize("run", [{}, {"patience": 1}, {"check_every": 2}])
-def test_a_figure_to_watch_is_one_that_is_logged(tmp_path, run):
-    batches = torch.utils.data.DataLoader(data(4), 4)
-    expected = r"^run\.monitor is 'nose', which is not logged; name one of lr-SGD, train/loss, valid/figure$"
-    with pytest.raises(GcnfaceError, match=expected):
-        train(Small(settings(tmp_path, monitor="nose", **run)), batches, batches)
-    train(Small(settings(tmp_path, monitor="train/loss", **run)), batches, batches)
+@pytest.mark.parametrize("word", ["val_check_interval=9", "check_val_every_n_epoch=0"])
+def test_what_lightning_finds_out_later_is_one_line_too(tmp_path, word):
+    with pytest.raises(GcnfaceError, match=r"^Lightning cannot train so: [^\n]+$"):
+        train_small(tmp_path, f"trainer.{word}")
 
 
-def test_one_cycle_takes_any_number_of_steps():
-    class Trainer:
-        estimated_stepping_batches = 10
-
-    @dataclass
-    class Module:
-        trainer = Trainer()
-
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.5)
-    schedule = one_cycle(Module(), optimizer, warm_up=0.1)["lr_scheduler"]["scheduler"]
-    assert 0 < schedule.get_last_lr()[0] <= 0.5
+@pytest.mark.parametrize(("watch", "held_out"), [("EarlyStopping", 0), ("EarlyStopping", 4), ("ModelCheckpoint", 4)])
+def test_a_figure_to_watch_is_one_that_is_logged(tmp_path, watch, held_out):
+    words = [f"--trainer.callbacks+={watch}", "--trainer.callbacks.monitor=nose", f"data.held_out={held_out}"]
+    with pytest.raises(GcnfaceError, match=r"^Lightning cannot train so: [^\n]*nose[^\n]*train/loss[^\n]*$"):
+        train_small(tmp_path, *words)
 
 
-def test_a_record_survives_its_plain_form():
-    chosen = settings(Path("some/where"), devices="0,1", monitor="x")
-    assert record(Training, plain(chosen)) == chosen
-    assert record(Training, chosen) is chosen
+@pytest.mark.parametrize("words", [["max_epochs=1"], ["max_epochs=7", "limit_train_batches=1"], ["max_steps=3"]])
+def test_one_cycle_takes_any_number_of_steps(tmp_path, monkeypatch, words):
+    def configure(module):
+        return module.one_cycle(torch.optim.SGD(module.parameters(), 0.5), warm_up=0.5)
+
+    monkeypatch.setattr(Small, "configure_optimizers", configure)
+    _, trainer = fit(tmp_path, "trainer.max_epochs=9", *(f"trainer.{word}" for word in words))
+    assert trainer.lr_scheduler_configs[0].scheduler.total_steps == trainer.global_step
+
+
+def test_one_cycle_needs_an_end(tmp_path, monkeypatch):
+    def configure(module):
+        return module.one_cycle(torch.optim.SGD(module.parameters(), 0.5))
+
+    monkeypatch.setattr(Small, "configure_optimizers", configure)
+    with pytest.raises(GcnfaceError, match="the run has inf steps, for which the learning rate has no schedule"):
+        train_small(tmp_path, "trainer.max_epochs=-1")
 
 
 def test_a_run_says_nothing_needless(tmp_path, capfd):
     import logging
 
     logging.getLogger("lightning.pytorch").setLevel(logging.INFO)
-    train_small(settings(tmp_path))
+    train_small(tmp_path)
     said = "".join(capfd.readouterr())
-    assert "litlogger" not in said
-    assert "Tip" not in said
-    assert "TPU" not in said
+    for word in ("litlogger", "Tip", "TPU", "Seed set", "flops_per_batch"):
+        assert word not in said

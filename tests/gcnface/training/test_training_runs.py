@@ -11,16 +11,17 @@ import yaml
 from coarse.face_model import load_face_model
 from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
+from gcnface.cli.train import train
 from gcnface.data.faces import UNKNOWN, load_prepared
+from gcnface.errors import GcnfaceError
 from gcnface.io.images import read_photo
 from gcnface.photo.parsing import PARSING_CLASSES, load_parser
 from gcnface.training.configuration import plain
 from gcnface.training.crops import CropBatch, CropDataset
 from gcnface.training.loading import SeededOrder
-from gcnface.training.parser import ParserTraining, parsing_loss, train_parser
+from gcnface.training.parser import ParserDataSettings, parsing_loss
 from gcnface.training.parser_data import gather, labeled_rows, photo_weights
-from gcnface.training.regressor import RegressorModule, RegressorTraining, train_regressor
-from gcnface.training.runs import RunSettings
+from gcnface.training.regressor import RegressorModule, RegressorSettings
 from tests.gcnface.annotated_folder import write_prepared_faces
 
 pytestmark = pytest.mark.usefixtures("quiet_training")
@@ -31,30 +32,29 @@ def data(tmp_path_factory):
     return write_prepared_faces(tmp_path_factory.mktemp("faces"))
 
 
-def regressor_settings(data, output, **run):
-    settings = RunSettings(output=output, precision="32-true", threads=1, **run)
-    return RegressorTraining(data=data, run=settings, rendered=0, batch_size=4)
+def run(data, output, *words):
+    common = ["trainer.precision=32-true", "threads=1", f"trainer.default_root_dir={output}", f"data.faces={data}"]
+    return [*common, "data.batch_size=4", *words]
 
 
 def test_regressor_run_resumes_where_it_stopped(data, tmp_path):
-    settings = regressor_settings(data, tmp_path / "run", epochs=1)
-    weights = train_regressor(settings)
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 1
-    further = regressor_settings(data, tmp_path / "run", epochs=3)
-    assert train_regressor(further) == weights
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 3
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["lr_schedulers"][0]["total_steps"] == 3
+    words = run(data, tmp_path / "run", "model.rendered=0")
+    weights = train("regressor", [*words, "trainer.max_epochs=1"])
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 1
+    assert train("regressor", [*words, "trainer.max_epochs=3"]) == weights
+    kept = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert kept["global_step"] == kept["lr_schedulers"][0]["total_steps"] == 3
     load_regressor(layout_of(load_face_model()), weights)
     resolved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert resolved["run"]["epochs"] == 3
-    assert resolved["weights"]["landmarks"] == settings.weights.landmarks
+    assert resolved["trainer"]["max_epochs"] == 3
+    assert resolved["model"]["weights"]["landmarks"] == RegressorSettings().weights.landmarks
 
 
-def test_regressor_learns_a_batch_by_heart(data, tmp_path):
+def test_regressor_learns_a_batch_by_heart(data):
     torch.manual_seed(0)
     faces = load_prepared(data)
     dataset = CropDataset(faces, faces.validation, augment=False)
-    module = RegressorModule(regressor_settings(data, tmp_path))
+    module = RegressorModule(rendered=0)
     posed = module.model.layout.decode(0.5 * torch.randn(2, module.model.layout.total))
     points = crop_camera(2).project(module.model.landmarks_cam(posed))[..., :2]
     batch = replace(CropBatch.stack([dataset[0], dataset[1]]), landmarks=points)
@@ -70,30 +70,33 @@ def test_regressor_learns_a_batch_by_heart(data, tmp_path):
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.parametrize(("name", "value"), [("rendered", 40), ("backbone", "huge")])
+@pytest.mark.parametrize(("name", "value"), [("rendered", -1), ("backbone", "huge")])
 def test_regressor_settings_are_checked(name, value):
     with pytest.raises(ValueError, match=name):
-        RegressorTraining(**{name: value})
+        RegressorSettings(**{name: value})
+
+
+@pytest.mark.parametrize(("part", "name"), [("regressor", "rendered"), ("stn", "paired")])
+def test_no_more_crops_than_a_batch_has_can_be_asked_for(data, tmp_path, part, name):
+    what = rf"^model\.{name} is 5; it must lie between 0 and data\.batch_size 4$"
+    with pytest.raises(GcnfaceError, match=what):
+        train(part, run(data, tmp_path, f"model.{name}=5"))
 
 
 def test_settings_become_plain_values():
-    settings = plain(RegressorTraining())
-    assert settings["run"]["output"] == "runs/regressor"
+    settings = plain(ParserDataSettings())
+    assert settings["faces"] == "runs/faces"
     assert yaml.safe_load(yaml.safe_dump(settings)) == settings
-
-
-def parser_settings(data, output, **run):
-    settings = RunSettings(output, precision="32-true", threads=1, tensorboard=False, **run)
-    return ParserTraining(data=data, run=settings, batch_size=4, epoch_steps=1)
 
 
 def test_parser_run_writes_weights_that_load_and_goes_on_for_longer(data, tmp_path):
     output = tmp_path / "run"
-    parser = load_parser(train_parser(parser_settings(data, output, epochs=1)))
+    words = run(data, output, "data.epoch_steps=1")
+    parser = load_parser(train("parser", [*words, "trainer.max_epochs=1"]))
     assert parser.parse(torch.rand(1, 3, 224, 224)).shape == (1, len(PARSING_CLASSES), 224, 224)
     assert 0 <= json.loads((output / "metrics.json").read_text())["valid/mean_iou"] <= 1
-    train_parser(parser_settings(data, output, epochs=3, pictures_every=3))
-    checkpoint = torch.load(output / "last.ckpt", weights_only=False)
+    train("parser", [*words, "trainer.max_epochs=3", "pictures.every=3"])
+    checkpoint = torch.load(output / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3
     assert checkpoint["lr_schedulers"][0]["total_steps"] == 3
     assert sorted(path.name for path in (output / "pictures").iterdir()) == ["epoch_0001.png", "epoch_0003.png"]
@@ -115,7 +118,7 @@ def test_parser_batches_hold_training_people_and_photos_more_often(data):
 @pytest.mark.parametrize(("name", "value"), [("epoch_steps", 0), ("batch_size", 1)])
 def test_parser_settings_are_checked(name, value):
     with pytest.raises(ValueError, match=name):
-        ParserTraining(**{name: value})
+        ParserDataSettings(**{name: value})
 
 
 def test_unknown_pixels_carry_no_gradient():

@@ -11,7 +11,7 @@ from coarse.position_map import WINDOW_PX, PositionMapLayout, window_camera
 from coarse.position_network import PositionMapConfig, PositionMapNetwork
 from gcnface.data.faces import CANVAS_PX
 from gcnface.training.augment import Augmentation, middle_window
-from gcnface.training.position_map import PositionMapModule, PositionMapTraining, head_yaw_deg
+from gcnface.training.position_map import PositionMapModule, PositionMapSettings, head_yaw_deg
 from gcnface.training.windows import KnownFaces, WindowBatch, WindowDataset
 
 NOSE_TIP = 4
@@ -20,7 +20,7 @@ MOVED_ONLY = Augmentation(angle_rad=0.8, scale=0.2, color=0, gray=0, blur=0, jpe
 
 @pytest.fixture(scope="module")
 def module():
-    return PositionMapModule(PositionMapTraining(side=64))
+    return PositionMapModule(side=64)
 
 
 @pytest.fixture(scope="module")
@@ -117,4 +117,4 @@ def test_layouts_of_any_side_agree(module):
 
 def test_unknown_network_is_refused():
     with pytest.raises(ValueError, match="prnet"):
-        PositionMapTraining(network="unet")
+        PositionMapSettings(network="unet")

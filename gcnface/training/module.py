@@ -1,0 +1,178 @@
+"""What the Lightning modules of all trainings share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import lightning
+import numpy as np
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from coarse.weights import half_state
+from gcnface.errors import GcnfaceError
+from gcnface.io.atomic import staged
+from gcnface.training.callbacks import Finite
+from gcnface.training.checkpoints import check_finite
+from gcnface.training.configuration import plain
+from gcnface.training.loading import run_seed
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Fixed(Generic[Network]):
+    """A network that a module uses and does not own: it is not trained, averaged, copied or kept in checkpoints.
+
+    Args:
+        network: moves to the module's device when a run begins.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def __deepcopy__(self, memo: Any) -> Fixed[Network]:
+        return self
+
+
+class TrainingModule(lightning.LightningModule):
+    """What every training's module shares; its arguments are the fields of the training's record of settings.
+
+    The settings are its hyperparameters, as plain values: `load_from_checkpoint` needs the file alone. What is random
+    in a step follows from the seed of `seed_everything`, the epoch and the step. A run that goes on for another number
+    of epochs has its one-cycle schedule stretched to them. Figures are averaged over all processes of a run.
+
+    Args:
+        settings: record of its arguments.
+
+    Attributes:
+        network: what is trained.
+        stem: name of the file of weights, without its ending.
+        trainer_defaults: arguments of the Trainer that differ from what the command gives all trainings.
+        links: settings that the module shares with its data module, as (source, target) keys of the command.
+    """
+
+    settings: Any
+    network: Any
+    stem: ClassVar[str] = "weights"
+    trainer_defaults: ClassVar[Mapping[str, Any]] = {}
+    links: ClassVar[Sequence[tuple[str, str]]] = ()
+
+    _INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
+    """How Lightning turns plain values into nested records when it loads a checkpoint."""
+    _LENGTH_OF_SCHEDULE = ("total_steps", "_schedule_phases")
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__()
+        self.settings = settings
+        self.save_hyperparameters({"_instantiator": self._INSTANTIATOR, **plain(settings)})
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        """As Lightning's, averaged over the processes where there are several."""
+        several = self._trainer is not None and self.trainer.world_size > 1
+        kwargs["sync_dist"] = kwargs.get("sync_dist") or several
+        super().log(*args, **kwargs)
+
+    def configure_callbacks(self) -> Sequence[Callback]:
+        """What watches every run, from Python too."""
+        return [Finite()]
+
+    def on_fit_start(self) -> None:
+        """Fixed networks follow to the device."""
+        for value in vars(self).values():
+            if isinstance(value, Fixed):
+                value.network.to(self.device)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed what is drawn in a step, as by dropout."""
+        key = (run_seed(), self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep this run's own length of the schedule."""
+        for schedule in checkpoint["lr_schedulers"]:
+            for key in self._LENGTH_OF_SCHEDULE:
+                schedule.pop(key, None)
+
+    def check_within_batch(self, *names: str) -> None:
+        """Settings that count samples of a batch, against the batches that the run's data module gives.
+
+        Raises:
+            GcnfaceError: there are more than a batch has.
+        """
+        size = getattr(getattr(getattr(self.trainer, "datamodule", None), "settings", None), "batch_size", None)
+        for name in names:
+            value = getattr(self.settings, name)
+            if size is not None and value > size:
+                raise GcnfaceError(f"model.{name} is {value}; it must lie between 0 and data.batch_size {size}")
+
+    def planned_steps(self) -> int:
+        """Steps of the whole run.
+
+        Raises:
+            GcnfaceError: it has none, or no end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if not 1 <= steps < float("inf"):
+            what = f"the run has {steps} steps, for which the learning rate has no schedule"
+            raise GcnfaceError(f"{what}; give trainer.max_epochs or trainer.max_steps, 1 or more")
+        return int(steps)
+
+    def one_cycle(self, optimizer: torch.optim.Optimizer, *, warm_up: float = 0.3, **options: Any) -> dict[str, Any]:
+        """What `configure_optimizers` returns for one cycle over all steps of the run (Smith and Topin 2018).
+
+        Args:
+            optimizer: its learning rate is the cycle's peak.
+            warm_up: share of the steps before the peak.
+            options: of `OneCycleLR`.
+        """
+        steps, peak = self.planned_steps(), optimizer.defaults["lr"]
+        if steps * warm_up == 1:  # torch divides by the length of the way up less one step
+            warm_up *= 1.001
+        cycle = torch.optim.lr_scheduler.OneCycleLR
+        schedule = cycle(optimizer, peak, total_steps=steps, pct_start=warm_up, **options)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def log_total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The sum of a step's terms; it and they are logged."""
+        total = torch.stack(list(terms.values())).sum()
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def finish(self, data: Any) -> None:
+        """What is done to the network between the last step and its file.
+
+        Args:
+            data: the run's data module.
+        """
+
+    def export(self, folder: Path, data: Any = None) -> Path:
+        """Write the network as gcnface loads it, whole or not at all; of several processes only the first writes.
+
+        Args:
+            folder: where to.
+            data: the run's data module, for `finish`.
+
+        Returns:
+            The path of the file, float16.
+
+        Raises:
+            DivergedError: weights are not finite.
+        """
+        self.finish(data)
+        check_finite(half_state(self.network), "as float16")
+        path = folder / f"{self.stem}.safetensors"
+        if getattr(rank_zero_only, "rank", 0) == 0:
+            with staged(folder) as stage:
+                self.write(stage / path.name)
+        return path
+
+    def write(self, path: Path) -> None:
+        """Write the network's state to a file."""
+        from safetensors.torch import save_file
+
+        save_file(half_state(self.network), path)
