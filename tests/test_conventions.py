@@ -14,6 +14,7 @@ from render.normals import vertex_normals
 from render.rasterize import rasterize, rasterize_screen
 from render.rotation import rotation_from_axis_angle, rotation_from_euler
 from render.sampling import sample_image
+from tests.tolerances import CHAINS, ROUNDING, STORED
 
 VIEW_FROM_CAM = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 TRIANGLE = torch.tensor([[0, 1, 2]])
@@ -69,7 +70,7 @@ def test_rotation_signs():
     assert (rotation_from_euler(zero, some, zero)[0] @ nose)[1] < 0
     assert (rotation_from_euler(zero, zero, some)[0] @ torch.tensor([1.0, 0, 0]))[1] > 0
     quarter = rotation_from_axis_angle(torch.tensor([[0.0, 0.0, math.pi / 2]]))[0]  # rad, not degrees
-    torch.testing.assert_close(quarter @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(quarter @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), **ROUNDING)
 
 
 def test_normals_point_out():
@@ -128,8 +129,8 @@ def test_perspective_weights():
     verts_cam = torch.cat([screen[..., :2] * screen[..., 2:], screen[..., 2:]], -1)
     right = rasterize(verts_cam, TRIANGLE, perspective_camera(1.0, (0.0, 0.0), hw)).depth[0, 0, 49]
     wrong = rasterize_screen(screen, TRIANGLE, hw, perspective_correct=False).depth[0, 0, 49]
-    torch.testing.assert_close(right, torch.tensor(1 / (1 - 0.495 * 2 / 3)), atol=1e-4, rtol=0)
-    torch.testing.assert_close(wrong, torch.tensor(1 + 0.495 * 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(right, torch.tensor(1 / (1 - 0.495 * 2 / 3)), **CHAINS)
+    torch.testing.assert_close(wrong, torch.tensor(1 + 0.495 * 2), **CHAINS)
 
 
 def test_device_coordinates():
@@ -141,7 +142,7 @@ def test_shading_is_linear():
     albedo, shading = torch.tensor([0.5]), torch.tensor([0.5])
     right = srgb_from_linear(linear_from_srgb(albedo) * shading)
     assert abs(right.item() - 0.25) > 0.1  # multiplying encoded values would give 0.25
-    torch.testing.assert_close(right, torch.tensor([0.3615]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(right, torch.tensor([0.3615]), **STORED)
 
 
 def test_harmonics_order():
@@ -150,7 +151,7 @@ def test_harmonics_order():
     basis = sh_basis(n)
     shape = torch.stack([x**0, y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y])
     constant = torch.tensor([0.282095, *[0.488603] * 3, 1.092548, 1.092548, 0.315392, 1.092548, 0.546274])
-    torch.testing.assert_close(basis, constant * shape, atol=1e-6, rtol=0)
+    torch.testing.assert_close(basis, constant * shape, **ROUNDING)
 
 
 def test_light_from_the_viewer():

@@ -14,6 +14,7 @@ from coarse.position_map import WINDOW_PX, mirrored_map
 from render.camera import pixel_camera
 from render.rasterize import rasterize
 from render.rotation import axis_angle_from_rotation, rotation_from_euler
+from tests.tolerances import STORED
 
 SCALE, PLACE = 1.1, (125.0, 131.0, 4.0)
 POSES = ((0, 0, 0), (25, -10, 15), (-60, 8, -35), (80, 0, 0))
@@ -54,8 +55,8 @@ def test_pose_is_recovered(rotated):
     truth = torch.cat([rotation(*angles) for angles in POSES])
     pose = rotated.pose
     # 1e-3 rad of rotation, 1e-3 of scale, a twentieth of a pixel
-    torch.testing.assert_close(pose.rotation, axis_angle_from_rotation(truth), atol=1e-3, rtol=0)
-    torch.testing.assert_close(pose.euler, torch.deg2rad(torch.tensor(POSES, dtype=torch.float32)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(pose.rotation, axis_angle_from_rotation(truth), **STORED)
+    torch.testing.assert_close(pose.euler, torch.deg2rad(torch.tensor(POSES, dtype=torch.float32)), **STORED)
     torch.testing.assert_close(pose.scale, torch.full((4,), SCALE), atol=0, rtol=1e-3)
     torch.testing.assert_close(pose.translation, torch.tensor(PLACE).expand(4, 3), atol=0.05, rtol=0)
     assert (pose.residual < 0.1).all()
@@ -106,7 +107,7 @@ def test_mirrored_photo_mirrors_landmarks_and_yaw(reader, rotated, model):
     other = rotated.landmarks468[:, pairs] * torch.tensor([-1.0, 1.0, 1.0]) + torch.tensor([float(WINDOW_PX), 0, 0])
     assert (mirrored.landmarks468 - other).norm(dim=-1).max() < 0.3  # landmarks lie on the surface to 0.1 mm mirrored
     sign = torch.tensor([-1.0, 1.0, -1.0])
-    torch.testing.assert_close(mirrored.pose.euler, rotated.pose.euler * sign, atol=1e-3, rtol=0)
+    torch.testing.assert_close(mirrored.pose.euler, rotated.pose.euler * sign, **STORED)
     assert (mirrored.landmarks468_visible == rotated.landmarks468_visible[:, pairs]).float().mean() > 0.97
 
 

@@ -12,6 +12,7 @@ from coarse.position_network import (
     load_position_map_network,
     make_position_map_network,
 )
+from tests.tolerances import STORED
 
 # "resfcn256": output channels, output side and stride of every layer as published.
 ENCODER = (
@@ -153,7 +154,7 @@ def test_light_network_starts_from_the_mean_face(layout, windows):
     with torch.no_grad():
         maps = PositionMapNetwork(layout).eval()(windows)
     assert maps.shape == (2, 3, 256, 256)
-    torch.testing.assert_close(maps, layout.template.expand(2, -1, -1, -1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(maps, layout.template.expand(2, -1, -1, -1), **STORED)
 
 
 def test_gradients_reach_every_parameter_of_the_light_network(light, windows):
@@ -166,7 +167,7 @@ def test_light_network_answers_each_window_alone(light, windows):
     light.eval()
     with torch.no_grad():
         both, first = light(windows), light(windows[:1])
-    torch.testing.assert_close(both[:1], first, atol=1e-3, rtol=0)
+    torch.testing.assert_close(both[:1], first, **STORED)
     assert (both[0] - both[1]).abs().max() > 1e-3
 
 

@@ -3,6 +3,7 @@ import torch
 
 from render.baking import bake, pad_texture, texel_map
 from render.sampling import sample_image
+from tests.tolerances import ROUNDING
 
 QUAD_UV = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 QUAD = torch.tensor([[0, 1, 2], [2, 1, 3]])
@@ -25,8 +26,8 @@ def test_a_square_covers_every_texel_without_holes(size):
     torch.testing.assert_close(texels.bary.sum(-1), torch.ones(size, size))
     uv = bake(QUAD_UV, QUAD, texels)
     center = (torch.arange(size) + 0.5) / size
-    torch.testing.assert_close(uv[..., 0], center.expand(size, size), atol=1e-6, rtol=0)
-    torch.testing.assert_close(uv[..., 1], (1 - center)[:, None].expand(size, size), atol=1e-6, rtol=0)
+    torch.testing.assert_close(uv[..., 0], center.expand(size, size), **ROUNDING)
+    torch.testing.assert_close(uv[..., 1], (1 - center)[:, None].expand(size, size), **ROUNDING)
 
 
 def test_first_row_is_v_one():

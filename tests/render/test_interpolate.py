@@ -5,6 +5,7 @@ from render.interpolate import interpolate
 from render.rasterize import rasterize_screen
 from render.shapes import ShapeError
 from tests.render.meshes import random_triangles
+from tests.tolerances import CHAINS
 
 HW = (20, 28)
 
@@ -28,7 +29,7 @@ def test_constant_and_background(drawn):
     backdrop = torch.rand(2, *HW, 3)
     image = interpolate(torch.full((90, 3), 0.25), faces, fragments, backdrop)
     expected = torch.where(fragments.mask[..., None], 0.25, backdrop)
-    torch.testing.assert_close(image, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(image, expected, **CHAINS)
     assert (interpolate(torch.ones(90, 1), faces, fragments)[~fragments.mask] == 0).all()
     row = interpolate(torch.ones(90, 3), faces, fragments, torch.tensor([0.1, 0.2, 0.3]))
     assert (row[~fragments.mask] == torch.tensor([0.1, 0.2, 0.3])).all()

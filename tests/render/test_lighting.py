@@ -16,6 +16,7 @@ from render.lighting import (
     shade,
 )
 from render.rotation import rotation_from_axis_angle
+from tests.tolerances import CHAINS, STORED, SUMS
 
 
 @pytest.fixture
@@ -36,9 +37,7 @@ def quadrature(count: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
 def test_basis_is_orthonormal():
     points, weight = quadrature()
     basis = sh_basis(points)
-    torch.testing.assert_close(
-        basis.T @ (basis * weight[:, None]), torch.eye(9, dtype=torch.float64), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(basis.T @ (basis * weight[:, None]), torch.eye(9, dtype=torch.float64), **CHAINS)
 
 
 def test_lambert_factors_are_the_half_cosine(normals):
@@ -47,7 +46,7 @@ def test_lambert_factors_are_the_half_cosine(normals):
     basis = sh_basis(points)
     n = normals[0, :10].double()
     irradiance = (n @ points.T).clamp(min=0) * weight @ basis
-    torch.testing.assert_close(irradiance, sh_basis(n) * torch.tensor(LAMBERT_FACTORS).double(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(irradiance, sh_basis(n) * torch.tensor(LAMBERT_FACTORS).double(), **CHAINS)
 
 
 def test_ambient_shades_evenly(normals):
@@ -96,7 +95,7 @@ def deep3d_shading(n, gamma):
 def test_deep3d_conversion_keeps_the_shading(normals):
     gamma = torch.randn(2, 27, generator=torch.Generator().manual_seed(1))
     n = normals.expand(2, -1, -1)
-    torch.testing.assert_close(shade(n, lighting_from_deep3d_gamma(gamma)), deep3d_shading(n, gamma), atol=1e-5, rtol=0)
+    torch.testing.assert_close(shade(n, lighting_from_deep3d_gamma(gamma)), deep3d_shading(n, gamma), **SUMS)
 
 
 def test_deep3d_zero_is_not_dark(normals):
@@ -127,7 +126,7 @@ def deca_shading(n, light):
 def test_deca_conversion_keeps_the_shading(normals):
     light = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(1))
     n = normals.expand(2, -1, -1)
-    torch.testing.assert_close(shade(n, lighting_from_deca(light)), deca_shading(n, light), atol=1e-5, rtol=0)
+    torch.testing.assert_close(shade(n, lighting_from_deca(light)), deca_shading(n, light), **SUMS)
 
 
 def test_gradcheck(normals):
@@ -141,7 +140,7 @@ def test_a_lamp_shades_by_its_closed_form(normals):
     shading = shade(normals, directional_lighting((1.2, -0.96, 1.28), (1.0, 2.0, 0.5))[None])
     c = normals @ towards
     expected = 0.25 + c / 2 + 5 / 16 * (3 * c * c - 1) / 2
-    torch.testing.assert_close(shading, expected[..., None] * torch.tensor([1.0, 2.0, 0.5]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(shading, expected[..., None] * torch.tensor([1.0, 2.0, 0.5]), **SUMS)
 
 
 def test_a_lamp_needs_a_direction():
@@ -161,7 +160,7 @@ def test_turning_light_and_normals_together_changes_nothing(normals):
 def test_a_turned_lamp_is_the_lamp_elsewhere():
     turn = rotation_from_axis_angle(torch.tensor([[0.0, math.pi / 2, 0.0]]))
     moved = rotated_lighting(directional_lighting((0, 0, 1))[None], turn)[0]
-    torch.testing.assert_close(moved, directional_lighting((1, 0, 0)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved, directional_lighting((1, 0, 0)), **SUMS)
 
 
 def test_a_uniform_environment_shades_with_its_radiance(normals):
@@ -178,7 +177,7 @@ def test_environments_of_low_order_come_back(normals):
     x, y, z = -azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos()
     light = torch.randn(9, 3, generator=torch.Generator().manual_seed(3))
     found = environment_lighting(sh_basis(torch.stack([x, y, z], -1)) @ light)
-    torch.testing.assert_close(found, light / math.pi, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found, light / math.pi, **STORED)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from render.camera import KINDS, Camera
 from render.rasterize import rasterize, rasterize_screen
 from render.shapes import ShapeError
 from tests.render.meshes import random_triangles
+from tests.tolerances import CHAINS
 
 HW = (20, 28)
 rasterize_flat = partial(rasterize_screen, perspective_correct=False)
@@ -43,8 +44,8 @@ def test_equals_the_plain_twin(seed, perspective_correct):
     face, bary, depth = by_hand(screen[0], faces, HW, perspective_correct)
     assert torch.equal(fragments.pix_to_face[0], face)
     assert torch.equal(fragments.mask[0], face >= 0)
-    torch.testing.assert_close(fragments.bary[0].double(), bary, atol=1e-4, rtol=0)
-    torch.testing.assert_close(fragments.depth[0].double(), depth, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fragments.bary[0].double(), bary, **CHAINS)
+    torch.testing.assert_close(fragments.depth[0].double(), depth, **CHAINS)
 
 
 def test_one_triangle_closed_form():
@@ -85,7 +86,7 @@ def test_face_order_and_corner_order_do_not_matter():
     first, second = rasterize_flat(screen, faces, HW), rasterize_flat(screen, faces[order].flip(1), HW)
     moved = torch.where(second.mask, order[second.pix_to_face], -1)
     assert torch.equal(first.pix_to_face, moved)
-    torch.testing.assert_close(first.bary, second.bary.flip(-1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(first.bary, second.bary.flip(-1), **CHAINS)
 
 
 def test_a_shift_by_whole_pixels_shifts_the_picture():

@@ -10,6 +10,7 @@ from render.interpolate import interpolate
 from render.rasterize import rasterize_screen
 from render.visibility import depth_buffer, vertex_visibility
 from tests.render.meshes import in_camera, random_triangles, sphere
+from tests.tolerances import ROUNDING, STORED
 
 pytestmark = pytest.mark.skipif("pytorch3d" not in available_backends(), reason="pytorch3d is not installed")
 
@@ -55,7 +56,7 @@ def test_what_is_seen():
     verts, faces = sphere(30, 40)
     cam, camera = in_camera(verts, 80.0, (5.0, -3.0, 1000.0)), perspective_camera(300.0, (32.0, 24.0), (48, 64))
     ours, theirs = by_both(lambda: depth_buffer(cam, faces, camera, supersample=2))
-    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+    torch.testing.assert_close(ours, theirs, **STORED)
     ours, theirs = by_both(lambda: vertex_visibility(cam, faces, camera))
     assert torch.equal(ours, theirs)
     assert ours.any()
@@ -69,7 +70,7 @@ def test_texels_on_edges_belong_to_their_charts():
     ours, theirs = by_both(lambda: texel_map(uv, faces, 32))
     assert ours.mask.all()
     assert theirs.mask.all()
-    torch.testing.assert_close(bake(uv, faces, ours), bake(uv, faces, theirs), atol=1e-6, rtol=0)
+    torch.testing.assert_close(bake(uv, faces, ours), bake(uv, faces, theirs), **ROUNDING)
 
 
 def test_no_faces():

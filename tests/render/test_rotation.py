@@ -10,6 +10,7 @@ from render.rotation import (
     rotation_from_axis_angle,
     rotation_from_euler,
 )
+from tests.tolerances import DOUBLE_SUMS, ROUNDING
 
 
 def vectors(length: float, dtype=torch.float32) -> torch.Tensor:
@@ -23,7 +24,7 @@ def test_equals_the_matrix_exponential(angle):
     x, y, z = vector.unbind(1)
     o = torch.zeros_like(x)
     cross = torch.stack([o, -z, y, z, o, -x, -y, x, o], 1).view(-1, 3, 3)
-    torch.testing.assert_close(rotation_from_axis_angle(vector), torch.matrix_exp(cross), atol=1e-9, rtol=0)
+    torch.testing.assert_close(rotation_from_axis_angle(vector), torch.matrix_exp(cross), **DOUBLE_SUMS)
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-4, 0.5, 2.0, 3.1, math.pi - 1e-4])
@@ -51,7 +52,7 @@ def test_gradients_are_right_and_finite_at_zero(angle):
 )
 def test_euler_directions(turn, of, expected):
     rotation = rotation_from_euler(*(torch.tensor([float(angle)]) for angle in turn))
-    torch.testing.assert_close(rotation[0] @ torch.tensor(of), torch.tensor(expected), atol=1e-6, rtol=0)
+    torch.testing.assert_close(rotation[0] @ torch.tensor(of), torch.tensor(expected), **ROUNDING)
 
 
 def test_euler_order():

@@ -32,6 +32,7 @@ from coarse.spatial_transformer.sampling import (
     grid_faces,
 )
 from render.shapes import ShapeError
+from tests.tolerances import STORED, SUMS
 
 
 def leaf(*shape):
@@ -140,7 +141,7 @@ def test_grid_holds_the_chart_coordinates_of_its_texels(model):
     found = grid(uv[None])[0].view(side, side, 2)
     centers = (torch.arange(side) + 0.5) / side
     v, u = torch.meshgrid(1 - centers, centers, indexing="ij")
-    torch.testing.assert_close(found[grid.mask], torch.stack([u, v], -1)[grid.mask], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[grid.mask], torch.stack([u, v], -1)[grid.mask], **SUMS)
 
 
 def test_flipping_the_grid_mirrors_the_face(model):
@@ -149,7 +150,7 @@ def test_flipping_the_grid_mirrors_the_face(model):
     assert torch.equal(grid.mask, grid.mask.flip(1))
     points = grid(torch.from_numpy(model.mean)[None])[0].view(side, side, 3)
     mirrored = points.flip(1) * torch.tensor([-1.0, 1.0, 1.0])
-    torch.testing.assert_close(mirrored, points, atol=1e-3, rtol=0)
+    torch.testing.assert_close(mirrored, points, **STORED)
 
 
 @pytest.mark.parametrize("side", [3, 33, 2])

@@ -10,6 +10,7 @@ import gcnface
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, load_parser
 from render.errors import WeightsError
 from render.shapes import ShapeError
+from tests.tolerances import CHAINS, STORED
 
 WEIGHTS = Path(gcnface.__file__).parent / "assets" / "parser.safetensors"
 
@@ -95,14 +96,14 @@ def test_mirrored_face_gives_mirrored_classes(parser, name, request):
 def test_a_batch_is_its_images_one_by_one(parser, crop, glasses_crop):
     images = torch.stack([crop.image, glasses_crop.image])
     apart = torch.cat([parser.parse(image[None]) for image in images])
-    torch.testing.assert_close(parser.parse(images), apart, atol=1e-4, rtol=0)
+    torch.testing.assert_close(parser.parse(images), apart, **CHAINS)
 
 
 def test_folded_norms_change_nothing(parser, crop):
     plain = FaceParser()
     plain.load_state_dict({name: tensor.float() for name, tensor in load_file(WEIGHTS).items()})
     expected = plain.eval().parse(crop.image[None])
-    torch.testing.assert_close(parser.parse(crop.image[None]), expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(parser.parse(crop.image[None]), expected, **STORED)
 
 
 def test_frozen(parser):

@@ -9,6 +9,7 @@ import torch
 from coarse.face_model import load_face_model
 from gcnface.stages.delight import DelightSettings, SkinColors, full_shading
 from refine.pyramid import MeshPyramid
+from tests.tolerances import CHAINS, STORED
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +40,12 @@ def ahead(model, face):
 
 def test_what_the_harmonics_explain_stays(model, pyramid, even):
     found = full_shading(even, pyramid, model.mirror)
-    torch.testing.assert_close(found, even.shading, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found, even.shading, **CHAINS)
 
 
 def test_neither_complexion_nor_exposure_is_light(model, pyramid, even):
     other = replace(even, linear=even.linear * torch.tensor([0.5, 0.4, 0.3]))
-    torch.testing.assert_close(full_shading(other, pyramid, model.mirror), other.shading, atol=1e-3, rtol=0)
+    torch.testing.assert_close(full_shading(other, pyramid, model.mirror), other.shading, **STORED)
 
 
 def test_a_shadow_on_one_side_is_light(model, pyramid, even, face):

@@ -22,6 +22,7 @@ from gcnface.stages.observation import (
     view_cosine,
 )
 from render.color import linear_from_srgb
+from tests.tolerances import CHAINS
 
 SIDE = 224
 
@@ -75,7 +76,7 @@ def test_colours_are_the_photo_at_the_vertex(face, on_skin):
     xy = crop_camera().project(face.verts_cam)[0, :, :2]
     inner = ((xy > 1) & (xy < SIDE - 1)).all(1)
     expected = linear_from_srgb(torch.cat([xy / SIDE, torch.full_like(xy[:, :1], 0.3)], 1))
-    torch.testing.assert_close(on_skin.linear[0, inner], expected[inner], atol=1e-4, rtol=0)
+    torch.testing.assert_close(on_skin.linear[0, inner], expected[inner], **CHAINS)
 
 
 def test_everything_is_bounded(on_skin):
@@ -165,7 +166,7 @@ def test_distance_is_kept_from_other_classes(model, face, region, neighbor, kept
     skin = inside(region, "face") & (seen.visible[0])
     assert seen.confidence[0, skin & (x > SIDE / 2 - kept_px + 0.2)].max() == 0
     away = skin & (x < SIDE / 2 - kept_px - 0.5)
-    torch.testing.assert_close(seen.confidence[0, away], free.confidence[0, away], atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.confidence[0, away], free.confidence[0, away], **CHAINS)
 
 
 @pytest.mark.parametrize(("far_px", "kept"), [(4.5, False), (NEAR_PX[1] + 4, True)])

@@ -13,6 +13,7 @@ from gcnface.stages.vertex_solve import ImageView, solve_colors
 from render.color import srgb_from_linear
 from render.interpolate import interpolate
 from render.rasterize import rasterize
+from tests.tolerances import CHAINS, SUMS
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +67,13 @@ def test_albedo_of_what_is_not_believed_stays(network, face, start, seen, view):
     done = run(network, face, start, seen, view)
     torch.testing.assert_close(done.albedo, start[0])
     believed = run(network, face, start, replace(seen, confidence=seen.shown), view)
-    torch.testing.assert_close(believed.albedo * start[1], believed.lit, atol=1e-5, rtol=0)
-    torch.testing.assert_close(believed.shading, start[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(believed.albedo * start[1], believed.lit, **SUMS)
+    torch.testing.assert_close(believed.shading, start[1], **CHAINS)
 
 
 def test_albedo_times_shading_is_what_is_drawn(network, face, start, seen, view):
     done = run(network, face, start, replace(seen, confidence=0.5 * seen.shown), view)
-    torch.testing.assert_close(done.albedo * done.shading, done.lit, atol=1e-4, rtol=0)
+    torch.testing.assert_close(done.albedo * done.shading, done.lit, **CHAINS)
 
 
 def test_what_is_not_shown_stays(network, face, start, seen, view):
