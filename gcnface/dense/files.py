@@ -16,7 +16,7 @@ from gcnface.dense.picture import pose_picture
 from gcnface.io import plain_json
 from gcnface.io.atomic import staged
 from gcnface.io.images import save_picture
-from gcnface.result.files.gltf import write_glb
+from gcnface.result.files.gltf import glb_bytes
 from gcnface.version import __version__
 
 DEPTH_LEVELS = 65535
@@ -130,7 +130,8 @@ def _write_texture(face: AlignedFace, folder: Path, name: str) -> None:
 
 
 def _write_mesh(face: AlignedFace, folder: Path, name: str) -> None:
-    write_glb(face.mesh, folder / f"{name}_mesh.glb", name=name, provenance={"gcnface": __version__})
+    content = glb_bytes(face.mesh, name=name, provenance={"gcnface": __version__})
+    (folder / f"{name}_mesh.glb").write_bytes(content)
 
 
 def _write_overlay(face: AlignedFace, folder: Path, name: str) -> None:

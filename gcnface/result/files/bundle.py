@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gcnface.io.atomic import staged, writing
+from gcnface.result.files.content import Content
 from gcnface.result.files.obj import companion_stem
 from gcnface.result.files.registry import FORMATS, by_suffix
-from gcnface.result.files.writers import Content
 from gcnface.result.mesh import TexturedMesh
 from gcnface.result.reconstruction import Reconstruction
 
@@ -74,7 +75,7 @@ def _default_name(reconstruction: Reconstruction) -> str:
 def _save(content: Content, files: Mapping[str, Sequence[str]], last: str | None = None) -> list[Path]:
     """Write the files of each format, all of them or none; `last` as in `staged`."""
     names = [file for kind in files for file in files[kind]]
-    told = Content(content.mesh, content.name, content.folder, content.face, names, time.perf_counter())
+    told = replace(content, files=names, begin=time.perf_counter())
     with staged(content.folder, last) as stage:
         for kind in sorted(files, key=lambda kind: FORMATS[kind].last):
             paths = [stage / file for file in files[kind]]

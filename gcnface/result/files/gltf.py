@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcnface.io import plain_json
+from gcnface.result.files.content import Content
 from gcnface.result.mesh import TexturedMesh
 from gcnface.version import __version__
 
@@ -36,16 +37,10 @@ VERTEX_COLOR = "_VERTEX_ALBEDO"
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
 
 
-def write_glb(
-    mesh: TexturedMesh,
-    path: Path,
-    *,
-    name: str,
-    provenance: Mapping[str, Any] | None = None,
-    targets: Sequence[MorphTarget] = (),
-) -> None:
-    """Write `glb_bytes` to a file."""
-    path.write_bytes(glb_bytes(mesh, name=name, provenance=provenance, targets=targets))
+def write_glb(content: Content, path: Path) -> None:
+    """Write the mesh with its morph targets; the provenance goes along."""
+    about, targets = content.provenance, content.targets
+    path.write_bytes(glb_bytes(content.mesh, name=content.name, provenance=about, targets=targets))
 
 
 def glb_bytes(

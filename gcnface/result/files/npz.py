@@ -19,6 +19,7 @@ from gcnface.io import plain_json
 from gcnface.io.array_layout import MESH_LAYOUT, NOT_ALWAYS, RECORD_LAYOUT, ArrayLayout
 from gcnface.io.arrays import Archive, Header, opened
 from gcnface.io.files import open_input
+from gcnface.result.files.content import Content
 from gcnface.result.mesh import TexturedMesh
 from gcnface.result.reconstruction import Reconstruction, check_origin
 from render.shapes import check_shape
@@ -55,17 +56,16 @@ _KINDS = {np.float32: "f", np.int32: "i", np.uint8: "u", np.bool_: "b", np.str_:
 _REMEDY = "pass the NAME.npz that `gcnface refine` wrote"
 
 
-def write_npz(reconstruction: Reconstruction, path: Path) -> None:
+def write_npz(content: Content, path: Path) -> None:
     """Write every array of the record, without the photo."""
-    arrays = _arrays(reconstruction)
     with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
+        for name, array in _arrays(content.known_face).items():
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             # Floats hardly shrink: packing them costs time and saves a twentieth.
             packing = zipfile.ZIP_STORED if array.dtype.kind == "f" else zipfile.ZIP_DEFLATED
-            content = io.BytesIO()
-            np.lib.format.write_array(content, array, allow_pickle=False)
-            archive.writestr(entry, content.getbuffer(), packing, compresslevel=1)
+            data = io.BytesIO()
+            np.lib.format.write_array(data, array, allow_pickle=False)
+            archive.writestr(entry, data.getbuffer(), packing, compresslevel=1)
 
 
 def read_npz(path: Path) -> Reconstruction:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gcnface.errors import OutputError
+from gcnface.result.files.content import Content
 from gcnface.result.mesh import TexturedMesh
 from gcnface.version import __version__
 
@@ -40,21 +42,20 @@ def companion_stem(name: str) -> str:
     return plain if plain == name else f"{plain}-{zlib.crc32(name.encode(errors='surrogatepass')):08x}"
 
 
-def write_obj(mesh: TexturedMesh, path: Path, *, name: str) -> None:
-    """Write NAME.obj, and beside it its .mtl and .png, called by `companion_stem`.
+def write_obj(content: Content, path: Path, material: Path, texture: Path) -> None:
+    """Write the mesh, its material and its texture, unless that would replace a picture that is not its own.
 
-    Args:
-        mesh: what to write; positions go out in millimetres.
-        path: of the .obj.
-        name: of the object in the file.
+    Raises:
+        OutputError: NAME.png is there without the NAME.mtl of an earlier NAME.obj; it may be the user's photo.
     """
-    stem = companion_stem(path.stem)
-    material, texture = path.with_name(f"{stem}.mtl"), path.with_name(f"{stem}.png")
+    there, mesh = content.folder / texture.name, content.mesh
+    if there.exists() and not there.with_suffix(".mtl").exists():
+        raise OutputError(there, "is in the way of the texture of an .obj", "choose another folder or name")
     texture.write_bytes(mesh.texture_png)
     material.write_text(_MATERIAL.format(version=__version__, texture=texture.name), encoding="utf-8")
     parts = [
         f"# gcnface {__version__}; millimetres, y up, the face looks along +z\n",
-        f"mtllib {material.name}\no {companion_stem(name)}\n",
+        f"mtllib {material.name}\no {companion_stem(content.name)}\n",
         _rows("v %.4f %.4f %.4f\n", mesh.vertices),
         _rows("vt %.6f %.6f\n", mesh.uv),
         _rows("vn %.4f %.4f %.4f\n", mesh.normals),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gcnface.io.images import save_picture
 from gcnface.result.editing import drawn_shading
+from gcnface.result.files.content import Content
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.result.rendering import BACKGROUND, TextureRenderer
 from render.camera import Camera
@@ -49,13 +50,9 @@ class Panel:
         return torch.tensor([[sx, 0, -left * sx], [0, sy, -top * sy], [0, 0, 1]], dtype=torch.float32)
 
 
-def write_overlay(reconstruction: Reconstruction, path: Path) -> None:
-    """Write `overlay_image` as a PNG.
-
-    Raises:
-        ValueError: the record has no photo.
-    """
-    image = overlay_image(reconstruction)
+def write_overlay(content: Content, path: Path) -> None:
+    """Write `overlay_image` as a PNG."""
+    image = overlay_image(content.known_face)
     save_picture(Image.fromarray(np.rint(image * 255).astype(np.uint8)), path, "PNG", compress_level=3)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcnface.result.mesh import TexturedMesh
+from gcnface.result.files.content import Content
 from gcnface.version import __version__
 
 _VERTEX = np.dtype([("position", "<f4", 3), ("normal", "<f4", 3), ("rgb", "u1", 3)])
@@ -31,8 +31,9 @@ end_header
 """
 
 
-def write_ply(mesh: TexturedMesh, path: Path) -> None:
+def write_ply(content: Content, path: Path) -> None:
     """Write the mesh with its vertex colours; the texture stays behind."""
+    mesh = content.mesh
     vertices = np.zeros(len(mesh.vertices), _VERTEX)
     vertices["position"], vertices["normal"] = mesh.vertices, mesh.normals
     vertices["rgb"] = np.rint(np.clip(mesh.vertex_rgb, 0, 1) * 255)

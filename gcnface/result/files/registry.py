@@ -17,7 +17,7 @@ class FileFormat:
 
     Attributes:
         summary: what the files hold, a sentence.
-        source: what writes them, "module:function", called with a `Content` of writers.py and a path a file.
+        source: what writes them, "module:function", called with a `Content` of content.py and a path a file.
         files: their names; ``{name}`` is the face's, ``{companion}`` that of files which readers of OBJ are told of.
         mesh: written by `TexturedMesh.save` too, which knows no face.
         photo: needs the photo.
@@ -42,20 +42,23 @@ class FileFormat:
         return pkgutil.resolve_name(self.source)  # type: ignore[no-any-return]
 
 
-def _row(kind: str, summary: str, *files: str, **how: Any) -> FileFormat:
-    return FileFormat(summary, f"gcnface.result.files.writers:{kind}", files or ("{name}." + kind,), **how)
+def _row(kind: str, summary: str, *files: str, at: str = "", **how: Any) -> FileFormat:
+    source = f"gcnface.result.files.{at or kind}:write_{kind}"
+    return FileFormat(summary, source, files or ("{name}." + kind,), **how)
 
 
 _OBJ = ("{name}.obj", "{companion}.mtl", "{companion}.png")
 _MAPS = ("{name}_source.png", "{name}_confidence.png")
+_GLB = "glTF 2.0: texture, normals, material, vertex colors, blendshapes as morph targets"
+_JSON = "versions, options, seconds a stage, figures, blendshapes, list of files"
 
 FORMATS = {
-    "glb": _row("glb", "glTF 2.0: texture, normals, material, vertex colors, blendshapes as morph targets", mesh=True),
+    "glb": _row("glb", _GLB, at="gltf", mesh=True),
     "obj": _row("obj", "vertices, uv, normals, material, texture", *_OBJ, mesh=True),
     "ply": _row("ply", "binary; vertices, normals, vertex colors", mesh=True),
     "overlay": _row("overlay", "photo, coarse, refined, refined and turned", "{name}_overlay.png", photo=True),
     "npz": _row("npz", "everything as arrays"),
-    "json": _row("json", "versions, options, seconds a stage, figures, blendshapes, list of files", last=True),
+    "json": _row("json", _JSON, at="summary", last=True),
     "html": _row("html", "a page that turns the face, without network or server", mesh=True),
     "maps": _row("maps", "where each texel comes from, and how far from the photo", *_MAPS),
 }

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from gcnface.errors import OutputError
-from gcnface.result.files import writers
 from gcnface.result.files.registry import FORMATS
 from render.shapes import ShapeError
 from tests.gcnface.results import make_reconstruction
@@ -111,7 +110,7 @@ def test_a_failure_in_the_last_format_leaves_nothing(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writers, "write_summary", full)
+    monkeypatch.setattr("gcnface.result.files.summary.write_json", full)
     with pytest.raises(OutputError, match="No space left"):
         make_reconstruction().save(tmp_path / "out", "ball")
     assert not list(tmp_path.iterdir())
@@ -150,7 +149,7 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writers, "write_npz", full)
+    monkeypatch.setattr("gcnface.result.files.npz.write_npz", full)
     with pytest.raises(OutputError, match=r"ball.npz: cannot be written \(No space left on device\); free some space"):
         make_reconstruction().save(tmp_path / "out", "ball")
 

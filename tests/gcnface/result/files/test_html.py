@@ -2,6 +2,7 @@ import base64
 import json
 import re
 
+from gcnface.result.files.content import Content
 from gcnface.result.files.gltf import glb_bytes
 from gcnface.result.files.html import write_html
 from tests.gcnface.results import make_mesh, make_reconstruction
@@ -16,10 +17,10 @@ def test_the_page_needs_nothing_else(tmp_path):
 
 
 def test_the_page_holds_the_glb(tmp_path):
-    mesh = make_mesh()
-    write_html(mesh, tmp_path / "ball.html", name="ball", provenance={"a": 1})
+    face = make_reconstruction()
+    face.save(tmp_path / "ball.html")
     content = re.search(r'id="glb">([^<]*)<', (tmp_path / "ball.html").read_text())[1]
-    assert base64.b64decode(content) == glb_bytes(mesh, name="ball", provenance={"a": 1})
+    assert base64.b64decode(content) == glb_bytes(face.mesh, name="ball", provenance=face.provenance)
 
 
 def test_light_of_the_photo(tmp_path):
@@ -32,7 +33,8 @@ def test_light_of_the_photo(tmp_path):
 
 
 def test_a_name_cannot_break_the_page(tmp_path):
-    write_html(make_mesh(), tmp_path / "x.html", name="</title><script>alert(1)</script>{{glb}}")
+    name = "</title><script>alert(1)</script>{{glb}}"
+    write_html(Content(make_mesh(), name, tmp_path), tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text()
     assert page.count("<script") == 4
     assert "<title>&lt;/title&gt;" in page

@@ -2,11 +2,11 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gcnface.result.files.html import write_html
 from gcnface.result.files.page_units import STEP_MM, page_units
 from gcnface.result.morph_targets import MorphTarget
 from tests.gcnface.results import make_head, make_mesh
@@ -62,9 +62,11 @@ def test_what_does_not_fit_into_two_bytes_is_refused():
 
 
 def test_the_page_holds_them(tmp_path):
-    nod = MorphTarget("nod", np.array([3, 9]), np.array([(0, 1, 0), (0, -2, 0)], float), np.zeros(0, int), None)
-    write_html(make_mesh(), tmp_path / "a.html", name="a", targets=(nod,))
-    write_html(make_mesh(), tmp_path / "b.html", name="b")
+    nod = MorphTarget(
+        "nod", np.array([3, 9]), np.array([(0, 1, 0), (0, -2, 0)], float), np.zeros(0, int), np.zeros((0, 3))
+    )
+    replace(make_mesh(), morph_targets=(nod,)).save(tmp_path / "a.html")
+    make_mesh().save(tmp_path / "b.html")
     found = [re.search(r'id="units">([^<]*)<', (tmp_path / name).read_text())[1] for name in ("a.html", "b.html")]
     assert json.loads(found[0])["names"] == ["nod"]
     assert json.loads(found[0])["counts"] == [2]
