@@ -15,11 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gcnface.cli.train import train
 from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import staged
+from gcnface.training.command import TrainingCLI
 from gcnface.training.configuration import plain
-from gcnface.training.refiner import CriticTraining, RefinerSettings
+from gcnface.training.refiner import CriticTraining, RefinerModule, RefinerSettings
+from gcnface.training.refiner_data import RefinerData
 from gcnface.training.refiner_objective import Objective
 from refine.baselines import BASELINES, baseline_weights
 from refine.discriminator import DiscriminatorConfig
@@ -114,7 +115,8 @@ def _train(args: argparse.Namespace) -> None:
     for name in args.only.split(","):
         baseline_weights(name)  # an unknown name is told before any training
     for name in args.only.split(","):
-        weights = train("refiner", baseline_training(name, args.data, args.heads, args.work))
+        words = baseline_training(name, args.data, args.heads, args.work)
+        weights = TrainingCLI.of(RefinerModule, RefinerData, words, "refiner", "a baseline").fit()
         assert weights is not None
         args.output.mkdir(parents=True, exist_ok=True)
         with staged(args.output) as folder:
