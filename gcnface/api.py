@@ -26,18 +26,17 @@ if TYPE_CHECKING:
     from gcnface.result.reconstruction import Reconstruction
 
 
-class PersonKeywords(TypedDict, total=False):
-    """Options of `reconstruct_person`: fields of `gcnface.options.ReconstructionOptions`, where their defaults are."""
+class PhotoKeywords(TypedDict, total=False):
+    """Options beside ``all_faces``: fields of `gcnface.options.ReconstructionOptions`, where their defaults are."""
 
     device: str
     fit: bool
     texture_size: int
-
-
-class PhotoKeywords(PersonKeywords, total=False):
-    """Options of `reconstruct` beside ``all_faces``."""
-
     adapt: int
+
+
+_PERSON_KEYWORDS = ("device", "fit", "texture_size")
+"""Those of them that `reconstruct_person` has."""
 
 
 @overload
@@ -137,7 +136,7 @@ def reconstruct_many(
     if wanted.device != "cpu" and (workers or 1) > 1:
         raise ValueError(f"workers is {workers}; several share photos on the cpu only, the device is {wanted.device!r}")
     if workers is None:
-        workers = default_workers(length_hint(photos, sys.maxsize)) if wanted.device == "cpu" else 1
+        workers = default_workers(length_hint(photos, sys.maxsize), forked=False) if wanted.device == "cpu" else 1
     return _many(enumerate(photos, 1), _NumberedReconstructor(wanted), workers, cluster)
 
 
@@ -204,7 +203,7 @@ def _called(number: int, photo: object) -> str:
     return printable(photo) if isinstance(photo, str | os.PathLike) else f"photo {number}"
 
 
-def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PersonKeywords]) -> Reconstruction:
+def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PhotoKeywords]) -> Reconstruction:
     """Reconstruct one face from several photos of one person: one identity, and one texture of what each shows best.
 
     The result is posed and lit as in the first photo and has the expression it has there; the order of the others does
@@ -230,11 +229,9 @@ def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PersonKeyw
         >>> len(face.photo_names)
         2
     """
-    unknown = sorted(set(options) - set(PersonKeywords.__annotations__))
+    unknown = sorted(set(options) - set(_PERSON_KEYWORDS))
     if unknown:
-        raise TypeError(
-            f"{', '.join(unknown)} is no option of several photos; give {', '.join(PersonKeywords.__annotations__)}"
-        )
+        raise TypeError(f"{', '.join(unknown)} is no option of several photos; give {', '.join(_PERSON_KEYWORDS)}")
     wanted = ReconstructionOptions(**options)
     if not isinstance(photos, Sequence | np.ndarray) or isinstance(photos, str | bytes):
         raise TypeError(f"photos is given as {type(photos).__name__}; expected a list of photos")

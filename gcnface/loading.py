@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from gcnface.options import ReconstructionOptions
 from gcnface.photo.detection import no_face
-from gcnface.photo.input import NamedPhoto, photo_sizes
+from gcnface.photo.input import photo_sizes
 
 if TYPE_CHECKING:
     from gcnface.multi_photo import PersonReconstructor
@@ -20,27 +20,11 @@ if TYPE_CHECKING:
     from gcnface.result.reconstruction import Reconstruction
 
 
-class ReconstructsPhotos(Protocol):
-    """What callers need of `gcnface.pipeline.Reconstructor`."""
+ReconstructsPhotos: TypeAlias = "Callable[..., list[Reconstruction]]"
+"""`gcnface.pipeline.Reconstructor`, or what is called as it is."""
 
-    def __call__(self, photo: np.ndarray, *, on_stage: Callable[[str], None] | None = None) -> list[Reconstruction]:
-        """The faces of one photo, largest first; none where there is no face."""
-        ...
-
-
-class FusesPhotos(Protocol):
-    """What callers need of `gcnface.multi_photo.PersonReconstructor`."""
-
-    def __call__(
-        self,
-        photos: Sequence[NamedPhoto],
-        *,
-        on_stage: Callable[[str], None] | None = None,
-        on_photo: Callable[[Path], None] | None = None,
-        on_doubt: Callable[[str], None] | None = None,
-    ) -> Reconstruction:
-        """One face of all photos, posed as in the first."""
-        ...
+FusesPhotos: TypeAlias = "Callable[..., Reconstruction]"
+"""`gcnface.multi_photo.PersonReconstructor`, or what is called as it is."""
 
 
 @lru_cache(maxsize=2)
@@ -65,13 +49,7 @@ def faces_of(
     name: Path,
     on_stage: Callable[[str], None] | None = None,
 ) -> list[Reconstruction]:
-    """Run the pipeline and note the photo's name.
-
-    Args:
-        reconstructor: the pipeline.
-        photo: (H, W, 3) float32 sRGB in [0, 1].
-        name: of the photo, for messages and provenance.
-        on_stage: called with the name of each stage as it begins.
+    """The faces of a photo (H, W, 3) float32 sRGB in [0, 1], its name noted in them.
 
     Raises:
         NoFaceError: there is no face.

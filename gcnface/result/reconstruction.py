@@ -163,11 +163,6 @@ class Reconstruction:
         return self.mesh.faces
 
     @property
-    def albedo_texture(self) -> np.ndarray:
-        """(T, T, 3) the texture: albedo without light, sRGB in [0, 1]; that of the mesh."""
-        return self.mesh.texture
-
-    @property
     def blendshapes(self) -> dict[str, float]:
         """The blendshapes by name, 0 at rest and 1 the full unit; empty when their names are unknown."""
         return {name: float(self.expression[k]) for k, name in enumerate(self.expression_names)}
