@@ -23,7 +23,7 @@ def align(options: AlignOptions) -> int:
     Returns:
         The exit status: 0 when every argument gave its results, else 1.
     """
-    from gcnface.dense.files import file_names
+    from gcnface.dense.aligned_face import file_names
 
     endings = tuple(file.removesuffix(".png") for file in file_names("", options.outputs) if file.endswith(".png"))
     files = ResultFiles(partial(file_names, outputs=options.outputs), endings, options.all_faces)

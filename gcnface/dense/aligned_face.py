@@ -1,21 +1,29 @@
-"""One densely aligned face, in the pixels of its photo."""
+"""One densely aligned face, in the pixels of its photo, and its files, which are written together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from coarse.face_model import LANDMARKS68_FROM_468
 from coarse.morphable import VIEW_FROM_CAM
+from gcnface.dense.picture import pose_picture
+from gcnface.io import plain_json
+from gcnface.io.atomic import staged
+from gcnface.io.images import save_picture
 from gcnface.names import ALIGN_OUTPUTS
+from gcnface.result.files.gltf import glb_bytes
 from gcnface.result.mesh import TexturedMesh
 from gcnface.system.isolation import plain_torch
+from gcnface.version import __version__
 from render.camera import pixel_camera
 from render.normals import vertex_normals
 from render.rasterize import rasterize
@@ -24,6 +32,21 @@ from render.shapes import check_shape
 
 OUTPUTS = tuple(ALIGN_OUTPUTS)
 """What `AlignedFace.save` can write."""
+
+DEPTH_LEVELS = 65535
+"""0 is beside the face, 1 its nearest point and this its farthest."""
+
+_PIXELS = "pixels of the photo, (0, 0) the top-left corner of the top-left one, x right, y down"
+_MEANING = {
+    "euler_degrees": "rotation = R_y(yaw) R_x(pitch) R_z(roll); positive: the nose to the viewer's right, down, the "
+    "head leaning counter-clockwise",
+    "rotation_matrix": "of the head in model axes: x to the viewer's right, y up, z out of the face; the identity "
+    "looks into the camera",
+    "scale_px_per_mm": "of the scaled orthographic camera",
+    "translation_px": f"where the head's origin, between the ears, lies: x and y in {_PIXELS}; z away from the camera",
+    "photo_from_model": "3 x 4: photo_from_model @ (x, y, z, 1) of a point in model mm is its x, y and z in px",
+    "misfit_px": "root mean square distance between the face and the posed mean face, weighted as for the pose",
+}
 
 _NEAREST_PX = 10.0
 """Where the nearest point is put before the rasteriser, which takes positive depths only."""
@@ -182,6 +205,132 @@ class AlignedFace:
             ValueError: an unknown output.
             OutputError: the folder cannot be written to.
         """
-        from gcnface.dense.files import save_alignment
+        unknown = [output for output in outputs if output not in OUTPUTS]
+        if unknown:
+            raise ValueError(f"unknown output {', '.join(unknown)}; expected some of {', '.join(OUTPUTS)}")
+        with staged(Path(folder)) as stage:
+            for output in outputs:
+                _WRITERS[output](self, *(stage / file for file in file_names(name, [output])))
+        return [Path(folder) / file for file in file_names(name, outputs)]
 
-        return save_alignment(self, Path(folder), name, outputs)
+
+def file_names(name: str, outputs: Sequence[str] = OUTPUTS) -> list[str]:
+    """Names of the files that these outputs make."""
+    return [name + ending for output in outputs for ending in FILE_ENDINGS[output]]
+
+
+def pose_summary(face: AlignedFace) -> dict[str, Any]:
+    """The content of NAME_pose.json."""
+    pose = face.pose
+    yaw, pitch, roll = (round(float(angle), 3) for angle in pose.euler_deg)
+    return {
+        "euler_degrees": {"yaw": yaw, "pitch": pitch, "roll": roll},
+        "rotation_matrix": _rounded(pose.rotation, 6),
+        "scale_px_per_mm": round(pose.scale, 6),
+        "translation_px": _rounded(pose.translation, 3),
+        "photo_from_model": _rounded(pose.photo_from_model, 6),
+        "misfit_px": round(pose.residual, 3),
+        "photo_hw": list(face.photo.shape[:2]),
+        "face_box_px": _rounded(face.box, 1),
+        "detection_score": round(face.score, 4),
+        "meaning": _MEANING,
+        "gcnface": __version__,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class DepthLevels:
+    """Depth as a 16-bit picture (H, W): depth = near_px + (level - 1) * step_px, and level 0 beside the face."""
+
+    levels: NDArray[np.uint16]
+    near_px: float
+    step_px: float
+
+
+def depth_levels(depth: NDArray[np.float32]) -> DepthLevels:
+    """Levels of a depth map (H, W) in px, NaN beside the face."""
+    on_face = np.isfinite(depth)
+    if not on_face.any():
+        return DepthLevels(np.zeros(depth.shape, np.uint16), 0.0, 0.0)
+    near, far = float(depth[on_face].min()), float(depth[on_face].max())
+    step = max(far - near, 1e-6) / (DEPTH_LEVELS - 1)
+    levels = 1 + np.rint((np.where(on_face, depth, near).astype(np.float64) - near) / step)
+    return DepthLevels(np.where(on_face, levels, 0).astype(np.uint16), near, step)
+
+
+def _write_points(face: AlignedFace, *paths: Path) -> None:
+    """X, y and z of a point in each line."""
+    for path, points in zip(paths, (face.landmarks68, face.landmarks468), strict=True):
+        np.savetxt(path, points, fmt="%.3f")
+
+
+def _write_pose(face: AlignedFace, path: Path) -> None:
+    _write_json(pose_summary(face), path)
+
+
+def _write_depth(face: AlignedFace, picture: Path, meaning: Path) -> None:
+    """A picture of 16 bits, and what its levels mean."""
+    depth = depth_levels(face.depth)
+    _write_picture(depth.levels, picture)
+    summary = {
+        "near_px": depth.near_px,
+        "step_px": depth.step_px,
+        "px_per_mm": face.pose.scale,
+        "meaning": "level 0 is beside the face, otherwise depth in px of the photo = near_px + (level - 1) * step_px, "
+        "away from the camera, 0 at the head's origin between the ears; divide by px_per_mm for mm",
+    }
+    _write_json(summary, meaning)
+
+
+def _write_position_map(face: AlignedFace, path: Path) -> None:
+    np.save(path, face.position_map.astype(np.float32), allow_pickle=False)
+
+
+def _write_texture(face: AlignedFace, path: Path) -> None:
+    _write_picture(np.rint(np.clip(face.texture, 0, 1) * 255).astype(np.uint8), path)
+
+
+def _write_mesh(face: AlignedFace, path: Path) -> None:
+    name = path.stem.removesuffix("_mesh")
+    path.write_bytes(glb_bytes(face.mesh, name=name, provenance={"gcnface": __version__}))
+
+
+def _write_overlay(face: AlignedFace, path: Path) -> None:
+    _write_picture(
+        pose_picture(face.photo, face.landmarks68, face.landmarks68_visible, face.pose.photo_from_model), path
+    )
+
+
+def _write_picture(pixels: NDArray, path: Path) -> None:
+    save_picture(Image.fromarray(pixels), path, "PNG")
+
+
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    path.write_text(plain_json.written(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _rounded(values: NDArray, digits: int) -> list:
+    """Numbers as JSON lists."""
+    return np.round(np.asarray(values, np.float64), digits).tolist()
+
+
+_WRITERS: dict[str, Callable[..., None]] = {
+    "kpt": _write_points,
+    "pose": _write_pose,
+    "depth": _write_depth,
+    "position-map": _write_position_map,
+    "texture": _write_texture,
+    "mesh": _write_mesh,
+    "overlay": _write_overlay,
+}
+
+FILE_ENDINGS = {
+    "kpt": ("_kpt.txt", "_kpt468.txt"),
+    "pose": ("_pose.json",),
+    "depth": ("_depth.png", "_depth.json"),
+    "position-map": ("_position_map.npy",),
+    "texture": ("_texture.png",),
+    "mesh": ("_mesh.glb",),
+    "overlay": ("_overlay.png",),
+}
+"""What follows NAME in the files of each output."""

@@ -35,9 +35,6 @@ STAGES = ("detect", "align", "map", "measure", "texture")
 
 DEFAULT_TEXTURE_PX = 256
 
-PositionMapFunction = Callable[[Tensor], Tensor]
-"""Windows (B, 3, 256, 256) sRGB in [0, 1] to position maps (B, 3, S, S) in window px."""
-
 
 class DenseAligner:
     """Photographs to aligned faces; holds the loaded networks.
@@ -46,7 +43,8 @@ class DenseAligner:
         device: "cpu", "cuda", "mps": where the network runs.
         texture_size: side of the texture in px.
         all_faces: align every face of a photo, not the largest alone.
-        network: predicts position maps; None loads the shipped one.
+        network: windows (B, 3, 256, 256) sRGB in [0, 1] to position maps (B, 3, S, S) in window px; None loads the
+            shipped one.
         detector: finds the faces; None makes one.
         reader: of the network's maps; None makes one for the shipped face model.
 
@@ -64,7 +62,7 @@ class DenseAligner:
         *,
         texture_size: int = DEFAULT_TEXTURE_PX,
         all_faces: bool = False,
-        network: PositionMapFunction | None = None,
+        network: Callable[[Tensor], Tensor] | None = None,
         detector: FaceDetector | None = None,
         reader: DenseReader | None = None,
     ) -> None:
@@ -165,17 +163,7 @@ def aligned_faces(
     name: Path,
     on_stage: OnStage | None = None,
 ) -> list[AlignedFace]:
-    """Align a photo's faces.
-
-    Args:
-        aligner: a `DenseAligner`.
-        photo: (H, W, 3) float32 sRGB in [0, 1].
-        name: of the photo, for messages.
-        on_stage: called with the name of each stage as it begins.
-
-    Raises:
-        NoFaceError: there is no face.
-    """
+    """The aligned faces of a photo; NoFaceError, which names it, where a `DenseAligner` finds none."""
     faces = aligner(photo, on_stage=on_stage)
     if not faces:
         raise no_face(name, photo)

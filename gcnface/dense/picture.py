@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.dense.aligned_face import AlignedFace
-
 LARGEST_SIDE_PX = 1600
 """A larger photo is drawn smaller."""
 
@@ -28,17 +26,26 @@ _SHIFT = 4
 """Binary places of OpenCV's coordinates."""
 
 
-def pose_picture(face: AlignedFace) -> NDArray[np.uint8]:
-    """(h, w, 3) sRGB: the photo with points, their curves and the axes from the tip of the nose."""
-    height, width = face.photo.shape[:2]
+def pose_picture(
+    photo: NDArray[np.float32], points: NDArray, seen: NDArray[np.bool_], photo_from_model: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """(h, w, 3) sRGB: the photo with points, their curves and the axes from the tip of the nose.
+
+    Args:
+        photo: (H, W, 3) sRGB in [0, 1].
+        points: (68, 3) px.
+        seen: (68,) which of them are seen.
+        photo_from_model: (3, 4) of the head's pose.
+    """
+    height, width = photo.shape[:2]
     scale = min(1.0, LARGEST_SIDE_PX / max(height, width))
     hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    photo = face.photo if scale == 1 else cv2.resize(face.photo, hw[::-1], interpolation=cv2.INTER_AREA)
-    picture = np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8)
-    pen = max(1.0, float(np.ptp(face.landmarks68[:, 0]) + np.ptp(face.landmarks68[:, 1])) * scale / 300)
-    points = face.landmarks68[:, :2] * scale
-    _draw_curves(picture, points, face.landmarks68_visible, pen)
-    _draw_axes(picture, face, scale, pen)
+    small = photo if scale == 1 else cv2.resize(photo, hw[::-1], interpolation=cv2.INTER_AREA)
+    picture = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    pen = max(1.0, float(np.ptp(points[:, 0]) + np.ptp(points[:, 1])) * scale / 300)
+    xy = points[:, :2] * scale
+    _draw_curves(picture, xy, seen, pen)
+    _draw_axes(picture, xy[30], photo_from_model[:, :3] * AXIS_MM, scale, pen)
     return picture
 
 
@@ -55,10 +62,8 @@ def _draw_curves(picture: NDArray[np.uint8], points: NDArray, seen: NDArray[np.b
         cv2.circle(picture, _fixed(point), round(1.1 * pen * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_axes(picture: NDArray[np.uint8], face: AlignedFace, scale: float, pen: float) -> None:
-    """The head's axes from the tip of the nose, the one that points farthest away first, in place."""
-    directions = face.pose.photo_from_model[:, :3] * AXIS_MM
-    start = face.landmarks68[30, :2] * scale
+def _draw_axes(picture: NDArray[np.uint8], start: NDArray, directions: NDArray, scale: float, pen: float) -> None:
+    """The head's axes (its columns) from the tip of the nose, the one that points farthest away first, in place."""
     for axis in np.argsort(-directions[2]):
         end = start + directions[:2, axis] * scale
         for color, width in (((30, 30, 30), 2.6 * pen), (AXIS_RGB[axis], 1.6 * pen)):

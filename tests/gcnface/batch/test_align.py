@@ -11,8 +11,7 @@ from PIL import Image
 from gcnface import cli
 from gcnface.cli import commands
 from gcnface.dense import aligner as dense
-from gcnface.dense.aligned_face import OUTPUTS
-from gcnface.dense.files import file_names
+from gcnface.dense.aligned_face import OUTPUTS, file_names
 from tests.gcnface.dense_stub import TURNED, drawn, exact_aligner, shared_model
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gcnface.dense.aligned_face import OUTPUTS
-from gcnface.dense.files import depth_levels, file_names
+from gcnface.dense.aligned_face import OUTPUTS, depth_levels, file_names
 from gcnface.dense.picture import AXIS_MM, AXIS_RGB, LARGEST_SIDE_PX, pose_picture
 from gcnface.errors import OutputError
 from tests.gcnface.dense_stub import PHOTO_HW, TURNED, drawn, exact_aligner, shared_model
@@ -102,8 +101,12 @@ def test_mesh_is_a_glb_with_the_texture(face, folder):
     assert 0.1 < position["max"][1] - position["min"][1] < 0.3  # metres
 
 
+def overlay(face):
+    return pose_picture(face.photo, face.landmarks68, face.landmarks68_visible, face.pose.photo_from_model)
+
+
 def test_overlay_shows_the_photo_points_and_axes(face):
-    picture = pose_picture(face)
+    picture = overlay(face)
     assert picture.shape == (*PHOTO_HW, 3)
     plain = np.rint(face.photo * 255).astype(np.uint8)
     changed = (picture != plain).any(2)
@@ -122,7 +125,7 @@ def test_a_large_photo_is_drawn_smaller(face):
     import dataclasses
 
     large = dataclasses.replace(face, photo=np.zeros((40, 2 * LARGEST_SIDE_PX, 3), np.float32))
-    assert pose_picture(large).shape == (20, LARGEST_SIDE_PX, 3)
+    assert overlay(large).shape == (20, LARGEST_SIDE_PX, 3)
 
 
 def test_unknown_outputs_and_folders(face, tmp_path):
