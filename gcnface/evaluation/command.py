@@ -18,9 +18,8 @@ from gcnface.evaluation.page import write_pages
 from gcnface.evaluation.people import Subject, Subjects, choose_subjects
 from gcnface.evaluation.photo_evaluator import EvaluatedPhoto, PhotoEvaluator
 from gcnface.evaluation.records import Measured
-from gcnface.evaluation.registries import METHODS, METRICS, PROTOCOLS, usual
+from gcnface.evaluation.registries import METHODS, METRICS, PROTOCOLS, build_all, usual
 from gcnface.evaluation.report_pictures import ReportPictures
-from gcnface.evaluation.rows import build_all
 from gcnface.evaluation.summary import Summary
 from gcnface.evaluation.table import number_of, write_tables
 from gcnface.io.atomic import staged, writable

@@ -22,9 +22,8 @@ from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
 from coarse.weights import weights_file
 from gcnface.errors import MissingPackageError
-from gcnface.evaluation.registries import IDENTITY_NETWORKS, usual
+from gcnface.evaluation.registries import IDENTITY_NETWORKS, build_all, usual
 from gcnface.evaluation.rendering import rotated
-from gcnface.evaluation.rows import build_all
 from gcnface.photo.crop import CROP_SIDE_PX, TEMPLATE_POINTS5_PX, similarity_from_points, warp_image
 from refine.facenet import embed_crop224
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcnface.evaluation.records import FittedPhoto, MethodResult
-from gcnface.evaluation.registries import METHODS, REFERENCE
-from gcnface.evaluation.rows import build_all
+from gcnface.evaluation.registries import METHODS, REFERENCE, build_all
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
 from gcnface.stages.texture import TexturePhoto, bake_texture

@@ -10,9 +10,8 @@ from pathlib import Path, PurePath
 from gcnface.evaluation.bootstrap import Interval
 from gcnface.evaluation.markup import image, number, page, text
 from gcnface.evaluation.records import Metric
-from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS
+from gcnface.evaluation.registries import COST, IDENTITY_NETWORKS, METHODS
 from gcnface.evaluation.report_pictures import SOURCES, PhotoPictures
-from gcnface.evaluation.rows import COST
 from gcnface.evaluation.summary import LIMITS, Column, Summary, column_of
 from gcnface.evaluation.table import number_of
 from gcnface.evaluation.worst import judged_method, worst_page

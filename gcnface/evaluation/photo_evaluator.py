@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -16,12 +16,20 @@ from gcnface.evaluation.groups import cheeks_and_forehead, glasses_share, skin_a
 from gcnface.evaluation.identity_networks import IdentityNetwork, Portrait, points5_of
 from gcnface.evaluation.methods import Method, build_method, fit_photo
 from gcnface.evaluation.metrics import PictureMetric, compare
-from gcnface.evaluation.records import PHOTO_ITSELF, FittedPhoto, Measured, MethodResult, Metric, RenderedHead
+from gcnface.evaluation.records import (
+    PHOTO_ITSELF,
+    FittedPhoto,
+    Measured,
+    MethodResult,
+    Metric,
+    RenderedHead,
+    averaged,
+)
 from gcnface.evaluation.registries import REFERENCE
-from gcnface.evaluation.rendering import HeadRenderer, RasterizedHead
+from gcnface.evaluation.rendering import HeadRenderer, RasterizedHead, all_turns
 from gcnface.evaluation.scenes import face_region, vertex_albedo
 from gcnface.options import PictureOptions
-from gcnface.photo.crop import CROP_SIDE_PX, warp_points
+from gcnface.photo.crop import warp_points
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.coarse import Stopwatch
 from gcnface.stages.observation import face_mask
@@ -102,7 +110,7 @@ class PhotoEvaluator:
         coarse_seconds = time.perf_counter() - begin
         measured = [Measured(PHOTO_ITSELF, Metric("seconds", "coarse"), coarse_seconds)]
         with watch.stage("draw"):
-            frames = {yaw: self.renderer.frame(fitted.view.coarse, yaw) for yaw in self._turns()}
+            frames = {yaw: self.renderer.frame(fitted.view.coarse, yaw) for yaw in all_turns((0.0, *self.options.yaws))}
             picture, mask = self.renderer.photo(fitted), self._mask(fitted, frames[0.0])
         results: dict[str, MethodResult] = {}
         drawings: dict[str, dict[float, RenderedHead]] = {}
@@ -133,9 +141,6 @@ class PhotoEvaluator:
                 method(fitted)
             self._warm = True
 
-    def _turns(self) -> list[float]:
-        return [0.0, *(sign * yaw for yaw in self.options.yaws for sign in (-1.0, 1.0))]
-
     def _mask(self, fitted: FittedPhoto, frame: RasterizedHead) -> NDArray[np.bool_]:
         """The same for every method: covered by the mesh and of the face by the parser."""
         head = frame.mask
@@ -160,26 +165,27 @@ class PhotoEvaluator:
         drawings: Mapping[str, Mapping[float, RenderedHead]],
     ) -> tuple[dict[str, NDArray[np.float32]], list[Measured]]:
         """The photo's features and the cosines of all drawings to them."""
-        zoom = np.diag([self.options.size / CROP_SIDE_PX] * 2 + [1.0])
-        points = warp_points(fitted.view.crop.points5, zoom @ fitted.view.crop.crop_from_photo).astype(np.float64)
+        drawing_from_photo = self.renderer.drawing_from_photo(fitted)
+        points = warp_points(fitted.view.crop.points5, drawing_from_photo).astype(np.float64)
         own = Portrait(picture, points)
-        asked = [_Asked(PHOTO_ITSELF, "mirror")]
+        asked = [(PHOTO_ITSELF, Metric("cosine", "mirror"))]
         portraits = [own, own.mirrored()]
         model, coarse = self.reconstructor.model, fitted.view.coarse
-        rotated = {yaw: points5_of(model, coarse, yaw, self.options.size) for yaw in self._turns() if yaw}
+        rotated = {yaw: points5_of(model, coarse, yaw, self.options.size) for yaw in all_turns(self.options.yaws)}
         for method, drawn in drawings.items():
             for view, where in (("pasted_head", drawn[0.0].mask), ("pasted_face", mask)):
                 pasted = np.where(where[..., None], drawn[0.0].picture, picture)
-                asked.append(_Asked(method, view))
+                asked.append((method, Metric("cosine", view)))
                 portraits.append(Portrait(pasted, points))
             for yaw, points_rotated in rotated.items():
-                asked.append(_Asked(method, "turned", abs(yaw)))
+                asked.append((method, Metric("cosine", "turned", abs(yaw))))
                 portraits.append(Portrait(drawn[yaw].picture, points_rotated))
         features, measured = {}, []
         for name, network in self.networks.items():
             found = network(portraits)
             features[name] = found[0]
-            measured += _averaged(name, asked, found[1:] @ found[0])
+            cosines = zip(asked, (found[1:] @ found[0]).tolist(), strict=True)
+            measured += averaged(Measured(m, replace(n, network=name), value) for (m, n), value in cosines)
         return features, measured
 
     def _mirrored(self, photo: NDArray[np.float32], results: Mapping[str, MethodResult]) -> list[Measured]:
@@ -206,25 +212,5 @@ def head_yaw_deg(fitted: FittedPhoto) -> float:
     return float(torch.rad2deg(euler_from_rotation(rotation)[0, 0]))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A portrait whose cosine to the photo is asked for."""
-
-    method: str
-    view: str
-    yaw_deg: float = 0.0
-
-
 def _named(method: str, values: Mapping[Metric, float]) -> list[Measured]:
     return [Measured(method, metric, value) for metric, value in values.items()]
-
-
-def _averaged(network: str, asked: Sequence[_Asked], cosines: NDArray[np.float32]) -> list[Measured]:
-    """Cosines by method and view; those of the two sides of a turn are averaged."""
-    found: dict[_Asked, list[float]] = {}
-    for portrait, cosine in zip(asked, cosines, strict=True):
-        found.setdefault(portrait, []).append(float(cosine))
-    return [
-        Measured(portrait.method, Metric("cosine", portrait.view, portrait.yaw_deg, network), sum(both) / len(both))
-        for portrait, both in found.items()
-    ]

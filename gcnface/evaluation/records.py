@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -100,6 +103,14 @@ class Measured(NamedTuple):
     method: str
     metric: Metric
     value: float
+
+
+def averaged(values: Iterable[Measured]) -> list[Measured]:
+    """Means of what was measured more than once, such as on both sides of a turn; NaN where no value is known."""
+    found: dict[tuple[str, Metric], list[float]] = defaultdict(list)
+    for method, metric, value in values:
+        found[method, metric] += [] if math.isnan(value) else [value]
+    return [Measured(*whose, sum(known) / len(known) if known else math.nan) for whose, known in found.items()]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -111,8 +112,11 @@ class HeadRenderer:
 
     def photo(self, fitted: FittedPhoto) -> NDArray[np.float32]:
         """(S, S, 3) sRGB: the photo in the frame of the drawings; outside the photo its border pixels repeat."""
-        zoom = np.diag([self.side_px / CROP_SIDE_PX] * 2 + [1.0])
-        return warp_image(fitted.view.photo, zoom @ fitted.view.crop.crop_from_photo, (self.side_px, self.side_px))
+        return warp_image(fitted.view.photo, self.drawing_from_photo(fitted), (self.side_px, self.side_px))
+
+    def drawing_from_photo(self, fitted: FittedPhoto) -> NDArray[np.float64]:
+        """(3, 3): pixels of the photo to pixels of the drawings."""
+        return np.diag([self.side_px / CROP_SIDE_PX] * 2 + [1.0]) @ fitted.view.crop.crop_from_photo
 
     def _texture(self, texture: NDArray[np.float32], uv: Tensor) -> Tensor:
         """(N, 3) colours of a texture at `uv` (N, 2)."""
@@ -129,6 +133,11 @@ class HeadRenderer:
         fine[pixel] = values
         blocks = fine.reshape(self.side_px, _OVERSAMPLING, self.side_px, _OVERSAMPLING, -1)
         return blocks.mean((1, 3), dtype=np.float32)
+
+
+def all_turns(turns_deg: Iterable[float]) -> list[float]:
+    """Signed turns, each to both sides, 0 once."""
+    return [sign * turn for turn in turns_deg for sign in ((1.0,) if turn == 0 else (-1.0, 1.0))]
 
 
 def rotated(points_cam: Tensor, origin_cam: Tensor, yaw_deg: float) -> Tensor:

@@ -12,8 +12,7 @@ from typing import Any
 
 from gcnface.evaluation.bootstrap import Interval
 from gcnface.evaluation.records import PHOTO_ITSELF, Metric
-from gcnface.evaluation.registries import METHODS, REFERENCE
-from gcnface.evaluation.rows import IDENTITY
+from gcnface.evaluation.registries import IDENTITY, METHODS, REFERENCE
 from gcnface.evaluation.summary import LIMITS, Column, Report, Summary, column_of, key_metrics
 
 _OWN_METRICS = {

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from coarse.face_model import FaceModel
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.evaluation.colors import Difference, color_difference, mean_difference
+from gcnface.evaluation.colors import Difference, color_difference
 from gcnface.evaluation.methods import Method, fit_photo
 from gcnface.evaluation.photo_evaluator import EvaluatedPhoto, head_yaw_deg, textured_truth
-from gcnface.evaluation.records import PHOTO_ITSELF, FittedPhoto, Measured, MethodResult, Metric
-from gcnface.evaluation.rendering import rotated
+from gcnface.evaluation.records import PHOTO_ITSELF, FittedPhoto, Measured, MethodResult, Metric, averaged
+from gcnface.evaluation.rendering import all_turns, rotated
 from gcnface.evaluation.scenes import backdrop, face_region, photograph, scene_camera, surface_of, vertex_albedo
 from gcnface.pipeline import Reconstructor
 from gcnface.stages.observation import grazing_weight, view_cosine
@@ -61,11 +61,6 @@ class HeldOutView:
     lit: Tensor
     shown: Tensor
     hidden: Tensor
-
-
-def all_turns(turns_deg: Sequence[float] = TURNS_DEG) -> list[float]:
-    """Signed turns, each to both sides, 0 once."""
-    return [sign * turn for turn in turns_deg for sign in ((1.0,) if turn == 0 else (-1.0, 1.0))]
 
 
 def shown_weight(verts_cam: Tensor, faces: Tensor, camera: Camera) -> Tensor:
@@ -118,7 +113,7 @@ def measure(reconstructor: Reconstructor, methods: Mapping[str, Method], subject
         return []
     fitted, truth = subject.fitted, textured_truth(reconstructor, subject)
     behind = backdrop(fitted.view.photo)
-    drawn = (held_out_view(reconstructor.model, fitted, truth, yaw, behind) for yaw in all_turns())
+    drawn = (held_out_view(reconstructor.model, fitted, truth, yaw, behind) for yaw in all_turns(TURNS_DEG))
     views = [replace(view, fitted=fit_photo(reconstructor, view.picture)) for view in drawn]
     return found_shares(views) + compare_views(reconstructor.model, views, methods)
 
@@ -140,27 +135,20 @@ def compare_views(model: FaceModel, views: Sequence[HeldOutView], methods: Mappi
     """Every method on every view with a found face; both sides of a turn are averaged."""
     measured = []
     for name, method in methods.items():
-        parts: dict[Metric, list[Difference]] = {}
         for view in views:
             if view.fitted is not None:
                 result = method(view.fitted)
                 lit = vertex_albedo(model, result) * result.rotated_light
-                for metric, difference in view_differences(lit, view).items():
-                    parts.setdefault(metric, []).append(difference)
-        for metric, differences in parts.items():
-            mean = mean_difference(differences)
-            measured.append(Measured(name, metric, mean.psnr_db))
-            if not metric.gain:
-                measured.append(Measured(name, replace(metric, metric="l1"), mean.l1))
-    return measured
+                for metric, apart in view_differences(lit, view).items():
+                    measured.append(Measured(name, metric, apart.psnr_db))
+                    if not metric.gain:
+                        measured.append(Measured(name, replace(metric, metric="l1"), apart.l1))
+    return averaged(measured)
 
 
 def found_shares(views: Sequence[HeldOutView]) -> list[Measured]:
     """In which share of the drawn pictures a face was found, by the turn."""
-    found: dict[float, list[bool]] = {}
-    for view in views:
-        found.setdefault(abs(view.yaw_deg), []).append(view.fitted is not None)
-    return [
-        Measured(PHOTO_ITSELF, Metric("found_share", "drawn", turn), sum(both) / len(both))
-        for turn, both in found.items()
-    ]
+    return averaged(
+        Measured(PHOTO_ITSELF, Metric("found_share", "drawn", abs(view.yaw_deg)), float(view.fitted is not None))
+        for view in views
+    )

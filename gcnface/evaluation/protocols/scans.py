@@ -22,15 +22,14 @@ from gcnface.evaluation.methods import Method, fit_photo
 from gcnface.evaluation.protocols.completion import (
     TURNS_DEG,
     HeldOutView,
-    all_turns,
     compare_views,
     found_shares,
     shown_weight,
     split_by_weight,
 )
 from gcnface.evaluation.protocols.scan_files import Registration, Samples, Scan, placed_like, register
-from gcnface.evaluation.records import PHOTO_ITSELF, FittedPhoto, Measured, Metric
-from gcnface.evaluation.rendering import rotated
+from gcnface.evaluation.records import PHOTO_ITSELF, FittedPhoto, Measured, Metric, averaged
+from gcnface.evaluation.rendering import all_turns, rotated
 from gcnface.evaluation.scenes import SCENE_PX, face_region, photograph, scene_camera
 from gcnface.pipeline import Reconstructor
 from render.camera import Camera
@@ -174,11 +173,11 @@ def measure(reconstructor: Reconstructor, methods: Mapping[str, Method], subject
 def judge(model: FaceModel, views: Sequence[ScanView], methods: Mapping[str, Method]) -> list[Measured]:
     """Colors of every method, and the distances of the shape that all share; both sides of a turn are averaged."""
     held_out = [view.held_out for view in views]
-    distances: dict[Metric, list[float]] = {}
+    shape = []
     for view in views:
         if view.mm is not None:
             mm = view.mm[face_region(model)].numpy()
             for name, value in (("mean", mm.mean()), ("median", np.median(mm)), ("p90", np.quantile(mm, 0.9))):
-                distances.setdefault(Metric("distance", name, abs(view.held_out.yaw_deg)), []).append(float(value))
-    shape = [Measured(PHOTO_ITSELF, metric, float(np.mean(both))) for metric, both in distances.items()]
-    return found_shares(held_out) + shape + compare_views(model, held_out, methods)
+                metric = Metric("distance", name, abs(view.held_out.yaw_deg))
+                shape.append(Measured(PHOTO_ITSELF, metric, float(value)))
+    return found_shares(held_out) + averaged(shape) + compare_views(model, held_out, methods)

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from gcnface.evaluation import registries
-from gcnface.evaluation.rows import MethodRow, MetricRow, NetworkRow, ProtocolRow, ViewRow
+from gcnface.evaluation.registries import MethodRow, MetricRow, NetworkRow, ProtocolRow, ViewRow
 
 HERE = "tests.gcnface.evaluation.added_rows:"
 

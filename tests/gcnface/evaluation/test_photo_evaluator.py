@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -6,14 +7,8 @@ import pytest
 from gcnface.evaluation.identity_networks import facenet
 from gcnface.evaluation.methods import build_method
 from gcnface.evaluation.metrics import l1_metric, psnr_metric, ssim_metric
-from gcnface.evaluation.photo_evaluator import (
-    PhotoEvaluator,
-    _Asked,
-    _averaged,
-    head_yaw_deg,
-    textured_truth,
-)
-from gcnface.evaluation.records import PHOTO_ITSELF, MethodResult, Metric
+from gcnface.evaluation.photo_evaluator import PhotoEvaluator, head_yaw_deg, textured_truth
+from gcnface.evaluation.records import PHOTO_ITSELF, Measured, MethodResult, Metric, averaged
 from gcnface.evaluation.rendering import HeadRenderer
 from gcnface.options import PictureOptions
 from gcnface.photo.parsing import PARSING_CLASSES
@@ -84,12 +79,11 @@ def test_metrics_of_the_photo(two):
 
 
 def test_both_sides_of_a_turn_are_averaged():
-    asked = [_Asked("a", "pasted_head"), _Asked("a", "turned", 30.0), _Asked("a", "turned", 30.0)]
-    found = _averaged("net", asked, np.array([0.9, 0.2, 0.4], np.float32))
-    assert [(m.method, m.metric, round(m.value, 6)) for m in found] == [
-        ("a", Metric("cosine", "pasted_head", network="net"), 0.9),
-        ("a", Metric("cosine", "turned", 30.0, "net"), 0.3),
-    ]
+    pasted, turned = Metric("cosine", "pasted_head", network="net"), Metric("cosine", "turned", 30.0, "net")
+    both = [("a", turned, 0.2), ("b", turned, math.nan), ("a", turned, 0.4), ("c", turned, math.nan), ("b", turned, 1)]
+    found = averaged(Measured(*one) for one in [("a", pasted, 0.9), *both])
+    assert [(m.method, m.metric) for m in found] == [("a", pasted), ("a", turned), ("b", turned), ("c", turned)]
+    assert [m.value for m in found] == pytest.approx([0.9, 0.3, 1, math.nan], nan_ok=True)
 
 
 def test_what_protocols_draw_is_not_computed_again(two, reconstructor, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from gcnface.errors import WeightsError
 from gcnface.evaluation import registries
 from gcnface.evaluation.records import Metric
-from gcnface.evaluation.rows import MethodRow, MetricRow, ViewRow, build_all
+from gcnface.evaluation.registries import MethodRow, MetricRow, ViewRow, build_all
 from gcnface.evaluation.summary import column_of
 from refine.baselines import BASELINES
 

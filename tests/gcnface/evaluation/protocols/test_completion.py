@@ -12,7 +12,6 @@ from gcnface.evaluation.colors import LARGEST_PSNR_DB
 from gcnface.evaluation.methods import build_method, build_methods, fit_photo
 from gcnface.evaluation.protocols.completion import (
     HeldOutView,
-    all_turns,
     compare_views,
     found_shares,
     held_out_view,
@@ -20,6 +19,7 @@ from gcnface.evaluation.protocols.completion import (
     view_differences,
 )
 from gcnface.evaluation.records import PHOTO_ITSELF, Measured, MethodResult, Metric
+from gcnface.evaluation.rendering import all_turns
 from gcnface.evaluation.scenes import backdrop
 from render.camera import perspective_camera
 
