@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import joblib
 
 WORKER_BYTES = 1_800_000_000
 """Memory that one process may take: measured 1.5 GB with JPEGs of any size, 1.8 GB with a PNG of 169 megapixels."""
-FEWEST_PHOTOS = 6
-"""Photos a worker from which a second one pays: each spends 4 s of a core on Python, torch and the networks, as on four
-photos; a dozen photos took 16 s by two on two cores, and 23 s of a core by one."""
+FORKS = sys.platform == "linux"
+"""Whether processes may be forked: macOS can, but its frameworks crash in forks; Windows cannot."""
+FEWEST_PHOTOS = {True: 2, False: 6}
+"""Photos a worker from which a second one pays, forked and fresh: a fork is done at once, a fresh process spends 4 s
+of a core on Python, torch and the networks, as on four photos."""
 _CONTAINER_MEMORY = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
@@ -19,9 +22,9 @@ _CONTAINER_MEMORY = (
 """Where a container's limit and use stand, version 2 and version 1."""
 
 
-def default_workers(photos: int) -> int:
-    """As many as there are cores, memory and photos for."""
-    return max(1, min(joblib.cpu_count(), photos // FEWEST_PHOTOS, _available_bytes() // WORKER_BYTES))
+def default_workers(photos: int, *, forked: bool = FORKS) -> int:
+    """As many as there are cores, memory and photos for; `forked` as in `gcnface.batch.executor.run_tasks`."""
+    return max(1, min(joblib.cpu_count(), photos // FEWEST_PHOTOS[forked], _available_bytes() // WORKER_BYTES))
 
 
 def _available_bytes() -> int:

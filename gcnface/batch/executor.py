@@ -1,12 +1,14 @@
 """One executor for all that is done many times: in this process, in several of this machine, or on a cluster.
 
-On one machine the workers are processes of loky, the executor inside joblib: fresh ones, not forks, so that nothing of
-this process is copied, be it a lock or a thread. Clusters are those of Dask and Ray, by their own clients.
+On one machine the workers are processes of loky, the executor inside joblib: fresh ones, so that nothing of this
+process is copied, be it a lock or a thread; where a command knows that nothing but itself is at work, forks that share
+the networks it has loaded. Clusters are those of Dask and Ray, by their own clients.
 """
 
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import re
 import signal
@@ -20,7 +22,8 @@ from itertools import islice
 from types import ModuleType
 from typing import Any, Protocol
 
-from gcnface.batch.worker import TaskResult, WorkerEndedError, attempt, begin, call
+from gcnface.batch.capacity import FORKS
+from gcnface.batch.worker import TaskResult, WorkerEndedError, attempt, begin, call, forget, keep
 from gcnface.errors import GcnfaceError, MissingPackageError, printable
 from gcnface.system.signals import ENDING
 from gcnface.system.threads import ONE_THREAD
@@ -33,14 +36,21 @@ _CRASHES = {getattr(signal, name, None) for name in ("SIGSEGV", "SIGILL", "SIGFP
 Results = Generator[TaskResult, None, None]
 
 Do = Callable[[Any], Any]
-"""Does one task. Where others than this process work it is pickled; each worker keeps one copy for all its tasks."""
+"""Does one task. Others than this process and its forks get it pickled; a worker keeps one copy for all its tasks."""
 
 
 class WorkerLostError(GcnfaceError):
     """The process that did a task ended before the task was done, and so did that of the second attempt."""
 
 
-def run_tasks(do: Do, tasks: Iterable[Any], *, workers: int = 1, cluster: str | None = None) -> Results:
+def run_tasks(
+    do: Do,
+    tasks: Iterable[Any],
+    *,
+    workers: int = 1,
+    cluster: str | None = None,
+    ready: Callable[[], object] | None = None,
+) -> Results:
     """Do tasks and give out what comes of them, in the order of the tasks, as it comes.
 
     Never more than two tasks a worker are taken beyond the last result that was taken from this iterator, so that
@@ -53,6 +63,8 @@ def run_tasks(do: Do, tasks: Iterable[Any], *, workers: int = 1, cluster: str | 
         tasks: taken as workers get free; picklable where others than this process work.
         workers: processes of this machine; 1 is this one alone.
         cluster: address of a cluster that works instead, ``tcp://HOST:PORT`` (Dask) or ``ray://HOST:PORT``.
+        ready: has `do` load all it needs; given by those who know that no other thread of this process is at work, so
+            that workers may be forked and share what is loaded. None starts them afresh.
 
     Raises:
         MissingPackageError: what drives the cluster is not installed.
@@ -61,7 +73,7 @@ def run_tasks(do: Do, tasks: Iterable[Any], *, workers: int = 1, cluster: str | 
     if cluster is None and workers <= 1:
         yield from (attempt(do, task) for task in tasks)
         return
-    pool = LocalPool(workers) if cluster is None else _cluster(cluster)
+    pool = LocalPool(workers, ready if FORKS else None) if cluster is None else _cluster(cluster)
     try:
         yield from _in_order(pool, do, tasks)
     finally:
@@ -135,19 +147,23 @@ class LocalPool:
 
     Args:
         workers: how many.
+        ready: as in `run_tasks`, where they are forked; None has fresh ones.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers, self._key = workers, uuid.uuid4().hex
+    def __init__(self, workers: int, ready: Callable[[], object] | None = None) -> None:
+        self._workers, self._ready, self._key = workers, ready, uuid.uuid4().hex
         self._executor: Any = None
         self._futures: set[Future[TaskResult]] = set()
 
     def submit(self, do: Do, task: Any) -> Future[TaskResult]:
         """See `Pool`."""
         try:
+            if self._executor is None and self._ready is not None:
+                self._ready()
+                keep(self._key, do)
             with _signals_blocked():
                 self._executor = self._executor or self._started()
-                future = self._executor.submit(call, self._key, do, task)
+                future = self._executor.submit(call, self._key, None if self._ready else do, task)
         except BrokenExecutor as error:  # a worker has just died
             future = Future()
             future.set_exception(error)
@@ -167,6 +183,7 @@ class LocalPool:
 
     def close(self) -> None:
         """See `Pool`."""
+        forget(self._key)
         executor, self._executor = self._executor, None
         if executor is None:
             return
@@ -184,7 +201,8 @@ class LocalPool:
         quiet = any(action == "ignore" and kind is Warning for action, _, kind, *_ in warnings.filters)
         environment = {**ONE_THREAD, "PYTHONFAULTHANDLER": os.environ.get("PYTHONFAULTHANDLER", "")}
         parent = (os.getpid(), os.getcwd(), quiet)
-        return ProcessPoolExecutor(self._workers, initializer=begin, initargs=parent, env=environment)
+        context = multiprocessing.get_context("fork") if self._ready else None
+        return ProcessPoolExecutor(self._workers, context=context, initializer=begin, initargs=parent, env=environment)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -218,6 +218,7 @@ class _Run:
             workers = default_workers(len(first)) if getattr(self.options, "device", "cpu") == "cpu" else 1
         workers = min(workers, len(first))
         processor = PhotoProcessor(load, self.options.output, self.files.endings)
+        ready = processor.ready if getattr(self.options, "device", "cpu") == "cpu" else None
         shared = workers > 1 or cluster is not None
         if not shared:
             tasks, processor.on_stage = self._begun(tasks), self.reporter.stage
@@ -225,7 +226,7 @@ class _Run:
         if len(first) < _AHEAD:
             self.reporter.expect(len(first))
         with self.reporter.running(stages):
-            with closing(run_tasks(processor, tasks, workers=workers, cluster=cluster)) as results:
+            with closing(run_tasks(processor, tasks, workers=workers, cluster=cluster, ready=ready)) as results:
                 for result in results:
                     if shared:
                         self.reporter.photo(result.task.path)
@@ -315,6 +316,11 @@ class PhotoProcessor:
             other = f"{name}_face{number}"
             if not in_the_way(self.output, other, self.endings):
                 yield other
+
+    def ready(self) -> None:
+        """Load the networks; that they cannot be loaded is told by the first photo."""
+        with suppress(CannotStartError):
+            self._loaded()
 
     def _loaded(self) -> Work:
         """The work, made when it is needed first; without it no photo can be done."""

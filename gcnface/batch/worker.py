@@ -61,19 +61,29 @@ def attempt(do: Callable[[Any], Any], task: Any) -> TaskResult:
         return TaskResult(task, error=error)
 
 
-def call(key: str, do: Callable[[Any], Any], task: Any) -> TaskResult:
+def keep(key: str, do: Callable[[Any], Any]) -> None:
+    """Keep what does the tasks of a run, for the processes that are forked from this one."""
+    _kept[key] = do
+
+
+def forget(key: str) -> None:
+    """Let go of what `keep` has kept."""
+    _kept.pop(key, None)
+
+
+def call(key: str, do: Callable[[Any], Any] | None, task: Any) -> TaskResult:
     """Do a task in a worker. The first `do` of a run is kept, so that what it has loaded serves its next tasks.
 
     Args:
         key: one for all tasks of a run.
-        do: does a task.
+        do: does a task; None in a fork, which has it already.
         task: its argument.
 
     Raises:
         WorkerEndedError: this process was told to end; what the task had half written is removed.
     """
     with _lock:
-        if key not in _kept:
+        if do is not None and key not in _kept:
             os.environ.update(ONE_THREAD)
             one_thread()
             _kept.clear()

@@ -179,8 +179,12 @@ class _PartPreparer:
     def __call__(self, part: _Part) -> None:
         """Prepare a part; it is the same wherever it is done."""
         with single_threaded():
-            self.preparer = self.preparer or FacePreparer(self.settings)
-            write_shard(part.path, *self.preparer(part.sources))
+            write_shard(part.path, *self.ready()(part.sources))
+
+    def ready(self) -> FacePreparer:
+        """Load the networks, if that has not been done."""
+        self.preparer = self.preparer or FacePreparer(self.settings)
+        return self.preparer
 
 
 def _work(parts: list[_Part], settings: FaceSettings, options: PrepareOptions) -> None:
@@ -199,7 +203,8 @@ def _work(parts: list[_Part], settings: FaceSettings, options: PrepareOptions) -
         for part in parts:
             if part not in todo:
                 _tell(reporter, part)
-        with closing(run_tasks(_PartPreparer(settings), todo, workers=workers, cluster=options.cluster)) as results:
+        do = _PartPreparer(settings)
+        with closing(run_tasks(do, todo, workers=workers, cluster=options.cluster, ready=do.ready)) as results:
             for result in results:
                 if isinstance(result.error, WorkerLostError):
                     lost.append(str(result.error).split("; ")[0])

@@ -11,12 +11,25 @@ from pathlib import Path
 import pytest
 
 from gcnface.batch import executor
+from gcnface.batch.capacity import FORKS
 from gcnface.batch.executor import WorkerLostError, run_tasks
 from gcnface.errors import GcnfaceError, MissingPackageError
 from gcnface.preparing import dataset
 from tests.gcnface.batch import batch_stubs as stubs
 
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals")
+
+
+def nothing():
+    """Nothing is to be loaded."""
+
+
+@pytest.fixture(params=["fresh", "forked"])
+def kind(request):
+    """Of the workers: the keyword of `run_tasks` that asks for it."""
+    if request.param == "forked" and not FORKS:
+        pytest.skip("processes are not forked here")
+    return {"ready": nothing if request.param == "forked" else None}
 
 
 def outcomes(tasks, do=stubs.do, **how):
@@ -27,8 +40,8 @@ def outcomes(tasks, do=stubs.do, **how):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_results_come_in_order_and_errors_are_values(workers):
-    found = outcomes([1, "error a", 2, "error b", 3], workers=workers)
+def test_results_come_in_order_and_errors_are_values(workers, kind):
+    found = outcomes([1, "error a", 2, "error b", 3], workers=workers, **kind)
     assert [str(value) for value in found] == ["1", "error a", "2", "error b", "3"]
     assert isinstance(found[1], ValueError)
 
@@ -54,6 +67,14 @@ def test_each_worker_loads_once_and_works_with_one_thread(tmp_path):
     assert outcomes([0], stubs.threads, workers=2) == [(1, 1)]
 
 
+@pytest.mark.skipif(not FORKS, reason="processes are not forked here")
+def test_forks_share_what_was_loaded_before_them():
+    loaded = []
+    values = outcomes([1, 2, 3], lambda number: (*loaded, number), workers=2, ready=lambda: loaded.append("network"))
+    assert values == [("network", 1), ("network", 2), ("network", 3)]
+    assert loaded == ["network"]
+
+
 @posix
 @pytest.mark.parametrize(
     ("what", "how"),
@@ -64,8 +85,8 @@ def test_each_worker_loads_once_and_works_with_one_thread(tmp_path):
         ("exit", "its process ended with exit status 3; try again with --workers 1"),
     ],
 )
-def test_a_lost_worker_costs_its_task_alone_and_is_told_of_truthfully(what, how, capfd):
-    found = outcomes(["a", what, *"bcdefg"], workers=2)
+def test_a_lost_worker_costs_its_task_alone_and_is_told_of_truthfully(what, how, kind, capfd):
+    found = outcomes(["a", what, *"bcdefg"], workers=2, **kind)
     assert isinstance(found[1], WorkerLostError)
     assert str(found[1]) == how
     assert [found[0], *found[2:]] == list("abcdefg")
@@ -74,14 +95,14 @@ def test_a_lost_worker_costs_its_task_alone_and_is_told_of_truthfully(what, how,
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_task_that_loses_its_worker_once_is_done_in_the_second_attempt(number, tmp_path):
-    assert outcomes(["a", (number, str(tmp_path / "x")), "b", "c"], workers=2) == ["a", number, "b", "c"]
+def test_a_task_that_loses_its_worker_once_is_done_in_the_second_attempt(number, kind, tmp_path):
+    assert outcomes(["a", (number, str(tmp_path / "x")), "b", "c"], workers=2, **kind) == ["a", number, "b", "c"]
 
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_closing_ends_the_workers_whatever_they_do(number, tmp_path):
-    results = run_tasks(stubs.stay, [str(tmp_path / "a"), str(tmp_path / "b")], workers=2)
+def test_closing_ends_the_workers_whatever_they_do(number, kind, tmp_path):
+    results = run_tasks(stubs.stay, [str(tmp_path / "a"), str(tmp_path / "b")], workers=2, **kind)
     pool = []
     started = executor.LocalPool._started
 

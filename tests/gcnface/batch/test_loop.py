@@ -172,7 +172,7 @@ def test_shards_together_are_the_whole(photos, tmp_path):
 def test_how_many_pay(monkeypatch):
     monkeypatch.setattr(capacity.joblib, "cpu_count", lambda: 4)
     monkeypatch.setattr(capacity, "_available_bytes", lambda: 100 * capacity.WORKER_BYTES)
-    few = capacity.FEWEST_PHOTOS
+    few = capacity.FEWEST_PHOTOS[capacity.FORKS]
     assert [capacity.default_workers(n) for n in (1, 2 * few - 1, 2 * few, 100)] == [1, 1, 2, 4]
     monkeypatch.setattr(capacity, "_available_bytes", lambda: int(2.5 * capacity.WORKER_BYTES))
     assert capacity.default_workers(100) == 2
