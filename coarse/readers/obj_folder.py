@@ -85,8 +85,12 @@ def read_obj_folder(
     )
 
 
-def read_obj(path: Path) -> ObjMesh:
+def read_obj(path: Path, remedy: str = _REMEDY) -> ObjMesh:
     """Read vertices, texture coordinates and polygons.
+
+    Args:
+        path: of the file.
+        remedy: what its errors say is to be done.
 
     Raises:
         FileError: the file is missing or holds no mesh.
@@ -100,23 +104,32 @@ def read_obj(path: Path) -> ObjMesh:
             elif kind == "vt":
                 uv.append([float(word) for word in words[:2]])
             elif kind == "f":
-                corners = [[int(part or 0) for part in f"{word}/".split("/")[:2]] for word in words]
+                corners = [
+                    [_index(part, len(rows)) for part, rows in zip(f"{word}/".split("/"), (vertices, uv), strict=False)]
+                    for word in words
+                ]
                 fans = [(corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)]
                 faces += [[corner[0] for corner in fan] for fan in fans]
                 uv_faces += [[corner[1] for corner in fan] for fan in fans]
     except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror or error})", _REMEDY) from error
+        raise FileError(path, f"cannot be read ({error.strerror or error})", remedy) from error
     except (ValueError, IndexError) as error:
-        raise FileError(path, f"is no OBJ file ({error})", _REMEDY) from error
+        raise FileError(path, f"is no OBJ file ({error})", remedy) from error
     if not faces:
-        raise FileError(path, "holds no faces", _REMEDY)
-    charted = bool(uv) and min(map(min, uv_faces)) > 0
+        raise FileError(path, "holds no faces", remedy)
+    charted = bool(uv) and min(map(min, uv_faces)) >= 0
     return ObjMesh(
         np.array(vertices, np.float32).reshape(-1, 3),
-        np.array(faces, np.int32) - 1,
+        np.array(faces, np.int32),
         np.array(uv, np.float32) if charted else None,
-        np.array(uv_faces, np.int32) - 1,
+        np.array(uv_faces, np.int32),
     )
+
+
+def _index(written: str, count: int) -> int:
+    """A corner's index from 0, of `count` entries so far; negative ones count from the end, -1 stands for none."""
+    number = int(written or 0)
+    return number + count if number < 0 else number - 1
 
 
 def _offset(path: Path, base: ObjMesh) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from coarse.face_model import LANDMARKS5_FROM_468, FaceModel
+from coarse.readers.obj_folder import read_obj
 from coarse.similarity import Similarity, similarity_between
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.records import FittedPhoto
@@ -88,62 +89,45 @@ def read_scan(path: Path, texture: Path | None = None) -> Scan:
         texture: its colours as a picture; None takes what the file itself names (OBJ: the map_Kd of its material).
 
     Raises:
-        GcnfaceError: no texture, no texture coordinates, or a format that cannot be read.
+        GcnfaceError: no texture, no texture coordinates, or a file or format that cannot be read.
     """
-    if path.suffix.lower() == ".obj":
-        verts, uv, faces, uv_faces = _read_obj(path)
-        picture = read_photo(texture or _texture_of(path))
-    elif path.suffix.lower() in (".glb", ".gltf"):
-        verts, uv, faces, picture = _read_gltf(path, texture)
-        uv_faces = faces
-    else:
+    readers = {".obj": _read_obj, ".glb": _read_gltf, ".gltf": _read_gltf}
+    if path.suffix.lower() not in readers:
         raise GcnfaceError(f"{path}: cannot be read as a scan; give an OBJ or GLB with a texture")
+    return readers[path.suffix.lower()](path, texture)
+
+
+def _scan(verts: NDArray, faces: NDArray, uv: NDArray, uv_faces: NDArray, picture: NDArray) -> Scan:
+    """A scan of arrays; its picture is sRGB."""
     linear = linear_from_srgb(torch.from_numpy(picture)).permute(2, 0, 1)[None]
-    surface = Surface(torch.from_numpy(faces), torch.from_numpy(uv), torch.from_numpy(uv_faces), linear)
-    return Scan(torch.from_numpy(verts), surface)
+    at, uv_at = (torch.from_numpy(rows.astype(np.float32)) for rows in (verts, uv))
+    corners, uv_corners = (torch.from_numpy(rows.astype(np.int64)) for rows in (faces, uv_faces))
+    return Scan(at, Surface(corners, uv_at, uv_corners, linear))
 
 
-def _read_obj(path: Path) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    verts: list[list[float]] = []
-    uv: list[list[float]] = []
-    corners: list[tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        kind, *words = line.split() or [""]
-        if kind == "v":
-            verts.append([float(word) for word in words[:3]])
-        elif kind == "vt":
-            uv.append([float(word) for word in words[:2]])
-        elif kind == "f":
-            fan = [_corner(word, len(verts), len(uv), path) for word in words]
-            corners += [(fan[0], fan[k], fan[k + 1]) for k in range(1, len(fan) - 1)]
-    table = np.array(corners, np.int64)
-    return np.array(verts, np.float32), np.array(uv, np.float32), table[..., 0].copy(), table[..., 1].copy()
-
-
-def _corner(word: str, verts: int, uv: int, path: Path) -> tuple[int, int]:
-    """Zero-based vertex and uv of an OBJ corner; negative numbers count from the end."""
-    parts = word.split("/")
-    if len(parts) < 2 or not parts[1]:
+def _read_obj(path: Path, texture: Path | None) -> Scan:
+    mesh = read_obj(path, "give a textured scan")
+    if mesh.uv is None:
         raise GcnfaceError(f"{path}: has faces without texture coordinates; give a textured scan")
-    v, t = int(parts[0]), int(parts[1])
-    return (v - 1 if v > 0 else verts + v, t - 1 if t > 0 else uv + t)
+    return _scan(mesh.vertices, mesh.faces, mesh.uv, mesh.uv_faces, read_photo(texture or _texture_of(path)))
 
 
 def _texture_of(path: Path) -> Path:
     """The picture that an OBJ's material names."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("mtllib "):
-            library = path.parent / line.split(maxsplit=1)[1].strip()
-            if library.is_file():
-                named = [
-                    row.split()[-1] for row in library.read_text().splitlines() if row.strip().startswith("map_Kd")
-                ]
-                if named:
-                    return path.parent / named[0]
+    libraries = [path.parent / name for name in _named(path, "mtllib")]
+    for library in filter(Path.is_file, libraries):
+        for picture in _named(library, "map_Kd"):
+            return path.parent / picture.split()[-1]
     raise GcnfaceError(f"{path}: names no texture; give it with --texture")
 
 
-def _read_gltf(path: Path, texture: Path | None) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _named(path: Path, keyword: str) -> list[str]:
+    """What stands behind a keyword in the lines of a text file."""
+    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return [words[1].strip() for words in lines if words[:1] == [keyword] and len(words) > 1]
+
+
+def _read_gltf(path: Path, texture: Path | None) -> Scan:
     try:
         import trimesh
     except ImportError as error:
@@ -151,17 +135,12 @@ def _read_gltf(path: Path, texture: Path | None) -> tuple[NDArray, NDArray, NDAr
     mesh: Any = trimesh.load(path, force="mesh", process=False)
     if getattr(mesh.visual, "uv", None) is None:
         raise GcnfaceError(f"{path}: has no texture coordinates; give a textured scan")
-    picture: NDArray
-    if texture is not None:
-        picture = read_photo(texture)
-    else:
-        material = mesh.visual.material
-        found = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-        if found is None:
-            raise GcnfaceError(f"{path}: holds no texture; give it with --texture")
-        picture = np.asarray(found.convert("RGB"), np.float32) / 255
-    faces = np.asarray(mesh.faces, np.int64)
-    return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.visual.uv, np.float32), faces, picture
+    material = mesh.visual.material
+    found: Any = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    if texture is None and found is None:
+        raise GcnfaceError(f"{path}: holds no texture; give it with --texture")
+    picture = read_photo(texture) if texture else np.asarray(found.convert("RGB")).astype(np.float32) / 255
+    return _scan(mesh.vertices, mesh.faces, mesh.visual.uv, mesh.faces, picture)
 
 
 def register(

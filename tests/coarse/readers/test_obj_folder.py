@@ -66,3 +66,11 @@ def test_another_topology_is_named(folder, tmp_path):
     write_obj(tmp_path / "identity001.obj", np.eye(3), [[0, 1, 2]])
     with pytest.raises(FileError, match=r"identity001.obj: has 3 vertices, the neutral head \d+"):
         read_obj_folder(tmp_path, landmarks68=front_parts(2).landmarks68)
+
+
+def test_negative_corners_count_from_the_end_so_far(tmp_path):
+    path = tmp_path / "two.obj"
+    path.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf -3/-1 -2/-2 -1/-3\nv 1 1 0\nf -1/1 2/2 3/3\n")
+    mesh = read_obj(path)
+    assert mesh.faces.tolist() == [[0, 1, 2], [3, 1, 2]]
+    assert mesh.uv_faces.tolist() == [[2, 1, 0], [0, 1, 2]]
