@@ -139,6 +139,8 @@ class TrainingCLI(LightningCLI):
         else:
             self.config = parser.parse_args([f"--{word}" if _is_pair(word) else word for word in args])
         parser.validate(self.config, skip_unset=False)
+        if not 0 <= (seed := self.config.seed_everything) < 2**32:
+            raise ValueError(f"seed_everything is {seed}; it must be 0 or more, and less than {2**32}")
 
     @property
     def root(self) -> Path:

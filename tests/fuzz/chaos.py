@@ -25,7 +25,7 @@ _PARTS_OF_3 = (
 )
 """gcnface with parts so small that a dozen photos make several."""
 QUICK = ("-o", "out", "-q", "--no-fit", "--texture-size", "64", "--formats", "npz,json,ply,glb,maps")
-_RUN = ("run.output=out", "run.tensorboard=false", "run.precision=32-true", "run.threads=1", "run.pictures_every=0")
+_RUN = ("trainer.default_root_dir=out", "trainer.precision=32-true", "threads=1", "pictures.every=0")
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -55,8 +55,9 @@ def _jobs(folder: Path) -> dict[Job, int]:
     few, more = write_photos(folder / "few", 6), write_photos(folder / "more", 12)
     data = write_prepared_faces(folder / "prepared")
     prepare = ("prepare", str(more), "-o", "out", "-q", "--workers", "2", "--min-face", "20")
-    refiner = ("drawn_faces=0", "faces_an_epoch=2", "run.epochs=4", *_RUN)
-    regressor = ("rendered=0", "batch_size=4", "run.epochs=8", *_RUN)
+    refiner = ("data.drawn_faces=0", "data.faces_an_epoch=2", "trainer.max_epochs=4", *_RUN)
+    refiner = (*refiner, "data.observations=out/observations")
+    regressor = ("model.rendered=0", "data.batch_size=4", "trainer.max_epochs=8", *_RUN)
 
     def learnt(name: str) -> bool:
         return name.endswith((".safetensors", "config.yaml")) or name.startswith("observations/")
@@ -65,8 +66,8 @@ def _jobs(folder: Path) -> dict[Job, int]:
         refine_job(few, 2): 10,
         refine_job(few, 1): 5,
         Job("prepare, 2 workers", (sys.executable, "-c", _PARTS_OF_3, *prepare), has_workers=True): 7,
-        Job("train refiner", (*GCNFACE, "train", "refiner", f"data={data}", *refiner), learnt): 4,
-        Job("train regressor", (*GCNFACE, "train", "regressor", f"data={data}", *regressor), learnt): 4,
+        Job("train refiner", (*GCNFACE, "train", "refiner", f"data.faces={data}", *refiner), learnt): 4,
+        Job("train regressor", (*GCNFACE, "train", "regressor", f"data.faces={data}", *regressor), learnt): 4,
     }
 
 

@@ -31,7 +31,7 @@ words/refine_photo_empty words/refine_device_cuda_7 words/refine_name_of_broken_
 words/light_deep words/align_pipe
 arrays/strided arrays/nan arrays/two_rows_of_20000 arrays/person_nobody
 """.split()
-NEEDS_TRAINING = "configs/yaml_not_unicode configs/yaml_python_object configs/regressor_run.epochs=-3".split()
+NEEDS_TRAINING = "configs/yaml_not_unicode configs/yaml_python_object configs/regressor_trainer.max_epochs=-3".split()
 if importlib.util.find_spec("lightning") is not None:
     PICKED += NEEDS_TRAINING
 

@@ -27,43 +27,44 @@ _ALIASES = "a0: &a0 [x]\n" + "".join(f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}'
 _YAMLS: dict[str, tuple[Expect, bytes]] = {
     "empty": (EITHER, b""),
     "comment": (EITHER, b"# nothing\n"),
-    "plain": (SUCCEED, b"run:\n  epochs: 3\n"),
+    "plain": (SUCCEED, b"trainer:\n  max_epochs: 3\n"),
     "not_unicode": (REFUSE, b"\xff\xfe\x80run:\n"),
-    "latin": (REFUSE, b"run:\n  output: caf\xe9\n"),
+    "latin": (REFUSE, b"trainer:\n  default_root_dir: caf\xe9\n"),
     "zero_bytes": (REFUSE, bytes(100)),
-    "tab": (REFUSE, b"run:\n\tepochs: 3\n"),
-    "unclosed": (REFUSE, b"run: {epochs: 3\n"),
-    "colon": (REFUSE, b"run: epochs: 3\n"),
-    "python_object": (REFUSE, b"run: !!python/object/apply:builtins.open [executed, w]\n"),
-    "python_name": (REFUSE, b"run: !!python/name:os.system\n"),
-    "unknown_tag": (REFUSE, b"run: !thing {epochs: 3}\n"),
+    "tab": (REFUSE, b"trainer:\n\tmax_epochs: 3\n"),
+    "unclosed": (REFUSE, b"trainer: {max_epochs: 3\n"),
+    "colon": (REFUSE, b"trainer: max_epochs: 3\n"),
+    "python_object": (REFUSE, b"trainer: !!python/object/apply:builtins.open [executed, w]\n"),
+    "python_name": (REFUSE, b"trainer: !!python/name:os.system\n"),
+    "unknown_tag": (REFUSE, b"trainer: !thing {max_epochs: 3}\n"),
     "alias_bomb": (REFUSE, _ALIASES.encode()),
-    "alias_to_itself": (REFUSE, b"run: &r\n  output: *r\n"),
-    "alias_unknown": (REFUSE, b"run: *nothing\n"),
-    "deep": (REFUSE, b"run: " + b"[" * 3000),
-    "deep_and_closed": (REFUSE, b"run: " + b"[" * 300 + b"]" * 300),
-    "list": (REFUSE, b"- run\n- epochs\n"),
+    "alias_to_itself": (REFUSE, b"trainer: &r\n  default_root_dir: *r\n"),
+    "alias_unknown": (REFUSE, b"trainer: *nothing\n"),
+    "deep": (REFUSE, b"trainer: " + b"[" * 3000),
+    "deep_and_closed": (REFUSE, b"trainer: " + b"[" * 300 + b"]" * 300),
+    "list": (REFUSE, b"- trainer\n- max_epochs\n"),
     "number": (REFUSE, b"7\n"),
     "text": (REFUSE, b"just words\n"),
-    "two_documents": (REFUSE, b"run:\n  epochs: 3\n---\nrun:\n  epochs: 4\n"),
-    "key_unknown": (REFUSE, b"runs:\n  epochs: 3\n"),
-    "inner_key_unknown": (REFUSE, b"run:\n  epoch: 3\n"),
+    "two_documents": (REFUSE, b"trainer:\n  max_epochs: 3\n---\ntrainer:\n  max_epochs: 4\n"),
+    "key_unknown": (REFUSE, b"trainers:\n  max_epochs: 3\n"),
+    "inner_key_unknown": (REFUSE, b"trainer:\n  max_epoch: 3\n"),
     "key_of_control": (REFUSE, b'"\\e[31mred": 1\n'),
-    "key_twice": (EITHER, b"run:\n  epochs: 3\nrun:\n  epochs: 4\n"),
-    "section_as_number": (REFUSE, b"run: 7\n"),
-    "section_null": (EITHER, b"run: null\n"),
-    "epochs_text": (REFUSE, b"run:\n  epochs: many\n"),
-    "epochs_list": (REFUSE, b"run:\n  epochs: [3]\n"),
-    "epochs_float": (REFUSE, b"run:\n  epochs: 2.5\n"),
-    "epochs_null": (REFUSE, b"run:\n  epochs: null\n"),
-    "epochs_huge": (EITHER, b"run:\n  epochs: 999999999999999999999999\n"),
+    "key_twice": (EITHER, b"trainer:\n  max_epochs: 3\ntrainer:\n  max_epochs: 4\n"),
+    "section_as_number": (REFUSE, b"trainer: 7\n"),
+    "section_null": (EITHER, b"trainer: null\n"),
+    "epochs_text": (REFUSE, b"trainer:\n  max_epochs: many\n"),
+    "epochs_list": (REFUSE, b"trainer:\n  max_epochs: [3]\n"),
+    "epochs_float": (REFUSE, b"trainer:\n  max_epochs: 2.5\n"),
+    "epochs_null": (EITHER, b"trainer:\n  max_epochs: null\n"),
+    "threads_null": (REFUSE, b"threads: null\n"),
+    "epochs_huge": (EITHER, b"trainer:\n  max_epochs: 999999999999999999999999\n"),
     "html": (REFUSE, b"<!DOCTYPE html>\n<html>404</html>\n"),
-    "json": (SUCCEED, b'{"run": {"epochs": 3}}'),
+    "json": (SUCCEED, b'{"trainer": {"max_epochs": 3}}'),
 }
 for _name, (_what, _content) in _YAMLS.items():
     CONFIGS.add(f"yaml_{_name}", _what, partial(_config, "regressor", _content))
 for _part in PARTS:
-    CONFIGS.add(f"{_part}_plain", SUCCEED, partial(_config, _part, b"run:\n  output: somewhere\n"))
+    CONFIGS.add(f"{_part}_plain", SUCCEED, partial(_config, _part, b"trainer:\n  default_root_dir: somewhere\n"))
     CONFIGS.add(f"{_part}_key_unknown", REFUSE, partial(_config, _part, b"nose: 3\n"))
 
 
@@ -77,23 +78,24 @@ for _name in ("folder", "link_to_itself", "dangling_link", "pipe", "socket"):
 
 _NEGATIVE = {
     "regressor": (
-        "run.epochs=-3", "run.threads=0", "run.threads=-1", "batch_size=0", "batch_size=-1", "rendered=-1",
-        "learning_rate=-1", "learning_rate=nan", "learning_rate=inf", "run.gradient_clip=-1", "run.check_every=0",
-        "run.check_every=-1", "run.patience=-1", "run.nodes=0", "run.seed=-1", "run.devices=-7",
-        "run.monitor_mode=middle",
-        "backbone=huge", "run.output=", "data=", "weight_decay=nan", "run.epochs=", "run.epochs=1e3",
-        "run.resume=maybe",
+        "trainer.max_epochs=-3", "threads=0", "threads=-1", "data.batch_size=0", "data.batch_size=-1",
+        "model.rendered=-1", "model.learning_rate=-1", "model.learning_rate=nan", "model.learning_rate=inf",
+        "data.num_workers=-1", "pictures.every=-1", "trainer.num_nodes=0", "seed_everything=-1", "trainer.devices=-7",
+        "model.backbone=huge", "trainer.default_root_dir=", "data.faces=", "model.weight_decay=nan",
+        "trainer.max_epochs=", "trainer.max_epochs=1e3", "trainer.profiler=nose", "trainer.callbacks=Nose",
+        "trainer.logger=!!python/object/apply:builtins.open [executed, w]", "trainer.fast_dev_run=maybe",
     ),
     "refiner": (
-        "batch_size=0", "drawn_every=0", "average=2", "rate=fast", "faces_an_epoch=-1", "critic.steps=0",
-        "critic.learning_rate=-1", "learning_rate=nan", "run.epochs=-1", "critic.network.side=7000",
+        "data.batch_size=0", "model.drawn_every=0", "model.average=2", "model.rate=fast", "data.faces_an_epoch=-1",
+        "model.critic.steps=0", "model.critic.learning_rate=-1", "model.learning_rate=nan", "trainer.max_epochs=-3",
+        "model.critic.network.side=7000", "data.hiding.ball_radius=[9, 8]", "data.hiding.side_blur=0",
     ),
 }  # fmt: skip
 for _part, _listed in _NEGATIVE.items():
     for _word in _listed:
         CONFIGS.add(
             f"{_part}_{_word.replace('/', '_')}",
-            REFUSE if _word not in ("run.epochs=1e3", "run.output=", "data=") else EITHER,
+            REFUSE if _word not in ("trainer.default_root_dir=", "data.faces=") else EITHER,
             lambda folder, rng, words=("train", _part, _word): Input(
                 Words(*words), words[-1].split("=")[0].split(".")[-1]
             ),
@@ -114,21 +116,23 @@ for _name, _words in {
     "config_missing": ("refiner", "--config", "missing.yaml"),
     "config_empty": ("refiner", "--config", ""),
     "config_inline_code": ("refiner", "--config", "!!python/object/apply:os.system ['touch executed']"),
-    "value_of_control": ("refiner", "run.epochs=\x1b[31m\n7"),
-    "value_not_unicode": ("refiner", "run.epochs=\udce9"),
-    "value_code": ("refiner", "run.epochs=!!python/object/apply:builtins.open [executed, w]"),
+    "value_of_control": ("refiner", "trainer.max_epochs=\x1b[31m\n7"),
+    "value_not_unicode": ("refiner", "trainer.max_epochs=\udce9"),
+    "value_code": ("refiner", "trainer.max_epochs=!!python/object/apply:builtins.open [executed, w]"),
 }.items():
     CONFIGS.add(f"words_{_name}", REFUSE, lambda folder, rng, words=_words: Input(Words("train", *words)))
 
 _TRAIN = {
-    "regressor": ("rendered=0", "batch_size=4"),
-    "refiner": ("drawn_faces=0", "faces_an_epoch=2", "run.pictures_every=0"),
+    "regressor": ("model.rendered=0", "data.batch_size=4"),
+    "refiner": (
+        *("data.drawn_faces=0", "data.faces_an_epoch=2", "pictures.every=0", "data.observations=run/observations"),
+    ),
 }
-_RUN = ("run.output=run", "run.tensorboard=false", "run.precision=32-true", "run.threads=1", "run.epochs=1")
+_RUN = ("trainer.default_root_dir=run", "trainer.precision=32-true", "threads=1", "trainer.max_epochs=1")
 
 
 def _train(part: str, *words: str) -> Words:
-    data = () if any(word.startswith("data=") for word in words) else ("data={data}",)
+    data = () if any(word.startswith("data.faces=") for word in words) else ("data.faces={data}",)
     return Words("train", part, *data, *_TRAIN[part], *_RUN, *words)
 
 
@@ -145,7 +149,7 @@ def _start(part: str, content: bytes | None, folder: Path, rng: Random) -> Input
     path = folder / "start.safetensors"
     if content is not None:
         path.write_bytes(content)
-    return Input(_train(part, f"start={path}"), path.name)
+    return Input(_train(part, f"model.start={path}"), path.name)
 
 
 for _part in _TRAIN:
@@ -165,12 +169,12 @@ for _part in _TRAIN:
     CHECKPOINTS.add(f"{_part}_last_a_folder", REFUSE, partial(_checkpoint, _part, None))
     CHECKPOINTS.add(f"{_part}_last_of_another", REFUSE, partial(_checkpoint, _part, torch_zip({"weight": 1})))
 
-_LIGHTNINGS = "precision=19-bit accelerator=abacus devices=many strategy=luck monitor=nose threads=64".split()
+_LIGHTNINGS = "precision=19-bit accelerator=abacus devices=many strategy=luck val_check_interval=99".split()
 for _word in _LIGHTNINGS:
     CHECKPOINTS.add(
-        f"run.{_word}",
-        EITHER if _word.startswith(("monitor", "threads")) else REFUSE,
-        lambda folder, rng, word=_word: Input(_train("regressor", f"run.{word}")),
+        f"trainer.{_word}",
+        REFUSE,
+        lambda folder, rng, word=_word: Input(_train("regressor", f"trainer.{word}"), word.split("=")[0]),
     )
 
 
@@ -179,7 +183,7 @@ def _data(change: Callable[[Path], None], folder: Path, rng: Random) -> Input:
     data = folder / "data"
     data.mkdir()
     change(data)
-    return Input(_train("regressor", f"data={data}"), "data")
+    return Input(_train("regressor", f"data.faces={data}"), "data")
 
 
 def _table(content: bytes) -> Callable[[Path], None]:
