@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from coarse.face_model import load_face_model
+from coarse.levels import rcm_order
 from refine.chebyshev import ChebyshevConv
 from refine.chebyshev_reference import ChebyshevConvReference
-from refine.graph import reverse_cuthill_mckee, scaled_laplacian
+from refine.graph import scaled_laplacian
 from refine.sparse import SparseOperator
 from refine.stored import load_refiner
 from refine.unet import GraphUNet
@@ -57,7 +58,7 @@ def closed_grid(vertex_count: int) -> np.ndarray:
     b, c = np.roll(a, -1, 0), np.roll(a, -1, 1)
     d = np.roll(b, -1, 1)
     faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([c, b, d], -1).reshape(-1, 3)])
-    return np.argsort(reverse_cuthill_mckee(faces, side * side))[faces]
+    return np.argsort(rcm_order(faces, side * side))[faces]
 
 
 def milliseconds(actions: list[Callable[[], object]], repeats: int) -> list[tuple[float, float]]:

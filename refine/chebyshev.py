@@ -28,6 +28,12 @@ TRUNCATED_DEVIATION = 0.8796256610342398
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "elu": nn.functional.elu}
 
 
+def check_activation(activation: str) -> None:
+    """Raise ValueError unless it is one of `ACTIVATIONS`."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {activation!r}; choose one of {sorted(ACTIVATIONS)}")
+
+
 class ChebyshevConv(nn.Module):
     r"""Chebyshev convolution whose Laplacian is a constant CSR matrix, set up once.
 
@@ -119,8 +125,7 @@ class ChebyshevResidualBlock(nn.Module):
         activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {activation!r}; choose one of {sorted(ACTIVATIONS)}")
+        check_activation(activation)
         self.first = ChebyshevConv(in_channels, out_channels, order, laplacian)
         self.second = ChebyshevConv(out_channels, out_channels, order, laplacian)
         same = in_channels == out_channels

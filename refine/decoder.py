@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from refine.chebyshev import ACTIVATIONS, Activation, ChebyshevResidualBlock
+from refine.chebyshev import ACTIVATIONS, Activation, ChebyshevResidualBlock, check_activation
 from refine.pyramid import MeshPyramid
 from render.shapes import check_shape
 
@@ -30,8 +30,7 @@ class DecoderConfig:
         numbers = (self.embedding_size, self.out_channels, self.order, *self.channels)
         if not self.channels or min(numbers) < 1:
             raise ValueError(f"decoder sizes must all be 1 or more, with one channel count a step up: {self}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {self.activation!r}; choose one of {sorted(ACTIVATIONS)}")
+        check_activation(self.activation)
 
 
 class GraphDecoder(nn.Module):

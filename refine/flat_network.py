@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from refine.chebyshev import ACTIVATIONS, Activation, ChebyshevConv, ChebyshevResidualBlock
+from refine.chebyshev import Activation, ChebyshevConv, ChebyshevResidualBlock, check_activation
 from refine.pyramid import MeshPyramid
-from refine.unet import calm
-from render.shapes import check_shape
+from refine.unet import EmbeddingLayers, calm
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class FlatConfig:
         sizes = (self.channels, self.blocks, self.embedding_size, self.embedding_hidden, self.order)
         if min(sizes) < 1:
             raise ValueError(f"sizes of the flat network must all be 1 or more: {self}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {self.activation!r}; choose one of {sorted(ACTIVATIONS)}")
+        check_activation(self.activation)
 
 
 class FlatGraphNet(nn.Module):
@@ -63,11 +61,7 @@ class FlatGraphNet(nn.Module):
         super().__init__()
         self.config = config
         self.pyramid = pyramid
-        self.embedding = nn.Sequential(
-            nn.Linear(config.embedding_size, config.embedding_hidden),
-            nn.ELU(),
-            nn.Linear(config.embedding_hidden, config.blocks * config.channels),
-        )
+        self.embedding = EmbeddingLayers(config, config.blocks * config.channels)
         operator = pyramid.laplacian(0)
         before = (in_channels, *[config.channels] * (config.blocks - 1))
         self.blocks = nn.ModuleList(
@@ -79,9 +73,7 @@ class FlatGraphNet(nn.Module):
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""
-        check_shape("embedding", embedding, "B E", B=len(features), E=self.config.embedding_size)
-        told = self.embedding(embedding * self.config.embedding_size**0.5)
-        told = told.unflatten(1, (self.config.blocks, 1, self.config.channels))
+        told = self.embedding(embedding, len(features)).unflatten(1, (self.config.blocks, 1, self.config.channels))
         for block, bias in zip(self.blocks, told.unbind(1), strict=True):
             features = block(features) + bias
         return self.head(features)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from refine.chebyshev import ACTIVATIONS, Activation
-from refine.unet import RESIDUAL_SCALE
+from refine.chebyshev import ACTIVATIONS, Activation, check_activation
+from refine.unet import RESIDUAL_SCALE, UNet
 from refine.uv_layout import UVLayout
-from render.shapes import check_shape
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,10 @@ class ImageUNetConfig:
         halvings = len(self.channels) - 1
         if self.side % 2**halvings:
             raise ValueError(f"side is {self.side}; {halvings} halvings need a multiple of {2**halvings}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {self.activation!r}; choose one of {sorted(ACTIVATIONS)}")
+        check_activation(self.activation)
 
 
-class ImageUNet(nn.Module):
+class ImageUNet(UNet):
     r"""`refine.unet.GraphUNet` with 3x3 convolutions on the atlas in place of graph convolutions on the mesh.
 
     .. math::
@@ -67,48 +65,35 @@ class ImageUNet(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, config: ImageUNetConfig, layout: UVLayout) -> None:
-        super().__init__()
         if layout.side != config.side:
             raise ValueError(f"the layout's side is {layout.side}, the configuration's {config.side}: make them agree")
-        self.config = config
+
+        def block(inputs: int, outputs: int, _: int) -> nn.Module:
+            return ImageResidualBlock(inputs, outputs, activation=config.activation)
+
+        self.coarsest = config.side // 2 ** (len(config.channels) - 1)
+        super().__init__(in_channels, config, self.coarsest**2, block)
         self.layout = layout
-        width = config.channels
-        self.coarsest = config.side // 2 ** (len(width) - 1)
-        self.embedding = nn.Sequential(
-            nn.Linear(config.embedding_size, config.embedding_hidden),
-            nn.ELU(),
-            nn.Linear(config.embedding_hidden, self.coarsest**2 * config.embedding_channels),
-        )
-        below = (in_channels, *width[:-1])
-        self.down = nn.ModuleList(self._block(below[level], width[level]) for level in range(len(width)))
-        self.bottom = self._block(width[-1] + config.embedding_channels, width[-1])
-        self.up = nn.ModuleList(
-            self._block(width[level + 1] + width[level], width[level]) for level in range(len(width) - 1)
-        )
-        self.head = nn.Conv2d(width[0], out_channels, 3, padding=1)
+        self.head = nn.Conv2d(config.channels[0], out_channels, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def _block(self, in_channels: int, out_channels: int) -> ImageResidualBlock:
-        return ImageResidualBlock(in_channels, out_channels, activation=self.config.activation)
-
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""
-        check_shape("embedding", embedding, "B E", B=len(features), E=self.config.embedding_size)
-        image = self.layout.to_image(features)
-        kept = []
-        for level, block in enumerate(self.down):
-            image = block(image)
-            if level < len(self.up):
-                kept.append(image)
-                image = nn.functional.avg_pool2d(image, 2)
-        told = self.embedding(embedding * self.config.embedding_size**0.5)
-        told = told.unflatten(1, (self.coarsest, self.coarsest, self.config.embedding_channels)).permute(0, 3, 1, 2)
-        image = self.bottom(torch.cat([image, told], 1))
-        for level in reversed(range(len(self.up))):
-            larger = nn.functional.interpolate(image, scale_factor=2.0, mode="bilinear")
-            image = self.up[level](torch.cat([larger, kept[level]], 1))
-        return self.layout.to_vertices(self.head(image))
+        told = self.embedding(embedding, len(features)).unflatten(1, (self.coarsest, self.coarsest, -1))
+        return self.layout.to_vertices(self.answer(self.layout.to_image(features), told.permute(0, 3, 1, 2)))
+
+    def pool(self, image: Tensor, _: int) -> Tensor:
+        """The mean of 2x2 texels."""
+        return nn.functional.avg_pool2d(image, 2)
+
+    def unpool(self, image: Tensor, _: int) -> Tensor:
+        """Enlarge twofold."""
+        return nn.functional.interpolate(image, scale_factor=2.0, mode="bilinear")
+
+    def join(self, image: Tensor, other: Tensor) -> Tensor:
+        """Channels of both."""
+        return torch.cat([image, other], 1)
 
 
 class ImageResidualBlock(nn.Module):

@@ -14,7 +14,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from refine.sparse import SparseOperator
 from render.shapes import check_shape
 
 
@@ -129,27 +128,15 @@ def vertex_loss(
     return _ratio((distance * weight[..., 0]).sum(1), weight[..., 0].sum(1)).mean()
 
 
-def symmetry_loss(colors: Tensor, mirror: Tensor, weight: Tensor | None = None) -> Tensor:
+def symmetry_loss(colors: Tensor, mirror: Tensor) -> Tensor:
     """`vertex_loss` between a mesh's colours and their mirror image; not in the paper, in the released code.
 
     Args:
         colors: (B, V, 3).
         mirror: (V,) index of each vertex's mirror image.
-        weight: (B, V, 1), or None.
     """
     check_shape("mirror", mirror, "V", V=colors.shape[1])
-    return vertex_loss(colors, colors[:, mirror], weight)
-
-
-def smoothness_loss(colors: Tensor, average: SparseOperator, weight: Tensor | None = None) -> Tensor:
-    """`vertex_loss` between each vertex and the mean of its neighbours; for what was not seen. Not in the paper.
-
-    Args:
-        colors: (B, V, 3).
-        average: mean over neighbours, `MeshPyramid.averages[0]`.
-        weight: (B, V, 1), or None.
-    """
-    return vertex_loss(colors, average(colors), weight)
+    return vertex_loss(colors, colors[:, mirror])
 
 
 def variance_loss(colors: Tensor, weight: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from coarse.face_model import FaceModel
-from refine.combine import CombineNet
 from refine.decoder import DecoderConfig, GraphDecoder
 from refine.diffusion import extend_values
 from refine.encoding import decode_albedo, encode_albedo
@@ -19,7 +18,7 @@ from refine.flat_network import FlatConfig, FlatGraphNet
 from refine.image_network import ImageUNet, ImageUNetConfig
 from refine.layout import concatenate
 from refine.pyramid import MeshPyramid
-from refine.refiner import GraphRefiner, RefinerConfig
+from refine.refiner import CombineNet, GraphRefiner, RefinerConfig
 from refine.unet import GraphUNet, UNetConfig
 from refine.uv_layout import UVLayout
 from render.shapes import check_shape

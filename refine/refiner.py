@@ -1,13 +1,16 @@
-"""Graph refiner: vertex colours in, vertex colours out, with one step down and up the pyramid (Lin et al. 2020)."""
+"""Graph refiner (one step down and up the pyramid) and combine net, colours in and out (Lin et al. 2020)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-from refine.chebyshev import ACTIVATIONS, Activation, ChebyshevResidualBlock
+from refine.chebyshev import Activation, ChebyshevConv, ChebyshevResidualBlock, check_activation
+from refine.layout import concatenate
 from refine.pyramid import MeshPyramid
+from refine.sparse import SparseOperator
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,7 @@ class RefinerConfig:
     def __post_init__(self) -> None:
         if len(self.channels) != 4 or min(self.in_channels, self.out_channels, self.order, *self.channels) < 1:
             raise ValueError(f"refiner sizes must all be 1 or more, with four block channels: {self}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {self.activation!r}; choose one of {sorted(ACTIVATIONS)}")
+        check_activation(self.activation)
 
 
 class GraphRefiner(nn.Module):
@@ -50,7 +52,6 @@ class GraphRefiner(nn.Module):
         super().__init__()
         if len(pyramid) < 2:
             raise ValueError("the refiner pools once and needs a pyramid of two levels, found one")
-        self.config = config
         self.pyramid = pyramid
         widths = (config.in_channels, *config.channels, config.out_channels)
         self.blocks = nn.ModuleList(
@@ -65,3 +66,23 @@ class GraphRefiner(nn.Module):
         first, down, deep, up, last = self.blocks
         coarse = deep(down(self.pyramid.pool(first(features), 0)))
         return last(up(self.pyramid.unpool(coarse, 0)))
+
+
+class CombineNet(nn.Module):
+    """T' = tanh(conv([decoded, refined])): one Chebyshev convolution 6 -> 3 without bias.
+
+    Args:
+        laplacian: of the finest level.
+        order: K.
+
+    Shapes:
+        decoded and refined (B, V, 3); output (B, V, 3) in (-1, 1).
+    """
+
+    def __init__(self, laplacian: SparseOperator, *, order: int = 6) -> None:
+        super().__init__()
+        self.conv = ChebyshevConv(6, 3, order, laplacian, bias=False)
+
+    def forward(self, decoded: Tensor, refined: Tensor) -> Tensor:
+        """Two times (B, V, 3) to (B, V, 3)."""
+        return torch.tanh(self.conv(concatenate(decoded, refined)))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from refine.chebyshev import ACTIVATIONS, Activation, ChebyshevConv, ChebyshevResidualBlock
+from refine.chebyshev import Activation, ChebyshevConv, ChebyshevResidualBlock, check_activation
 from refine.layout import concatenate
 from refine.pyramid import MeshPyramid
 from render.shapes import check_shape
+
+if TYPE_CHECKING:
+    from refine.flat_network import FlatConfig
+    from refine.image_network import ImageUNetConfig
+
+NewBlock = Callable[[int, int, int], nn.Module]
+"""Makes a block of its input channels, output channels and level."""
 
 RESIDUAL_SCALE = 0.1
 """Factor of each block's second convolution at the start. With it, and shortcuts that keep the variance, signals keep
@@ -38,11 +47,72 @@ class UNetConfig:
         sizes = (self.embedding_size, self.embedding_hidden, self.embedding_channels, self.order, *self.channels)
         if len(self.channels) < 2 or min(sizes) < 1:
             raise ValueError(f"U-Net sizes must all be 1 or more, on two levels or more: {self}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation is {self.activation!r}; choose one of {sorted(ACTIVATIONS)}")
+        check_activation(self.activation)
 
 
-class GraphUNet(nn.Module):
+class EmbeddingLayers(nn.Sequential):
+    """Two small linear maps by which a network is told the face embedding.
+
+    An L2-normalised embedding is multiplied by the root of its length first, so that its numbers have unit variance.
+
+    Args:
+        config: of the network.
+        outputs: N.
+
+    Shapes:
+        embedding (B, E) of unit length; output (B, N).
+    """
+
+    def __init__(self, config: UNetConfig | ImageUNetConfig | FlatConfig, outputs: int) -> None:
+        hidden = config.embedding_hidden
+        super().__init__(nn.Linear(config.embedding_size, hidden), nn.ELU(), nn.Linear(hidden, outputs))
+        self.size = config.embedding_size
+
+    def forward(self, embedding: Tensor, batch: int) -> Tensor:  # type: ignore[override]
+        """(B, E) to (B, N)."""
+        check_shape("embedding", embedding, "B E", B=batch, E=self.size)
+        return super().forward(embedding * self.size**0.5)
+
+
+class UNet(nn.Module):
+    """Blocks down and up some levels, told the embedding on the coarsest: what graph and image U-Nets share.
+
+    Args:
+        in_channels: of the finest level's features.
+        config: layout.
+        coarsest: places on the coarsest level.
+        block: makes a block.
+    """
+
+    head: nn.Module
+    pool: Callable[[Tensor, int], Tensor]
+    unpool: Callable[[Tensor, int], Tensor]
+    join: Callable[[Tensor, Tensor], Tensor]
+
+    def __init__(self, in_channels: int, config: UNetConfig | ImageUNetConfig, coarsest: int, block: NewBlock) -> None:
+        super().__init__()
+        width, last = config.channels, len(config.channels) - 1
+        below = (in_channels, *width[:-1])
+        self.embedding = EmbeddingLayers(config, coarsest * config.embedding_channels)
+        self.down = nn.ModuleList(block(below[level], width[level], level) for level in range(last + 1))
+        self.bottom = block(width[-1] + config.embedding_channels, width[-1], last)
+        self.up = nn.ModuleList(block(width[level + 1] + width[level], width[level], level) for level in range(last))
+
+    def answer(self, features: Tensor, told: Tensor) -> Tensor:
+        """What the head makes of features that went down, met `told`, laid out as they are, and came up again."""
+        kept = []
+        for level, block in enumerate(self.down):
+            features = block(features)
+            if level < len(self.up):
+                kept.append(features)
+                features = self.pool(features, level)
+        features = self.bottom(self.join(features, told))
+        for level in reversed(range(len(self.up))):
+            features = self.up[level](self.join(self.unpool(features, level), kept[level]))
+        return self.head(features)
+
+
+class GraphUNet(UNet):
     r"""The paper's refiner carried down to the coarsest level, its decoder made the way back up.
 
     .. math::
@@ -68,48 +138,32 @@ class GraphUNet(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, config: UNetConfig, pyramid: MeshPyramid) -> None:
-        super().__init__()
         if len(pyramid) != len(config.channels):
             raise ValueError(f"a pyramid of {len(pyramid)} levels needs as many channels, found {config.channels}")
-        self.config = config
-        self.pyramid = pyramid
-        self.embedding = nn.Sequential(
-            nn.Linear(config.embedding_size, config.embedding_hidden),
-            nn.ELU(),
-            nn.Linear(config.embedding_hidden, pyramid.vertex_counts[-1] * config.embedding_channels),
-        )
-        width = config.channels
-        below = (in_channels, *width[:-1])
-        self.down = nn.ModuleList(self._block(below[level], width[level], level) for level in range(len(width)))
-        self.bottom = self._block(width[-1] + config.embedding_channels, width[-1], len(width) - 1)
-        self.up = nn.ModuleList(
-            self._block(width[level + 1] + width[level], width[level], level) for level in range(len(width) - 1)
-        )
-        self.head = ChebyshevConv(width[0], out_channels, config.order, pyramid.laplacian(0))
-        nn.init.zeros_(self.head.weight)
 
-    def _block(self, in_channels: int, out_channels: int, level: int) -> ChebyshevResidualBlock:
-        operator = self.pyramid.laplacian(level)
-        block = ChebyshevResidualBlock(
-            in_channels, out_channels, self.config.order, operator, activation=self.config.activation
-        )
-        return calm(block)
+        def block(inputs: int, outputs: int, level: int) -> nn.Module:
+            operator = pyramid.laplacian(level)
+            return calm(ChebyshevResidualBlock(inputs, outputs, config.order, operator, activation=config.activation))
+
+        super().__init__(in_channels, config, pyramid.vertex_counts[-1], block)
+        self.pyramid = pyramid
+        self.head = ChebyshevConv(config.channels[0], out_channels, config.order, pyramid.laplacian(0))
+        nn.init.zeros_(self.head.weight)
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""
-        check_shape("embedding", embedding, "B E", B=len(features), E=self.config.embedding_size)
-        kept = []
-        for level, block in enumerate(self.down):
-            features = block(features)
-            if level < len(self.up):
-                kept.append(features)
-                features = self.pyramid.pool(features, level)
-        told = self.embedding(embedding * self.config.embedding_size**0.5)
-        told = told.unflatten(1, (self.pyramid.vertex_counts[-1], self.config.embedding_channels))
-        features = self.bottom(concatenate(features, told))
-        for level in reversed(range(len(self.up))):
-            features = self.up[level](concatenate(self.pyramid.unpool(features, level), kept[level]))
-        return self.head(features)
+        told = self.embedding(embedding, len(features)).unflatten(1, (self.pyramid.vertex_counts[-1], -1))
+        return self.answer(features, told)
+
+    def pool(self, features: Tensor, level: int) -> Tensor:
+        """Choose the vertices of the next level."""
+        return self.pyramid.pool(features, level)
+
+    def unpool(self, features: Tensor, level: int) -> Tensor:
+        """Mix the vertices of the next level."""
+        return self.pyramid.unpool(features, level)
+
+    join = staticmethod(concatenate)
 
 
 @torch.no_grad()

@@ -2,10 +2,9 @@ import pytest
 import torch
 
 from coarse.face_model import load_face_model
-from refine.combine import CombineNet
 from refine.decoder import DecoderConfig, GraphDecoder
 from refine.pyramid import MeshPyramid
-from refine.refiner import GraphRefiner, RefinerConfig
+from refine.refiner import CombineNet, GraphRefiner, RefinerConfig
 from refine.unet import GraphUNet, UNetConfig, dense_unet_config
 from tests.refine.meshes import random, sphere_pyramid
 
