@@ -54,7 +54,6 @@ def gradient_penalty(
     fake: Tensor,
     *,
     epsilon: Tensor | None = None,
-    generator: torch.Generator | None = None,
     shared_epsilon: bool = False,
 ) -> Tensor:
     """E[(|grad D| - 1)^2] between photos and drawn pictures, without its factor `PENALTY_FACTOR`.
@@ -66,7 +65,6 @@ def gradient_penalty(
         real: (B, 3, H, W) photos.
         fake: (B, 3, H, W) drawn pictures.
         epsilon: (B,) in [0, 1], where between the two to look: 1 is the photo. None draws them.
-        generator: what they are drawn from, on its own device; None is torch's.
         shared_epsilon: draw one epsilon for the whole batch, as the released code does, instead of one a sample.
 
     Raises:
@@ -76,9 +74,10 @@ def gradient_penalty(
     bound = check_shape("real", real, "B C H W")
     check_shape("fake", fake, "B C H W", **bound)
     if epsilon is None:
-        epsilon = _draw(real, generator, shared_epsilon)
-    elif generator is not None or shared_epsilon:
-        raise ValueError("epsilon is given, so generator and shared_epsilon would be ignored: leave them out")
+        drawn = torch.rand(1 if shared_epsilon else len(real), device=real.device, dtype=real.dtype)
+        epsilon = drawn.expand(len(real))
+    elif shared_epsilon:
+        raise ValueError("epsilon is given, so shared_epsilon would be ignored: leave it out")
     check_shape("epsilon", epsilon, "B", B=bound["B"])
     between = torch.lerp(fake.detach(), real.detach(), epsilon.to(real)[:, None, None, None]).requires_grad_()
     with torch.enable_grad():
@@ -105,9 +104,3 @@ def paste(drawn: Tensor, photo: Tensor, covered: Tensor) -> Tensor:
     check_shape("covered", covered, "B H W", **bound)
     share = covered.to(photo)[:, None]
     return photo + share * (torch.where(share > 0, drawn, photo) - photo)
-
-
-def _draw(like: Tensor, generator: torch.Generator | None, shared: bool) -> Tensor:
-    device = like.device if generator is None else generator.device
-    drawn = torch.rand(1 if shared else len(like), generator=generator, device=device, dtype=like.dtype)
-    return drawn.to(like.device).expand(len(like))

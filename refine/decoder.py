@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -63,16 +64,11 @@ class GraphDecoder(nn.Module):
         nn.init.kaiming_normal_(self.dense.weight, nonlinearity="relu")
         nn.init.zeros_(self.dense.bias)
         widths = (*config.channels, config.out_channels)
-        steps = len(config.channels)
         self.blocks = nn.ModuleList(
             ChebyshevResidualBlock(
-                widths[step],
-                widths[step + 1],
-                config.order,
-                pyramid.laplacian(steps - 1 - step),
-                activation=config.activation,
+                inputs, outputs, config.order, pyramid.laplacian(level), activation=config.activation
             )
-            for step in range(steps)
+            for level, (inputs, outputs) in zip(self._levels(), pairwise(widths), strict=True)
         )
 
     def forward(self, embedding: Tensor) -> Tensor:
@@ -81,6 +77,10 @@ class GraphDecoder(nn.Module):
         scaled = embedding * self.config.embedding_size**0.5
         coarse = ACTIVATIONS[self.config.activation](self.dense(scaled))
         features = coarse.unflatten(1, (self.pyramid.vertex_counts[-1], self.config.channels[0]))
-        for step, block in enumerate(self.blocks):
-            features = block(self.pyramid.unpool(features, len(self.blocks) - 1 - step))
+        for level, block in zip(self._levels(), self.blocks, strict=True):
+            features = block(self.pyramid.unpool(features, level))
         return features
+
+    def _levels(self) -> range:
+        """Those that the blocks work on, in their order."""
+        return range(len(self.config.channels) - 1, -1, -1)

@@ -24,7 +24,6 @@ from render.errors import WeightsError
 from render.shapes import check_shape
 
 INPUT_PX = 160
-EMBEDDING_SIZE = 512
 
 GRAPH_SHA256 = "60576ffa7c618f809a73383bed2ebb91c4dc85054ce7cac301b9cc99b646b78f"
 CHECKPOINT_NAME = "20180402-114759-vggface2.pt"
@@ -56,15 +55,10 @@ class FaceNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Embed; the network's input is (x - 127.5) / 128 on 0..255."""
         check_shape("images", images, "B 3 H W")
-        if images.shape[2:] != (INPUT_PX, INPUT_PX):
-            images = functional.interpolate(
-                images, (INPUT_PX, INPUT_PX), mode="bilinear", align_corners=False, antialias=True
-            )
+        size = (INPUT_PX, INPUT_PX)
+        if images.shape[2:] != size:
+            images = functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
         return self.network((images * 255 - 127.5) / 128)
-
-    def embed(self, images: Tensor) -> Tensor:
-        """The same as calling the module."""
-        return self(images)
 
 
 def embed_crop224(facenet: nn.Module, crops: Tensor) -> Tensor:

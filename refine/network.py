@@ -26,11 +26,6 @@ from render.shapes import check_shape
 GATE_GAIN = 4.0
 """Gates start at 0 and have to open fully: the gain gets them there in fewer steps."""
 
-COLOR_CHANNELS = 6
-VISIBILITY_CHANNELS = 1
-MIRROR_CHANNELS = 4
-DIFFUSED_CHANNELS = 3
-
 
 @dataclass(frozen=True)
 class TextureRefinerConfig:
@@ -89,9 +84,8 @@ class TextureRefinerConfig:
 
     @property
     def in_channels(self) -> int:
-        """Channels of the vertex features."""
-        shown = COLOR_CHANNELS + VISIBILITY_CHANNELS * self.visibility
-        return shown + MIRROR_CHANNELS * self.mirrored + DIFFUSED_CHANNELS * self.diffused
+        """Channels of the vertex features: two colours, visibility, mirrored offset and visibility, diffused offset."""
+        return 6 + self.visibility + 4 * self.mirrored + 3 * self.diffused
 
 
 def paper_config() -> TextureRefinerConfig:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, eye_array
 from torch import Tensor, nn
 
 from coarse.face_model import PyramidLevel
@@ -52,10 +52,8 @@ class MeshPyramid(nn.Module):
         self.laplacians = nn.ModuleList(SparseOperator(scaled_laplacian(x.faces, n), symmetric=True) for x, n in pairs)
         self.averages = nn.ModuleList(SparseOperator(averaging(x.faces, n)) for x, n in pairs)
         steps = list(zip(levels[:-1], counts[:-1], counts[1:], strict=True))
-        self.pools = nn.ModuleList(SparseOperator(_selection(x.down_index, n)) for x, n, _ in steps)
-        self.unpools = nn.ModuleList(
-            SparseOperator(_mixture(np.asarray(x.up_index), np.asarray(x.up_weight), m)) for x, _, m in steps
-        )
+        self.pools = nn.ModuleList(SparseOperator(eye_array(n, format="csr")[x.down_index]) for x, n, _ in steps)
+        self.unpools = nn.ModuleList(SparseOperator(_mixture(x.up_index, x.up_weight, m)) for x, _, m in steps)
         rows = [[n, _checksum(x)] for x, n in pairs]
         self.register_buffer("topology", torch.tensor(rows, dtype=torch.int64), persistent=False)
         self.register_buffer("faces", torch.as_tensor(np.asarray(levels[0].faces, np.int64)), persistent=False)
@@ -104,11 +102,6 @@ def _vertex_counts(levels: Sequence[PyramidLevel]) -> tuple[int, ...]:
         if np.max(level.down_index) >= count or np.max(level.up_index) >= coarser:
             raise ValueError(f"down_index or up_index of level {depth} point outside {count} and {coarser} vertices")
     return counts
-
-
-def _selection(index: NDArray[np.int32], fine_count: int) -> csr_matrix:
-    rows = np.arange(len(index))
-    return csr_matrix((np.ones(len(index)), (rows, np.asarray(index))), shape=(len(index), fine_count))
 
 
 def _mixture(index: NDArray[np.int32], weight: NDArray[np.float32], coarse_count: int) -> csr_matrix:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.sparse import csr_matrix, sparray, spmatrix
 from torch import Tensor, nn
@@ -79,12 +80,9 @@ class SparseOperator(nn.Module):
 
     def _register(self, prefix: str, rows: csr_matrix) -> None:
         rows.sort_indices()
-        for name, array, dtype in (
-            ("crow", rows.indptr, torch.int32),
-            ("column", rows.indices, torch.int32),
-            ("value", rows.data, torch.float32),
-        ):
-            self.register_buffer(prefix + name, torch.as_tensor(array.copy()).to(dtype), persistent=False)
+        arrays = {"crow": np.int32(rows.indptr), "column": np.int32(rows.indices), "value": np.float32(rows.data)}
+        for name, array in arrays.items():
+            self.register_buffer(prefix + name, torch.from_numpy(array.copy()), persistent=False)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_matrix, diags_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from coarse.face_model import FaceModel
+from coarse.upsampling import component_labels
 from refine.sparse import SparseOperator
 from render.baking import texel_map
 from render.shapes import check_shape
@@ -79,13 +79,6 @@ def _nearest_shown(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.ravel_multi_index(tuple(nearest), mask.shape).ravel()
 
 
-def _chart_labels(model: FaceModel) -> NDArray[np.int64]:
-    """(Nuv,) number of the chart each texture coordinate belongs to."""
-    start, end = model.uv_faces.ravel(), np.roll(model.uv_faces, 1, axis=1).ravel()
-    graph = csr_matrix((np.ones(len(start)), (start, end)), shape=(len(model.uv), len(model.uv)))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
-
-
 def _painting(model: FaceModel, face: NDArray[np.int64], bary: NDArray[np.float32]) -> csr_matrix:
     """(S * S, V): the corners of each texel's face by their weights."""
     rows = np.repeat(np.arange(len(face)), 3)
@@ -96,7 +89,7 @@ def _painting(model: FaceModel, face: NDArray[np.int64], bary: NDArray[np.float3
 def _sampling(model: FaceModel, paint: csr_matrix, shown: NDArray[np.int64], face: NDArray[np.int64]) -> csr_matrix:
     """(V, S * S): the mean over each vertex's coordinates of their bilinear weights."""
     pairs = np.unique(np.stack([model.faces.ravel(), model.uv_faces.ravel()], 1), axis=0).astype(np.int64)
-    chart = _chart_labels(model)
+    chart = component_labels(model.uv_faces, len(model.uv))
     taps = _bilinear(model.uv, chart, chart[model.uv_faces[face[shown], 0]])
     corners = csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(model.mean), len(model.uv)))
     weight = csr_matrix(corners @ taps)
