@@ -15,13 +15,20 @@ from torch import Tensor
 from coarse.dense_alignment import DenseAlignment, DenseReader
 from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM, cam_from_model
+from coarse.position_map import WINDOW_PX
 from coarse.position_network import load_position_map_network
 from gcnface.dense.aligned_face import AlignedFace, HeadPose
 from gcnface.dense.texture import chart_texture, inside
-from gcnface.photo.crop import WINDOW_FROM_CROP, cut_window
+from gcnface.photo.crop import (
+    TEMPLATE_POINTS5_PX,
+    WINDOW_FROM_CROP,
+    cut_square,
+    similarity_from_points,
+    similarity_scale,
+    warp_points,
+)
 from gcnface.photo.detection import Detection, FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
-from gcnface.photo.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, similarity_scale, warp_points
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.system.isolation import plain_torch
 from render.devices import check_device, resolve_device
@@ -91,7 +98,7 @@ class DenseAligner:
     def _align(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> AlignedFace:
         with watch.stage("align"):
             window_from_photo = window_matrix(face)
-            window = cut_window(photo, window_from_photo)
+            window = cut_square(photo, window_from_photo, WINDOW_PX)
         with watch.stage("map"):
             maps = self.network(window.to(self.device)).float().cpu()
         with watch.stage("measure"):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,10 +22,9 @@ from coarse.spatial_transformer.localizer import Localizer, load_localizer
 from coarse.spatial_transformer.sampling import DepthVisibility
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
 from coarse.spatial_transformer.transformer import PoseLayers
-from gcnface.photo.crop import FaceCrop, align_face
+from gcnface.photo.crop import FaceCrop, align_face, part_around, shrunk, warp_points
 from gcnface.photo.detection import FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
-from gcnface.photo.similarity import warp_points
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.system.isolation import plain_torch
 from render.devices import check_device, resolve_device
@@ -215,15 +213,10 @@ def _sampled(photo: NDArray[np.float32], xy: NDArray[np.floating]) -> NDArray[np
 
     A photo with more than a pixel a texel is first averaged over areas to one, so that nothing is skipped.
     """
-    limit = np.array(photo.shape[1::-1])
-    low = np.clip(np.floor(xy.min((0, 1))) - _MARGIN_PX, 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(xy.max((0, 1))) + _MARGIN_PX, low + 1, limit).astype(int)
-    part = photo[low[1] : high[1], low[0] : high[0]]
+    part, low = part_around(photo, xy, _MARGIN_PX)
     step = float(np.median(np.linalg.norm(np.diff(xy, axis=1), axis=2)))
-    wh = np.array(part.shape[1::-1])
-    small = np.maximum(np.rint(wh / max(step, 1.0)), 1).astype(int)
-    reduced = cv2.resize(part, (int(small[0]), int(small[1])), interpolation=cv2.INTER_AREA) if step > 1 else part
-    scale = np.array(reduced.shape[1::-1]) / wh
+    reduced = shrunk(part, 1 / max(step, 1.0))
+    scale = np.array(reduced.shape[1::-1]) / part.shape[1::-1]
     image = torch.from_numpy(np.ascontiguousarray(reduced.transpose(2, 0, 1), np.float32))[None]
     points = torch.from_numpy(((xy - low) * scale).reshape(1, -1, 2).astype(np.float32))
     return sample_image(image, points)[0].reshape(*xy.shape[:2], 3).numpy()

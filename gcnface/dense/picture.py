@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gcnface.photo.crop import shrunk
+
 LARGEST_SIDE_PX = 1600
 """A larger photo is drawn smaller."""
 
@@ -39,9 +41,7 @@ def pose_picture(
     """
     height, width = photo.shape[:2]
     scale = min(1.0, LARGEST_SIDE_PX / max(height, width))
-    hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    small = photo if scale == 1 else cv2.resize(photo, hw[::-1], interpolation=cv2.INTER_AREA)
-    picture = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    picture = np.rint(np.clip(shrunk(photo, scale), 0, 1) * 255).astype(np.uint8)
     pen = max(1.0, float(np.ptp(points[:, 0]) + np.ptp(points[:, 1])) * scale / 300)
     xy = points[:, :2] * scale
     _draw_curves(picture, xy, seen, pen)

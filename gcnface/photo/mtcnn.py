@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gcnface.photo.crop import TEMPLATE_POINTS5_PX, part_around, similarity_from_points, warp_points
 from gcnface.photo.detection import SMALLEST_PHOTO_PX, Detection
-from gcnface.photo.similarity import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
 from render.devices import check_device
 
 
@@ -58,7 +58,7 @@ BORDER_GRAY = 127.5
 places, points found with it are off by at most 8 % of the distance of the outer eye corners in 97 of 100; with black by
 12, with the edge repeated by 18; a mirrored border shows further faces."""
 
-SURE_SCORE = 0.99
+LEAST_SCORE, SURE_SCORE = 0.9, 0.99
 SURE_DOUBT = 0.3
 TURN_MARGIN = 0.05
 
@@ -71,9 +71,8 @@ class MtcnnDetector:
     face are far off while its score is high. Networks are loaded at the first photo.
     """
 
-    def __init__(self, min_score: float = 0.9, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu") -> None:
         check_device(device)
-        self.min_score = min_score
         self.device = device
 
     def detect(self, photo: NDArray[np.float32], *, thorough: bool = False) -> list[Detection]:
@@ -102,11 +101,9 @@ class MtcnnDetector:
         needed = _needed(face)
         if (needed >= 0).all() and (needed <= (width, height)).all():
             return face
-        around = AROUND * max(face.box[2:] - face.box[:2])
-        x0, y0 = np.clip(np.floor(face.box[:2] - around), 0, (width - 1, height - 1)).astype(int)
-        x1, y1 = np.clip(np.ceil(face.box[2:] + around), (x0 + 1, y0 + 1), (width, height)).astype(int)
+        part, low = part_around(photo, face.box, AROUND * max(face.box[2:] - face.box[:2]))
         upright = replace(BORDERED_PASS, quarter_turns=round(-_roll_in_quarters(face)) % 4)
-        found = [other.moved(x0, y0) for other in self._search(photo[y0:y1, x0:x1], upright)]
+        found = [other.moved(*low) for other in self._search(part, upright)]
         overlaps = [_overlap(other.box, face.box, (width, height)) for other in found]
         return found[int(np.argmax(overlaps))] if max(overlaps, default=0.0) >= SAME_FACE else face
 
@@ -136,12 +133,10 @@ class MtcnnDetector:
             return []
         found: list[Detection] = []
         for box, score, points5 in zip(boxes, scores, points5s, strict=True):
-            if float(score) >= self.min_score:
-                corners = warp_points(np.asarray(box.tolist()).reshape(2, 2), photo_from_image)
-                rectangle = np.concatenate([corners.min(0), corners.max(0)])
+            corners = warp_points(np.asarray(box.tolist()).reshape(2, 2), photo_from_image)
+            rectangle = np.concatenate([corners.min(0), corners.max(0)])
+            if float(score) >= LEAST_SCORE and min(rectangle[2:] - rectangle[:2]) >= SMALLEST_FACE_PX:
                 points = warp_points(np.asarray(points5.tolist()), photo_from_image)
-                if min(rectangle[2:] - rectangle[:2]) < SMALLEST_FACE_PX:
-                    continue
                 found.append(Detection(rectangle, float(score), points))
         return sorted(found, key=lambda detection: -detection.area)
 

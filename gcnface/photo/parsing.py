@@ -11,18 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from coarse.weights import load_weights
 from render.shapes import check_shape
 
-PARSING_CLASSES = (
-    "rest",
-    "skin",
-    "brows",
-    "eyes",
-    "glasses",
-    "nose",
-    "lips",
-    "mouth_interior",
-    "ears",
-    "hair",
-)
+PARSING_CLASSES = ("rest", "skin", "brows", "eyes", "glasses", "nose", "lips", "mouth_interior", "ears", "hair")
 
 
 class ConvNorm(nn.Sequential):

@@ -125,9 +125,7 @@ def _smooth(
     return both[:, :3] / np.maximum(both[:, 3:], 1e-9)
 
 
-def _log_gains(
-    colors: NDArray[np.float64], seen: NDArray[np.float64], settings: BlendSettings
-) -> NDArray[np.float64]:
+def _log_gains(colors: NDArray[np.float64], seen: NDArray[np.float64], settings: BlendSettings) -> NDArray[np.float64]:
     """(P, 3) logarithms of one factor a photo and channel that make shared vertices agree; their sum is 0.
 
     Pairs of photos are compared by the median of the logarithmic ratio, which highlights and shadows do not move; then

@@ -13,15 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.morphable import MorphableModel, crop_camera
-from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX, window_camera
+from coarse.position_map import WINDOW_MARGIN_PX, window_camera
 from coarse.records import CoarseFace
-from gcnface.photo.crop import WINDOW_FROM_CROP, FaceCrop, warp_inside, warp_points
+from gcnface.photo.crop import FaceCrop, warp_points
 from gcnface.stages.coarse import CoarseStage, Stopwatch
 from render.color import srgb_from_linear
 from render.interpolate import interpolate
@@ -77,7 +75,7 @@ def find_again(
         stage: finds faces.
         seen: the pictures as the photo fills them.
         face: found in them.
-        photo_inside: (256, 256) bool, where in the window the photo is, see `window_inside`.
+        photo_inside: (256, 256) bool, where in the window the photo is.
         tone_of: takes a crop (1, 3, 224, 224) to the expected tone of its skin (1, 3), or None.
         watch: times the stages.
 
@@ -97,11 +95,6 @@ def find_again(
         if face.verts_cam.shape == before.verts_cam.shape and _moved_px(before, face) < STILL_PX:
             break
     return face, completed.image
-
-
-def window_inside(crop: FaceCrop, photo_hw: tuple[int, ...]) -> NDArray[np.bool_]:
-    """(256, 256) bool: where the window around a crop shows the photo."""
-    return warp_inside(photo_hw, WINDOW_FROM_CROP @ crop.crop_from_photo, (WINDOW_PX, WINDOW_PX))
 
 
 def _moved_px(before: CoarseFace, after: CoarseFace) -> float:

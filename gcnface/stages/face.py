@@ -17,20 +17,20 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera, layout_of
 from coarse.photo_fitting import PhotoFitting
-from coarse.position_map import PositionMapLayout
+from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.position_network import load_position_map_network
 from coarse.records import CoarseFace
 from coarse.regressor import load_regressor
 from coarse.skin_tone import load_skin_tone
 from gcnface.face_model import is_shipped, shipped_model
 from gcnface.options import ReconstructionOptions
-from gcnface.photo.crop import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_window, warp_image
+from gcnface.photo.crop import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_face, cut_square, warp_inside
 from gcnface.photo.detection import Detection
 from gcnface.photo.parsing import load_parser
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.assembly import reconstruction_of
 from gcnface.stages.coarse import CoarseStage, Regressor, Stopwatch
-from gcnface.stages.cut_faces import CropPictures, find_again, shown_share, window_inside
+from gcnface.stages.cut_faces import CropPictures, find_again, shown_share
 from gcnface.stages.delight import photo_light
 from gcnface.stages.mouth import darkened_mouth, mouth_fade
 from gcnface.stages.observation import VertexObservation, class_maps, face_mask, observe_vertices
@@ -89,22 +89,24 @@ class FaceStages:
         """Align, parse, regress and fit one face of a photo (H, W, 3)."""
         with watch.stage("align"):
             crop = align_face(photo, face)
-            sharp = self._sharp(photo, crop)
+            double = np.diag([2.0, 2.0, 1.0]) @ crop.crop_from_photo
+            sharp = cut_square(photo, double, 2 * CROP_SIDE_PX).to(self.device)
+            window_from_photo = WINDOW_FROM_CROP @ crop.crop_from_photo
         image = crop.image[None].to(self.device)
         with watch.stage("parse"), torch.no_grad():
             classes = self.parser.parse(image)
             classes = classes * crop.inside.to(classes)
             maps = class_maps(classes)
-            window_from_photo = WINDOW_FROM_CROP @ crop.crop_from_photo
-            window = cut_window(photo, window_from_photo).to(self.device) if self.coarse.dense else None
+            window = cut_square(photo, window_from_photo, WINDOW_PX).to(self.device) if self.coarse.dense else None
             embedding = embed_crop224(self.facenet, image)
             tone = self._tone(embedding)
         coarse = first = self.coarse(image, classes, watch, window=window, tone=tone, maps=maps)
         shown = self._shown(coarse, crop, photo)
         if shown < 1:
             pictures = CropPictures(image, window, classes, maps)
-            inside = torch.from_numpy(window_inside(crop, photo.shape[:2])).to(self.device)
-            coarse, completed = find_again(self.coarse, pictures, coarse, inside, self._tone_of_crop, watch)
+            inside = warp_inside(photo.shape[:2], window_from_photo, (WINDOW_PX, WINDOW_PX))
+            there = torch.from_numpy(inside).to(self.device)
+            coarse, completed = find_again(self.coarse, pictures, coarse, there, self._tone_of_crop, watch)
             embedding, shown = embed_crop224(self.facenet, completed), self._shown(coarse, crop, photo)
             tone = self._tone(embedding)
         return FittedFace(photo, crop, image, sharp, classes, maps, embedding, tone, first.features, coarse, shown)
@@ -181,12 +183,6 @@ class FaceStages:
     def _tone_of_crop(self, image: Tensor) -> Tensor | None:
         """The same of a crop (1, 3, 224, 224)."""
         return self._tone(embed_crop224(self.facenet, image)) if self.skin_tone else None
-
-    def _sharp(self, photo: NDArray[np.float32], crop: FaceCrop) -> Tensor:
-        """(1, 3, 448, 448): the crop at twice its resolution."""
-        double = np.diag([2.0, 2.0, 1.0]) @ crop.crop_from_photo
-        sharp = warp_image(photo, double, (2 * CROP_SIDE_PX, 2 * CROP_SIDE_PX))
-        return torch.from_numpy(np.ascontiguousarray(sharp.transpose(2, 0, 1)))[None].to(self.device)
 
 
 def _check_model(model: FaceModel, options: ReconstructionOptions, regressor: Regressor | None) -> None:

@@ -19,6 +19,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from coarse.face_model import FaceModel, kept_with_model
+from gcnface.photo.crop import part_around, shrunk
 from gcnface.result.reconstruction import TEXEL_SOURCES
 from render.baking import TexelMap, padding_index, texel_map
 from render.color import linear_from_srgb, srgb_from_linear
@@ -161,18 +162,10 @@ def _detail(
 
 def _sample_photo(photo: NDArray[np.float32], xy: NDArray[np.float32]) -> Tensor:
     """(N, 3) bilinear colours at photo px; a photo much finer than the texels is averaged down first."""
-    planes = np.ascontiguousarray(xy.T)
-    low, high = np.floor(planes.min(1) - 2), np.ceil(planes.max(1) + 2)
-    limit = np.array(photo.shape[1::-1])
-    low, high = np.clip(low, 0, limit - 1).astype(int), np.clip(high, 1, limit).astype(int)
-    part: NDArray = photo[low[1] : high[1], low[0] : high[0]]
-    spacing = np.sqrt(max((high - low).prod(), 1) / len(xy))
-    scale = 1.0
-    if spacing > 1.5:
-        scale = 1 / spacing
-        hw = (max(1, round(part.shape[0] * scale)), max(1, round(part.shape[1] * scale)))
-        part = cv2.resize(part, hw[::-1], interpolation=cv2.INTER_AREA)
-    ratio = np.array(part.shape[1::-1]) / (high - low)
+    whole, low = part_around(photo, np.ascontiguousarray(xy.T).T, 2)
+    spacing = np.sqrt(whole.shape[0] * whole.shape[1] / len(xy))
+    part = shrunk(whole, 1 / spacing) if spacing > 1.5 else whole
+    ratio = np.array(part.shape[1::-1]) / whole.shape[1::-1]
     where = ((xy - low) * ratio - 0.5).astype(np.float32)
     rows = 16384
     height = -(-len(where) // rows)

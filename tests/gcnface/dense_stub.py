@@ -11,8 +11,8 @@ from coarse.dense_alignment import DenseReader
 from coarse.face_model import LANDMARKS5_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM
 from gcnface.dense.aligner import DenseAligner, window_matrix
+from gcnface.photo.crop import warp_points
 from gcnface.photo.detection import Detection
-from gcnface.photo.similarity import warp_points
 from render.camera import pixel_camera
 from render.interpolate import interpolate
 from render.rasterize import rasterize

@@ -8,7 +8,7 @@ import gcnface
 from gcnface.dense import aligner as dense
 from gcnface.dense.aligner import STAGES, DenseAligner, align, window_matrix
 from gcnface.dense.texture import chart_texture
-from gcnface.photo.similarity import similarity_scale
+from gcnface.photo.crop import similarity_scale
 from render.baking import texel_map
 from render.camera import pixel_camera
 from render.rasterize import rasterize

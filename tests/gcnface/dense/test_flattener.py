@@ -14,8 +14,7 @@ from coarse.spatial_transformer.localizer import Localizer
 from coarse.spatial_transformer.theta import theta_layout_of
 from gcnface.dense.flattener import Flattener, mean_face
 from gcnface.errors import NoFaceError
-from gcnface.photo.crop import align_face
-from gcnface.photo.similarity import warp_points
+from gcnface.photo.crop import align_face, warp_points
 
 SIZE = 64
 

@@ -8,7 +8,7 @@ from gcnface.evaluation.identity_networks import (
     find_sface,
     load_identity_networks,
 )
-from gcnface.photo.similarity import warp_points
+from gcnface.photo.crop import warp_points
 
 
 @pytest.fixture(scope="module")
