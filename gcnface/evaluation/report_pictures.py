@@ -37,11 +37,11 @@ class MethodPictures:
     """One method's pictures of one photo.
 
     Attributes:
-        pasted: file of the drawn head over the photo, relative to the report.
+        pasted: file of the drawn head over the photo, relative to the report; None when there is none.
         rotated: file of the turned head; None when no turn was drawn.
     """
 
-    pasted: str
+    pasted: str | None = None
     rotated: str | None = None
 
 
@@ -62,6 +62,10 @@ class PhotoPictures:
     provenance: str | None = None
     yaw_deg: float = 0.0
     methods: Mapping[str, MethodPictures] = field(default_factory=dict)
+
+    def of(self, method: str) -> MethodPictures:
+        """Those of a method, of which there may be none."""
+        return self.methods.get(method, MethodPictures())
 
 
 class ReportPictures:

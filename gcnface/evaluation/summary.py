@@ -35,6 +35,11 @@ class Column:
     digits: int = 3
     higher: bool = True
 
+    @property
+    def sign(self) -> int:
+        """What values are multiplied by so that more is better."""
+        return 1 if self.higher else -1
+
 
 def column_of(metric: Metric) -> Column:
     """How a metric is shown, by the rows of the registries."""
@@ -116,6 +121,10 @@ class Summary:
         """One metric of one method by photo."""
         return self._value.get((method, metric), {})
 
+    def known(self, method: str, metric: Metric) -> dict[str, float]:
+        """`values` without those that cannot be told."""
+        return {photo: value for photo, value in self.values(method, metric).items() if math.isfinite(value)}
+
     def mean(self, method: str, metric: Metric, photos: Iterable[str] | None = None) -> Interval:
         """The mean over people of one metric."""
         values, people = self._aligned(method, metric, self.photos if photos is None else photos)
@@ -124,6 +133,11 @@ class Summary:
     def limit(self, metric: Metric, view: str) -> Interval | None:
         """What the photo itself scores by one of `LIMITS`; None of metrics by no identity network."""
         return self.mean(PHOTO_ITSELF, replace(metric, view=view, yaw_deg=0.0)) if metric.network else None
+
+    def limits(self, metrics: Iterable[Metric]) -> dict[str, list[Interval | None]]:
+        """For each title of `LIMITS` its row of a table, where there is anything in it."""
+        rows = {title: [self.limit(metric, view) for metric in metrics] for view, title in LIMITS.items()}
+        return {title: row for title, row in rows.items() if any(found and found.photos for found in row)}
 
     def difference(self, method: str, metric: Metric) -> Interval:
         """The mean over people of `REFERENCE` minus a method."""

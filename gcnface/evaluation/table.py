@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from gcnface.evaluation.bootstrap import Interval
 from gcnface.evaluation.records import PHOTO_ITSELF, Metric
 from gcnface.evaluation.registries import IDENTITY, METHODS, REFERENCE
-from gcnface.evaluation.summary import LIMITS, Column, Report, Summary, column_of, key_metrics
+from gcnface.evaluation.summary import Summary, column_of, key_metrics
 
 _OWN_METRICS = {
     Metric("skin_angle", "photo"): "typology angle in the photo, °",
@@ -88,14 +88,17 @@ def markdown(summary: Summary) -> str:
     ]
     lines += [f"Note: {note}." for note in report.notes] + [""] * bool(report.notes)
     for section, metrics in summary.sections.items():
-        lines += [f"## {section}", "", *_main_table(summary, metrics), ""]
+        lines += [f"## {section}", "", *_main_table(summary, metrics)]
         if section == IDENTITY:
             lines += _shares_of_ceiling(summary, metrics)
     if REFERENCE in report.methods and len(report.methods) > 1:
         lines += _differences(summary)
     for kind in report.groups:
         lines += _split(summary, kind)
-    lines += _appendix(report)
+    parts = {"Left out": report.left_out, "Photos without metrics": report.failed, "Settings": report.settings}
+    for title, items in parts.items():
+        if items:
+            lines += [f"## {title}", "", *(f"- {name}: {value}" for name, value in items.items()), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -104,13 +107,17 @@ def number_of(count: int, what: str) -> str:
     return f"{count} {what}" + "s" * (count != 1)
 
 
+def title_of(method: str) -> str:
+    """What a method is called in tables; marked where metrics flatter it."""
+    row = METHODS[method]
+    return row.title + " †" * row.copies_photo
+
+
 def _main_table(summary: Summary, metrics: Sequence[Metric]) -> list[str]:
-    rows = [[_title(m), *(_cell(summary.mean(m, n), column_of(n)) for n in metrics)] for m in summary.report.methods]
-    for view, title in LIMITS.items():
-        limits = [summary.limit(metric, view) for metric in metrics]
-        cells = [_cell(i, column_of(n)) if i and i.photos else "" for i, n in zip(limits, metrics, strict=True)]
-        if any(cells):
-            rows.append([f"*{title}*", *cells])
+    rows = [[title_of(m), *(_cell(summary.mean(m, n), n) for n in metrics)] for m in summary.report.methods]
+    for title, limits in summary.limits(metrics).items():
+        cells = [_cell(found, n) if found and found.photos else "" for found, n in zip(limits, metrics, strict=True)]
+        rows.append([f"*{title}*", *cells])
     return _grid(["method", *map(_head, metrics)], rows)
 
 
@@ -118,56 +125,40 @@ def _shares_of_ceiling(summary: Summary, metrics: Sequence[Metric]) -> list[str]
     """The same means over that of the photo against its own mirror image."""
     tops = {metric: summary.limit(metric, "mirror") for metric in metrics}
     rows = [
-        [_title(m), *(f"{summary.mean(m, n).mean / top.mean:.3f}" if top else "" for n, top in tops.items())]
+        [title_of(m), *(f"{summary.mean(m, n).mean / top.mean:.3f}" if top else "" for n, top in tops.items())]
         for m in summary.report.methods
     ]
-    return ["As shares of the ceiling:", "", *_grid(["method", *map(_head, metrics)], rows), ""]
+    return ["As shares of the ceiling:", "", *_grid(["method", *map(_head, metrics)], rows)]
 
 
 def _differences(summary: Summary) -> list[str]:
     metrics = key_metrics(summary.metrics)
     others = [m for m in summary.report.methods if m != REFERENCE]
-    rows = [[_title(m), *(_difference_cell(summary.difference(m, n), column_of(n)) for n in metrics)] for m in others]
+    rows = [[title_of(m), *(_difference_cell(summary.difference(m, n), n) for n in metrics)] for m in others]
     text = "Paired by photo. **Bold**: the interval lies on the better side of 0; *italic*: on the worse side."
-    return ["## Ours minus the others", "", text, "", *_grid(["method", *map(_head, metrics)], rows), ""]
+    return ["## Ours minus the others", "", text, "", *_grid(["method", *map(_head, metrics)], rows)]
 
 
 def _split(summary: Summary, kind: str) -> list[str]:
-    groups = summary.groups(kind)
+    """Means by group, and what the photos of each group show, whatever the method."""
+    groups, metrics = summary.groups(kind), key_metrics(summary.metrics)
     if len(groups) < 2:
         return []
-    metrics = key_metrics(summary.metrics)
-    rows = []
+    rows, own = [], []
     for group, photos in groups.items():
         for method in summary.report.methods:
             found = [summary.mean(method, metric, photos) for metric in metrics]
-            who = f"{group} ({found[0].people})"
-            rows.append([who, _title(method), *(_cell(i, column_of(n)) for i, n in zip(found, metrics, strict=True))])
+            cells = [_cell(interval, metric) for interval, metric in zip(found, metrics, strict=True)]
+            rows.append([f"{group} ({found[0].people})", title_of(method), *cells])
+        own.append([group, *(_cell(summary.mean(PHOTO_ITSELF, n, photos), n) for n in _OWN_METRICS)])
     table = _grid([f"{kind} (people)", "method", *map(_head, metrics)], rows)
-    return [f"## By {kind}", "", *table, "", *_own_metrics(summary, kind, groups)]
-
-
-def _own_metrics(summary: Summary, kind: str, groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """What the photos of each group show, whatever the method."""
-    rows = [
-        [group, *(_cell(summary.mean(PHOTO_ITSELF, n, photos), column_of(n)) for n in _OWN_METRICS)]
-        for group, photos in groups.items()
-    ]
-    return [*_grid([kind, *_OWN_METRICS.values()], rows), ""]
-
-
-def _appendix(report: Report) -> list[str]:
-    parts = {"Left out": report.left_out, "Photos without metrics": report.failed, "Settings": report.settings}
-    lines = []
-    for title, items in parts.items():
-        if items:
-            lines += [f"## {title}", "", *(f"- {name}: {value}" for name, value in items.items()), ""]
-    return lines
+    return [f"## By {kind}", "", *table, *_grid([kind, *_OWN_METRICS.values()], own)]
 
 
 def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table and an empty line."""
     lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines] + [""]
 
 
 def _head(metric: Metric) -> str:
@@ -175,27 +166,20 @@ def _head(metric: Metric) -> str:
     return f"{column.title} {'↑' if column.higher else '↓'}"
 
 
-def _title(method: str) -> str:
-    row = METHODS[method]
-    return row.title + " †" * row.copies_photo
-
-
-def _cell(interval: Interval, column: Column, sign: str = "") -> str:
+def _cell(interval: Interval, metric: Metric, sign: str = "") -> str:
     """A mean and its interval; a dash where nothing was measured."""
     if not interval.photos:
         return "–"
-    text = f"{interval.mean:{sign}.{column.digits}f}"
-    if math.isfinite(interval.low):
-        text += f" [{interval.low:{sign}.{column.digits}f}, {interval.high:{sign}.{column.digits}f}]"
-    return text
+    ends = (interval.mean, interval.low, interval.high)
+    mean, low, high = (f"{value:{sign}.{column_of(metric).digits}f}" for value in ends)
+    return f"{mean} [{low}, {high}]" if math.isfinite(interval.low) else mean
 
 
-def _difference_cell(interval: Interval, column: Column) -> str:
+def _difference_cell(interval: Interval, metric: Metric) -> str:
     """A difference; bold or italic where its interval leaves out 0."""
-    text = _cell(interval, column, "+")
     side = (interval.low > 0) - (interval.high < 0)
-    better = side if column.higher else -side
-    return f"**{text}**" if better > 0 else f"*{text}*" if better < 0 else text
+    mark = {1: "**", 0: "", -1: "*"}[side * column_of(metric).sign]
+    return mark + _cell(interval, metric, "+") + mark
 
 
 def _intervals(items: Iterable[tuple[str, Metric, Interval]]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -10,7 +9,7 @@ from pathlib import PurePath
 from gcnface.evaluation.markup import image, number, page, text
 from gcnface.evaluation.records import Metric
 from gcnface.evaluation.registries import METHODS, REFERENCE
-from gcnface.evaluation.report_pictures import PhotoPictures
+from gcnface.evaluation.report_pictures import MethodPictures, PhotoPictures
 from gcnface.evaluation.summary import Summary, column_of
 
 COUNT = 10
@@ -21,16 +20,15 @@ def gets_list(metric: Metric) -> bool:
     return metric.metric != "seconds" and metric.view != "frame" and not metric.gain
 
 
-def worst_photos(summary: Summary, method: str, metric: Metric, count: int = COUNT) -> list[tuple[str, float]]:
+def worst_photos(summary: Summary, method: str, metric: Metric) -> list[tuple[str, float]]:
     """Photos with the worst values of one metric, the worst first; photos without the metric are left out."""
-    sign = 1.0 if column_of(metric).higher else -1.0
-    known = [(photo, value) for photo, value in summary.values(method, metric).items() if math.isfinite(value)]
-    return sorted(known, key=lambda pair: (sign * pair[1], pair[0]))[:count]
+    sign = column_of(metric).sign
+    return sorted(summary.known(method, metric).items(), key=lambda pair: (sign * pair[1], pair[0]))[:COUNT]
 
 
 def judged_method(summary: Summary) -> str:
     """Ours, or the last method where ours was not measured."""
-    methods = list(summary.report.methods)
+    methods = summary.report.methods
     return REFERENCE if REFERENCE in methods else methods[-1]
 
 
@@ -56,12 +54,12 @@ def worst_page(summary: Summary, pictures: Mapping[str, PhotoPictures]) -> str:
 
 def _section(summary: Summary, pictures: Mapping[str, PhotoPictures], method: str, metric: Metric) -> str:
     column = column_of(metric)
-    known = [value for value in summary.values(method, metric).values() if math.isfinite(value)]
+    known = summary.known(method, metric).values()
     middle = number(statistics.median(known), column.digits)
-    cards = [
-        _card(photo, value, column.digits, pictures.get(photo, PhotoPictures(photo)), method)
-        for photo, value in worst_photos(summary, method, metric)
-    ]
+    cards = []
+    for photo, value in worst_photos(summary, method, metric):
+        shown = pictures.get(photo, PhotoPictures(photo))
+        cards.append(_card(photo, number(value, column.digits), shown.original, shown.of(method)))
     order = f"{'lowest' if column.higher else 'highest'} first; median of all {len(known)}: {middle}"
     return (
         f'<section id="{text(metric.label)}"><h2>{text(column.title)} <small>{order}</small></h2>'
@@ -69,15 +67,11 @@ def _section(summary: Summary, pictures: Mapping[str, PhotoPictures], method: st
     )
 
 
-def _card(photo: str, value: float, digits: int, shown: PhotoPictures, method: str) -> str:
-    own = shown.methods.get(method)
-    trio = (
-        image(shown.original, f"{photo}: photo")
-        + image(own.pasted if own else None, f"{photo}: drawn over the photo")
-        + image(own.rotated if own else None, f"{photo}: turned")
-    )
+def _card(photo: str, value: str, original: str | None, own: MethodPictures) -> str:
+    shown = {"photo": original, "drawn over the photo": own.pasted, "turned": own.rotated}
+    trio = "".join(image(file, f"{photo}: {what}") for what, file in shown.items())
     name = text(PurePath(photo).name)
     return (
         f'<article><div class=trio>{trio}</div><div class=name><span title="{text(photo)}">{name}</span>'
-        f"<b>{number(value, digits)}</b></div></article>"
+        f"<b>{value}</b></div></article>"
     )
