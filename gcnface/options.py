@@ -131,26 +131,36 @@ class PhotosOptions(ReportingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptions(PhotosOptions):
+class WorkersOptions(PhotosOptions):
     """Many photos, and who works on them."""
 
     workers: Annotated[int | None, kinds.whole(1, group=_MANY)] = None
     """processes that share the photos, one thread and up to 1.8 GB each (default: one a core where there are photos and
-    memory for them)"""
+    memory for them; of evaluate, which measures seconds, 1)"""
     cluster: Annotated[
         str | None,
         kinds.text(r"(tcp|tls|ucx|ray)://\S+", "tcp://HOST:PORT or ray://HOST:PORT", metavar="URL", group=_MANY),
     ] = None
     """address of a cluster that shares the photos instead, tcp://HOST:PORT (Dask) or ray://HOST:PORT"""
+
+    def check(self) -> None:
+        """Workers and clusters exclude each other."""
+        if self.workers is not None and self.cluster is not None:
+            raise OptionError("{workers} is for this machine; leave it out with {cluster}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(WorkersOptions):
+    """Photos that each give a result of their own."""
+
     resume: Annotated[bool, kinds.switch(group=_MANY)] = False
     """leave out the photos whose results are there and whole"""
     shard: Annotated[str | None, kinds.text(r"\d{1,9}/\d{1,9}", "K/N, such as 3/16", metavar="K/N", group=_MANY)] = None
     """every N-th photo only, from the K-th on, for job arrays: 1/16 to 16/16 are all photos"""
 
     def check(self) -> None:
-        """Workers and clusters exclude each other; K lies within N."""
-        if self.workers is not None and self.cluster is not None:
-            raise OptionError("{workers} is for this machine; leave it out with {cluster}")
+        """K lies within N."""
+        super().check()
         if self.shard is not None:
             which, of = (int(number) for number in self.shard.split("/"))
             if not 1 <= which <= of:
@@ -291,7 +301,7 @@ class PictureOptions(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(PhotosOptions, SubjectOptions, PictureOptions, FitOptions):
+class EvaluateOptions(WorkersOptions, SubjectOptions, PictureOptions, FitOptions):
     """Measure our method, baselines and ablations on any folder of photos, and write one table."""
 
     methods: Annotated[tuple[str, ...] | None, kinds.some_of(tuple(METHODS))] = None

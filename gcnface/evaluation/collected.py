@@ -15,11 +15,29 @@ from numpy.typing import NDArray
 
 from gcnface.evaluation.groups import GLASSES_SHARE, tone_of
 from gcnface.evaluation.people import Subject
-from gcnface.evaluation.photo_evaluator import EvaluatedPhoto, PhotoEvaluator
+from gcnface.evaluation.photo_evaluator import PhotoEvaluator
 from gcnface.evaluation.records import PHOTO_ITSELF, Measured, Metric, MetricValue
+from gcnface.evaluation.report_pictures import PhotoPictures
 from gcnface.evaluation.summary import Report
 from gcnface.options import EvaluateOptions
 from gcnface.version import __version__
+
+
+@dataclass(frozen=True)
+class MeasuredPhoto:
+    """What is kept of a measured photo.
+
+    Attributes:
+        measured: all values, but for those of slow protocols.
+        features: (D,) the photo's own feature, by identity network.
+        protocols: values by slow protocol, none where it has no use for the photo.
+        pictures: of the photo, written.
+    """
+
+    measured: Sequence[Measured]
+    features: Mapping[str, NDArray[np.float32]]
+    protocols: Mapping[str, Sequence[Measured]]
+    pictures: PhotoPictures
 
 
 @dataclass
@@ -28,34 +46,47 @@ class Collected:
 
     Attributes:
         columns: a user's groups by file name.
+        wanted: how many photos are to go through each slow protocol.
         values: all of them.
         failed: photos without values, and why.
         features: (D,) of each photo by identity network.
         groups: for each kind of group the group of each photo.
         people: whom each photo shows.
         done: how many photos went through each protocol.
+        pictures: of each photo.
     """
 
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    wanted: Mapping[str, int] = field(default_factory=dict)
     values: list[MetricValue] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     features: dict[str, Mapping[str, NDArray[np.float32]]] = field(default_factory=dict)
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
+    pictures: dict[str, PhotoPictures] = field(default_factory=dict)
 
-    def add(self, subject: Subject, evaluated: EvaluatedPhoto, more: Sequence[Measured] = ()) -> None:
-        """A measured photo, and what protocols measured of it."""
-        photo = str(subject.file)
-        self.values += [MetricValue(photo, subject.person, *found) for found in (*evaluated.measured, *more)]
-        self.features[photo], self.people[photo] = evaluated.features, subject.person
-        own = {metric: value for method, metric, value in evaluated.measured if method == PHOTO_ITSELF}
+    @property
+    def open_protocols(self) -> list[str]:
+        """Protocols that have not had photos enough."""
+        return [name for name, wanted in self.wanted.items() if self.done[name] < wanted]
+
+    def add(self, subject: Subject, photo: MeasuredPhoto) -> None:
+        """A measured photo; of protocols that have had photos enough what is beyond is left out."""
+        key, found = str(subject.file), list(photo.measured)
+        for name in self.open_protocols:
+            more = photo.protocols.get(name, ())
+            self.done[name] += bool(more)
+            found += more
+        self.values += [MetricValue(key, subject.person, *measured) for measured in found]
+        self.features[key], self.people[key], self.pictures[key] = photo.features, subject.person, photo.pictures
+        own = {metric: value for method, metric, value in photo.measured if method == PHOTO_ITSELF}
         tone = tone_of(own[Metric("skin_angle", "albedo")])
         groups = {"glasses": "with" if own[Metric("glasses_share")] > GLASSES_SHARE else "without"}
         groups |= {"skin tone": tone} if tone else {}
         groups |= self.columns.get(subject.name, self.columns.get(subject.file.name, {}))
         for kind, group in groups.items():
-            self.groups.setdefault(kind, {})[photo] = group
+            self.groups.setdefault(kind, {})[key] = group
 
     def report(
         self, options: EvaluateOptions, evaluator: PhotoEvaluator, left_out: Mapping[str, str], notes: Sequence[str]

@@ -1,4 +1,4 @@
-"""Pictures of every measured photo, kept for the pages of the report."""
+"""Pictures of every measured photo, for the pages of the report."""
 
 from __future__ import annotations
 
@@ -80,16 +80,16 @@ class ReportPictures:
     def __init__(self, folder: Path, model: FaceModel, renderer: HeadRenderer) -> None:
         self.folder, self._renderer = folder, renderer
         self._mirror = torch.from_numpy(model.mirror.astype(np.int64))
-        self.photos: dict[str, PhotoPictures] = {}
 
-    def add(self, photo: str, evaluated: EvaluatedPhoto) -> PhotoPictures:
-        """Keep the pictures of a photo.
+    def write(self, number: int, photo: str, evaluated: EvaluatedPhoto) -> PhotoPictures:
+        """Write the pictures of a photo.
 
         Args:
+            number: of the photo, in the names of its pictures.
             photo: its key among the values.
             evaluated: the photo, measured.
         """
-        page = f"{len(self.photos) + 1:04d}"
+        page = f"{number:04d}"
         yaw = telling_turn(evaluated)
         with staged(self.folder / FOLDER) as stage:
 
@@ -105,9 +105,7 @@ class ReportPictures:
                 for name, drawn in evaluated.drawings.items()
             }
             where = keep("map", self._provenance(evaluated.fitted, yaw))
-            found = PhotoPictures(photo, keep("photo", evaluated.photo), where, yaw, methods)
-        self.photos[photo] = found
-        return found
+            return PhotoPictures(photo, keep("photo", evaluated.photo), where, yaw, methods)
 
     def _provenance(self, fitted: FittedPhoto, yaw_deg: float) -> NDArray[np.float32]:
         """(S, S, 3) sRGB: the map that tells where colors come from."""

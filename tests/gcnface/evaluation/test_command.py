@@ -144,3 +144,18 @@ def test_an_interrupt_keeps_what_was_done(evaluate, cold, monkeypatch, tmp_path,
     data = json.loads((tmp_path / "report" / "table.json").read_text())
     assert len(data["photos"]) == 1
     assert any("interrupted" in note for note in data["notes"])
+
+
+def test_several_processes_measure_what_one_does(evaluate, cold, tmp_path, folder):
+    (folder / "anna" / "again.jpg").write_bytes(PORTRAIT.read_bytes())
+    words = (folder, "--methods", "mean,coarse", "--identity", "facenet", "--no-mirrored", "--relit", "1")
+    found = []
+    for workers in (1, 2):
+        assert evaluate(*words, "--workers", workers) == 1  # two of the photos give nothing
+        data = json.loads((tmp_path / "report" / "table.json").read_text())
+        values = [record for photo in data["photos"] for record in photo["metrics"] if "second" not in record["metric"]]
+        found.append((values, data["failed"], sorted(path.name for path in tmp_path.rglob("*.jpg"))))
+        assert sum(record["metric"].startswith("relit") or "relit" in str(record["view"]) for record in values) > 0, (
+            sorted({str(r) for r in values})
+        )
+    assert found[0] == found[1]

@@ -168,11 +168,11 @@ def evaluated(reconstructor, portrait):
     return PhotoEvaluator(reconstructor, methods, {}, {}, settings)(portrait)
 
 
-def test_the_album_writes_every_picture_and_remembers_it(reconstructor, evaluated, tmp_path):
+def test_every_picture_is_written(reconstructor, evaluated, tmp_path):
     model = reconstructor.model
     pictures = ReportPictures(tmp_path, model, HeadRenderer(model))
-    pages = [pictures.add("one.jpg", evaluated), pictures.add("two.jpg", evaluated)]
-    assert list(pictures.photos) == ["one.jpg", "two.jpg"]
+    pages = [pictures.write(number, f"{number}.jpg", evaluated) for number in (1, 2)]
+    assert [page.photo for page in pages] == ["1.jpg", "2.jpg"]
     names = [pages[0].original, pages[0].provenance]
     names += [name for own in pages[0].methods.values() for name in (own.pasted, own.rotated)]
     assert len(set(names)) == 6
