@@ -7,7 +7,9 @@ only place that knows which slice of the vector means what and how a raw network
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,9 +22,54 @@ NAMES = ("identity", "expression", "albedo", "rotation", "translation", "lightin
 AMBIENT_INTENSITY = 0.9
 """Mean shading of the neutral light (1 would show the albedo as it is)."""
 
+AMBIENT = (AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi, *[0.0] * (SH_COUNT - 1))
+"""The neutral light's nine harmonics."""
+
+Parts = TypeVar("Parts", bound="TensorParts")
+
 
 @dataclass(frozen=True)
-class Coefficients:
+class TensorParts:
+    """A record of tensors, all of one batch."""
+
+    def named(self) -> dict[str, Tensor]:
+        """The fields by name, in the order of the layout."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def detach(self: Parts) -> Parts:
+        """The same values outside the autograd graph."""
+        return type(self)(**{name: value.detach() for name, value in self.named().items()})
+
+    def __getitem__(self: Parts, rows: slice) -> Parts:
+        """A slice of the batch."""
+        return type(self)(**{name: value[rows] for name, value in self.named().items()})
+
+
+class VectorLayout(ABC):
+    """Which numbers of a vector mean what."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Numbers a part has, by name, in order."""
+
+    @property
+    def total(self) -> int:
+        """Length of the vector."""
+        return sum(self.sizes.values())
+
+    def split(self, vector: Tensor) -> dict[str, Tensor]:
+        """Cut (B, total) into its parts by name, each (B, n)."""
+        check_shape("vector", vector, "B N", N=self.total)
+        return dict(zip(self.sizes, vector.split(list(self.sizes.values()), dim=1), strict=True))
+
+    def mask(self, *names: str) -> Tensor:
+        """(total,) 1 at the numbers of the named parts, 0 elsewhere."""
+        return torch.cat([torch.full((size,), float(name in names)) for name, size in self.sizes.items()])
+
+
+@dataclass(frozen=True)
+class Coefficients(TensorParts):
     """What describes one face (a row) in one photograph.
 
     Attributes:
@@ -50,21 +97,9 @@ class Coefficients:
         check_shape("translation", self.translation, "B 3", **batch)
         check_shape("lighting", self.lighting, "B 9 3", **batch)
 
-    def named(self) -> dict[str, Tensor]:
-        """The fields by name, in the order of the layout."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def detach(self) -> Coefficients:
-        """The same values outside the autograd graph."""
-        return Coefficients(**{name: value.detach() for name, value in self.named().items()})
-
-    def __getitem__(self, rows: slice) -> Coefficients:
-        """A slice of the batch."""
-        return Coefficients(**{name: value[rows] for name, value in self.named().items()})
-
 
 @dataclass(frozen=True)
-class CoefficientLayout:
+class CoefficientLayout(VectorLayout):
     """The table: how many numbers each part has, in the order of `NAMES`, and what a raw zero means.
 
     A raw vector is what networks emit and optimisers move: every entry is of order one and zero is the neutral face,
@@ -92,31 +127,19 @@ class CoefficientLayout:
             "lighting": 3 * SH_COUNT,
         }
 
-    @property
-    def total(self) -> int:
-        """Length of the vector."""
-        return sum(self.sizes.values())
-
-    def split(self, vector: Tensor) -> dict[str, Tensor]:
-        """Cut (B, total) into its parts by name, each (B, n)."""
-        check_shape("vector", vector, "B N", N=self.total)
-        return dict(zip(self.sizes, vector.split(list(self.sizes.values()), dim=1), strict=True))
-
     def decode(self, vector: Tensor) -> Coefficients:
         """Raw (B, total) to physical units."""
         raw = self.split(vector)
         offset = vector.new_tensor(self.neutral_translation_mm)
         unit = vector.new_tensor(self.translation_unit_mm)
-        lighting = raw["lighting"].reshape(-1, SH_COUNT, 3) * self.lighting_unit
-        ambient = torch.zeros_like(lighting)
-        ambient[:, 0] = AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
+        ambient = vector.new_tensor(AMBIENT)[:, None]
         return Coefficients(
             identity=raw["identity"],
             expression=raw["expression"] * self.expression_unit,
             albedo=raw["albedo"],
             rotation=raw["rotation"] * self.rotation_unit_rad,
             translation=offset + raw["translation"] * unit,
-            lighting=ambient + lighting,
+            lighting=ambient + raw["lighting"].reshape(-1, SH_COUNT, 3) * self.lighting_unit,
         )
 
     def encode(self, coefficients: Coefficients) -> Tensor:
@@ -124,8 +147,7 @@ class CoefficientLayout:
         c = coefficients
         offset = c.translation.new_tensor(self.neutral_translation_mm)
         unit = c.translation.new_tensor(self.translation_unit_mm)
-        ambient = torch.zeros_like(c.lighting)
-        ambient[:, 0] = AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
+        ambient = c.lighting.new_tensor(AMBIENT)[:, None]
         parts = (
             c.identity,
             c.expression / self.expression_unit,

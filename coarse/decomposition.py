@@ -6,13 +6,12 @@ known light; a few alternations of two small ridge regressions with robust weigh
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from coarse.coefficients import AMBIENT_INTENSITY
+from coarse.coefficients import AMBIENT
 from coarse.morphable import DARKEST_ALBEDO, MorphableModel
 from render.lighting import LAMBERT_FACTORS, SH_COUNT, sh_basis
 
@@ -98,12 +97,7 @@ def decompose(
 
 
 def _lit_for_tone(
-    model: MorphableModel,
-    albedo: Tensor,
-    weight: Tensor,
-    lighting: Tensor,
-    tone: Tensor,
-    s: DecompositionSettings,
+    model: MorphableModel, albedo: Tensor, weight: Tensor, lighting: Tensor, tone: Tensor, s: DecompositionSettings
 ) -> Tensor:
     """Scale the light of each channel so that the albedo that is left has the tone that is believed.
 
@@ -114,21 +108,15 @@ def _lit_for_tone(
     mean = model.albedo_mean.clamp(min=DARKEST_ALBEDO)
     share = weight[..., None] / weight.sum(1).clamp(min=1.0)[:, None, None]
     present = ((colors / mean).log() * share).sum(1)
-    level = (lighting[:, 0] / _usual_light()).clamp(min=DARKEST_ALBEDO).log()
+    level = (lighting[:, 0] / AMBIENT[0]).clamp(min=DARKEST_ALBEDO).log()
     believed = tone + s.tone_share * (present + level - tone)
     return lighting * (present - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
-
-
-def _usual_light() -> float:
-    """Band 0 of the light that the priors expect."""
-    return AMBIENT_INTENSITY * math.sqrt(4 * math.pi) / math.pi
 
 
 def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
     """Ridge regression of the light: first one grey light, then each channel pulled towards it."""
     total = weight.sum(1).clamp(min=1.0)
-    prior = design.new_zeros(SH_COUNT)
-    prior[0] = _usual_light()
+    prior = design.new_tensor(AMBIENT)
     eye = torch.eye(SH_COUNT).to(design)
     grams, sides = [], []
     for channel in range(3):

@@ -46,35 +46,29 @@ def fit_landmarks(
     Returns:
         Coefficients; albedo and lighting stay neutral.
     """
-    batch = check_shape("landmarks_px", landmarks_px, "B 468 2")["B"]
-    posed = _descend(model, landmarks_px, torch.zeros(batch, model.layout.total), _pose_mask(model), settings)
-    return model.layout.decode(_descend(model, landmarks_px, posed, None, settings))
-
-
-def _pose_mask(model: MorphableModel) -> Tensor:
-    """(layout.total,) 1 for rotation and translation."""
-    sizes = model.layout.sizes.items()
-    return torch.cat([torch.full((size,), float(name in ("rotation", "translation"))) for name, size in sizes])
+    batch, layout = check_shape("landmarks_px", landmarks_px, "B 468 2")["B"], model.layout
+    pose = layout.mask("rotation", "translation")
+    posed = _descend(model, landmarks_px, torch.zeros(batch, layout.total), pose, settings.pose_steps, settings)
+    return layout.decode(_descend(model, landmarks_px, posed, torch.ones_like(pose), settings.steps, settings))
 
 
 def _descend(
-    model: MorphableModel, landmarks_px: Tensor, start: Tensor, free: Tensor | None, settings: LandmarkFitting
+    model: MorphableModel, landmarks_px: Tensor, start: Tensor, free: Tensor, steps: int, settings: LandmarkFitting
 ) -> Tensor:
-    """Adam on raw vectors (B, layout.total) from `start`; where `free` is 0 they stay."""
+    """Adam on raw vectors (B, layout.total) from `start`; where `free` is 0 they are 0."""
     batch, camera = len(start), crop_camera(len(start))
-    steps = settings.steps if free is None else settings.pose_steps
     raw = start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([raw], lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=steps)
     for _ in range(steps):
-        coefficients = model.layout.decode(raw if free is None else raw * free)
+        coefficients = model.layout.decode(raw * free)
         points = camera.project(model.landmarks_cam(coefficients))[..., :2]
         loss = landmark_distance_loss(points, landmarks_px) + coefficient_prior(coefficients, settings.prior)
         optimizer.zero_grad()
         (batch * loss).backward()
         optimizer.step()
         schedule.step()
-    return (raw if free is None else raw * free).detach()
+    return (raw * free).detach()
 
 
 def render_crop(

@@ -47,8 +47,6 @@ def close_openings(faces: np.ndarray, uv: np.ndarray) -> ClosedFaces:
     length = np.linalg.norm(uv[boundary[:, 0]] - uv[boundary[:, 1]], axis=1)
     longest = max(np.unique(loop), key=lambda one: length[loop == one].sum(), default=-1)
     openings = [boundary[loop == one] for one in np.unique(loop) if one != longest]
-    fans = [
-        np.column_stack([edges[:, ::-1], np.full(len(edges), count + i)]) for i, edges in enumerate(openings)
-    ]
+    fans = [np.column_stack([edges[:, ::-1], np.full(len(edges), count + i)]) for i, edges in enumerate(openings)]
     closed = np.concatenate([faces.astype(np.int64), *fans])
     return ClosedFaces(torch.from_numpy(closed), tuple(torch.from_numpy(edges[:, 0].copy()) for edges in openings))

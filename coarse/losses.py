@@ -64,10 +64,13 @@ def landmark_loss(points_px: Tensor, truth_px: Tensor, emphasis: float = 1.0) ->
 
 def landmark_distance_loss(points_px: Tensor, truth_px: Tensor) -> Tensor:
     """Mean distance over sqrt(box area) of the true points: the figure that is reported, as a loss."""
-    box = truth_px.amax(1) - truth_px.amin(1)
-    side = box.prod(dim=1).sqrt().clamp(min=1.0)
     distance = ((points_px - truth_px).square().sum(-1) + 1e-4).sqrt()
-    return (distance.mean(dim=1) / side).mean()
+    return (distance.mean(dim=1) / box_side(truth_px)).mean()
+
+
+def box_side(points_px: Tensor) -> Tensor:
+    """Root of the area of the box of points (..., N, 2), 1 px at least: (...)."""
+    return (points_px.amax(-2) - points_px.amin(-2)).prod(-1).sqrt().clamp(min=1.0)
 
 
 def photometric_loss(render: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
@@ -90,11 +93,10 @@ def identity_loss(render_embedding: Tensor, photo_embedding: Tensor) -> Tensor:
 def coefficient_prior(coefficients: Coefficients, weights: CoarseLossWeights) -> Tensor:
     """Weighted squared norms of identity, expression and albedo (eq. 6), and the range of the blendshapes."""
     c, w = coefficients, weights
-    expression = c.expression
-    overshoot = (expression.clamp(max=0.0).square() + (expression - 1).clamp(min=0.0).square()).sum(1)
+    overshoot = (c.expression - c.expression.clamp(0, 1)).square().sum(1)
     squares = (
         w.prior_identity * c.identity.square().sum(1)
-        + w.prior_expression * expression.square().sum(1)
+        + w.prior_expression * c.expression.square().sum(1)
         + w.prior_albedo * c.albedo.square().sum(1)
     )
     return (w.coefficients * squares + w.expression_range * overshoot).mean()

@@ -87,7 +87,7 @@ class MorphableModel(nn.Module):
         constant("shape_basis", shape[index].reshape(len(index) * 3, -1).astype(np.float32))
         constant("albedo_mean", model.albedo_mean[index].astype(np.float32))
         constant("albedo_basis", model.albedo_basis[index].reshape(len(index) * 3, -1).astype(np.float32))
-        constant("landmark_mean", np.einsum("lk,lkc->lc", weight, model.mean[corners]))
+        constant("landmark_mean", model.landmarks468(model.mean))
         landmark_basis = np.einsum("lk,lkcn->lcn", weight, shape[corners])
         constant("landmark_basis", landmark_basis.reshape(468 * 3, -1).astype(np.float32))
         self.layout = layout_of(model)
@@ -129,8 +129,7 @@ class MorphableModel(nn.Module):
 
 def layout_of(model: FaceModel) -> CoefficientLayout:
     """The layout for `model`: raw zero puts the middle of eyes and mouth where the crop's template has it, 1 m away."""
-    corners = model.faces[model.landmarks468_face]
-    points = np.einsum("lk,lkc->lc", model.landmarks468_bary, model.mean[corners])
+    points = model.landmarks468(model.mean)
     five = np.stack([points[list(index)].mean(0) for index in LANDMARKS5_FROM_468])
     below_mm = 1000.0 * (FEATURES_MIDDLE_PX - CROP_PX / 2) / FOCAL_PX
     middle_mm = float(five[[0, 1, 3, 4], 1].mean()) + below_mm

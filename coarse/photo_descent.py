@@ -72,11 +72,6 @@ class Objective:
         seen = [term.evaluate(posed) for term in self.terms]
         return Evaluated(raw, c, float(priors + away) + sum(term.value for term in seen), seen)
 
-    def step(self, at: Evaluated) -> Tensor:
-        """(1, total) from there to the minimum of the objective's quadratic model."""
-        hessian, gradient = self.quadratic(at)
-        return -torch.linalg.solve(hessian, gradient)[None]
-
     def quadratic(self, at: Evaluated) -> tuple[Tensor, Tensor]:
         """Second (total, total), after Gauss and Newton, and first (total,) derivatives."""
         hessian, gradient = self._priors(at.raw, at.coefficients)
@@ -108,7 +103,7 @@ class Objective:
         hold = 2 * self._hold(raw)[0]
         gradient = diagonal * raw[0] + hold * (raw - self.start)[0]
         diagonal += hold
-        over = c.expression[0].clamp(max=0.0) + (c.expression[0] - 1).clamp(min=0.0)
+        over = c.expression[0] - c.expression[0].clamp(0, 1)
         gradient[place["expression"]] += 2 * w.expression_range * layout.expression_unit * over
         diagonal[place["expression"]] += 2 * w.expression_range * layout.expression_unit**2 * (over != 0)
         hessian = torch.diag(diagonal)
@@ -132,7 +127,7 @@ def descend(objective: Objective, start: Tensor, steps: int) -> Tensor:
     """Gauss-Newton from `start`; the objective never rises."""
     at = objective.evaluate(start)
     for _ in range(steps):
-        step = objective.step(at)
+        step = -torch.linalg.solve(*objective.quadratic(at))[None]  # to the minimum of the quadratic model
         for halving in range(_HALVINGS + 1):
             tried = objective.evaluate(at.raw + step * 0.5**halving)
             if tried.value < at.value:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from coarse.losses import box_side
 from coarse.morphable import CROP_PX, MorphableModel, crop_camera
 from coarse.photo_descent import Objective, PhotoFitting, descend
 from coarse.photo_jacobian import ColorTerm, PointTerm, Term, with_gradients
@@ -39,10 +40,8 @@ class DensePoints:
 
     def distance(self, screen: Tensor) -> Tensor:
         """Weighted mean distance of the vertices (B, V, 3) on the screen, over the size of the points' box."""
-        box = self.xy_px.amax(1) - self.xy_px.amin(1)
-        side = box.prod(dim=1).sqrt().clamp(min=1.0)
         away = ((screen[:, self.vertex, :2] - self.xy_px).square().sum(-1) + 1e-4).sqrt()
-        return ((away * self.weight).sum(1) / self.weight.sum(1).clamp(min=1.0) / side).mean()
+        return ((away * self.weight).sum(1) / self.weight.sum(1).clamp(min=1.0) / box_side(self.xy_px)).mean()
 
 
 class PhotoFitter:
@@ -89,13 +88,13 @@ class PhotoFitter:
         model, s = self.model, self.settings
         target = self.camera.project(model.landmarks_cam(model.layout.decode(start)))[0, :, :2]
         pull = s.anchor if with_dense else s.anchor + s.dense
-        weight = pull / _side_px(target) / len(target)
+        weight = pull / float(box_side(target)) / len(target)
         basis = model.landmark_basis.view(len(target), 3, -1)
         return PointTerm(model.landmark_mean, basis, target, target.new_full((len(target),), weight), s.softness_px)
 
     def _dense(self, dense: DensePoints) -> PointTerm:
         target, weight = dense.xy_px[0], dense.weight[0]
-        weight = weight * self.settings.dense / _side_px(target) / weight.sum().clamp(min=1.0)
+        weight = weight * self.settings.dense / float(box_side(target)) / weight.sum().clamp(min=1.0)
         there = (weight > 0).nonzero()[:, 0]
         vertex = dense.vertex[there]
         basis = self._basis.index_select(0, vertex)
@@ -140,11 +139,6 @@ def _row(dense: DensePoints | None, index: int) -> DensePoints | None:
         return None
     rows = slice(index, index + 1)
     return DensePoints(dense.vertex, dense.xy_px[rows], dense.weight[rows])
-
-
-def _side_px(points: Tensor) -> float:
-    """Root of the area of the box of points (N, 2)."""
-    return float((points.amax(0) - points.amin(0)).prod().sqrt().clamp(min=1.0))
 
 
 def _areas(screen: Tensor, faces: Tensor) -> Tensor:

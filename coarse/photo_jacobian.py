@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -96,14 +96,6 @@ class Rows(NamedTuple):
     derivative: Tensor
     residual: Tensor
     columns: Tensor | slice
-
-
-class Term(Protocol):
-    """One part of the objective that is a sum of distances."""
-
-    def evaluate(self, posed: Posed) -> Evaluation:
-        """Its value, and its linear model where that is asked for."""
-        ...
 
 
 class Evaluation(NamedTuple):
@@ -210,6 +202,10 @@ class ColorTerm:
         by_light = (lit.design[:, None, :, None] * channel[:, :, None, :]).flatten(2)
         rows = torch.cat([by_shape, by_albedo, by_pose, by_light], 2)
         return Rows(rows.mul_(root[..., None]).flatten(0, 1), (residual * root).flatten(), slice(None))
+
+
+Term = PointTerm | ColorTerm
+"""One part of the objective that is a sum of distances."""
 
 
 class _LitVertices(NamedTuple):

@@ -26,11 +26,7 @@ class PoseRefit:
 
 
 def refit_pose(
-    model: MorphableModel,
-    face: Coefficients,
-    identity: Tensor,
-    points: DensePoints,
-    settings: PoseRefit = PoseRefit(),
+    model: MorphableModel, face: Coefficients, identity: Tensor, points: DensePoints, settings: PoseRefit = PoseRefit()
 ) -> Coefficients:
     """Move a face of another identity to where a face was seen.
 
@@ -46,12 +42,7 @@ def refit_pose(
     """
     check_shape("identity", identity, "B I", B=len(face.identity), I=model.layout.identity)
     layout, camera = model.layout, crop_camera(len(identity))
-    moving = torch.cat(
-        [
-            identity.new_full((size,), float(name in ("rotation", "translation", "expression")))
-            for name, size in layout.sizes.items()
-        ]
-    )
+    moving = layout.mask("rotation", "translation", "expression").to(identity)
     start = layout.encode(replace(face, identity=identity)).detach()
     change = torch.zeros_like(start).requires_grad_(True)
     optimizer = torch.optim.Adam([change], lr=settings.learning_rate)

@@ -66,8 +66,7 @@ class PositionMapLayout(nn.Module):
         nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
         corners = torch.from_numpy(chart)[texels.face.clamp(min=0)][tuple(nearest)]
         index = np.unique(chart)
-        corners468 = model.faces[model.landmarks468_face]
-        landmark_uv = np.einsum("nk,nkc->nc", model.landmarks468_bary, np.nan_to_num(model.chart_uv)[corners468])
+        landmark_uv = model.landmarks468(np.nan_to_num(model.chart_uv))
         self._constant("texel_corners", corners)
         self._constant("texel_bary", texels.bary[tuple(nearest)])
         self._constant("mask", texels.mask)

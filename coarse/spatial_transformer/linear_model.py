@@ -120,5 +120,4 @@ def grid_model(model: FaceModel, grid: UvGrid, identity: int, expression: int) -
 
 def landmark_uv(model: FaceModel) -> Tensor:
     """(468, 2) chart coordinates of the landmarks, u right, v up."""
-    corners = model.chart_uv[model.faces[model.landmarks468_face]]
-    return torch.from_numpy(np.einsum("lk,lkc->lc", model.landmarks468_bary, corners).astype(np.float32))
+    return torch.from_numpy(model.landmarks468(model.chart_uv).astype(np.float32))

@@ -60,8 +60,7 @@ def prior_loss(alpha: Tensor) -> Tensor:
 
 def range_loss(expression: Tensor) -> Tensor:
     """Sum of squared overshoots of the blendshapes (B, Ne) outside [0, 1], mean over the batch."""
-    below, above = expression.clamp(max=0.0), (expression - 1).clamp(min=0.0)
-    return (below.square() + above.square()).sum(1).mean()
+    return (expression - expression.clamp(0, 1)).square().sum(1).mean()
 
 
 def siamese_loss(one: Tensor, other: Tensor, one_mask: Tensor, other_mask: Tensor) -> Tensor:

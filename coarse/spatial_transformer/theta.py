@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from coarse.coefficients import TensorParts, VectorLayout
 from coarse.face_model import FaceModel
 from coarse.morphable import CROP_PX, FOCAL_PX, layout_of
 from render.shapes import check_shape
 
-PUBLISHED_IDENTITY = 10
-"""Shape components of the published network; it has no expression."""
-
 
 @dataclass(frozen=True)
-class Theta:
+class Theta(TensorParts):
     """Pose and shape of a face under a scaled-orthographic camera (section 3.1 of the paper).
 
     Attributes:
@@ -46,21 +44,9 @@ class Theta:
         """(B, Ni + Ne): the shape parameters as the model layer takes them."""
         return torch.cat([self.identity, self.expression], dim=1)
 
-    def named(self) -> dict[str, Tensor]:
-        """The fields by name, in the order of the layout."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def detach(self) -> Theta:
-        """The same values outside the autograd graph."""
-        return Theta(**{name: value.detach() for name, value in self.named().items()})
-
-    def __getitem__(self, rows: slice) -> Theta:
-        """A slice of the batch."""
-        return Theta(**{name: value[rows] for name, value in self.named().items()})
-
 
 @dataclass(frozen=True)
-class ThetaLayout:
+class ThetaLayout(VectorLayout):
     """How many numbers each part has, in the order of `Theta`, and what a raw zero means.
 
     A raw vector is what the localiser emits: zero is the neutral face, upright, where the aligned crop has it.
@@ -87,15 +73,9 @@ class ThetaLayout:
             "expression": self.expression,
         }
 
-    @property
-    def total(self) -> int:
-        """Length of the vector."""
-        return sum(self.sizes.values())
-
     def decode(self, vector: Tensor) -> Theta:
         """Raw (B, total) to physical units (the paper's split layer)."""
-        check_shape("vector", vector, "B N", N=self.total)
-        raw = dict(zip(self.sizes, vector.split(list(self.sizes.values()), dim=1), strict=True))
+        raw = self.split(vector)
         return Theta(
             rotation=raw["rotation"] * self.rotation_unit_rad,
             log_scale=raw["log_scale"] * self.log_scale_unit + self.neutral_log_scale,
