@@ -100,10 +100,8 @@ def glasses_share(classes: Tensor, head: NDArray[np.bool_]) -> float:
         head: (S, S) bool, where the head is drawn.
     """
     labels = classes[0].argmax(0).cpu().numpy()
-    if head.shape != labels.shape:
-        size = labels.shape[::-1]
-        head = cv2.resize(head.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
-    return float((labels == PARSING_CLASSES.index("glasses"))[head].mean()) if head.any() else float("nan")
+    shown = cv2.resize(head.astype(np.uint8), labels.shape[::-1], interpolation=cv2.INTER_NEAREST).astype(bool)
+    return float((labels == PARSING_CLASSES.index("glasses"))[shown].mean()) if shown.any() else float("nan")
 
 
 def read_groups(path: Path) -> dict[str, dict[str, str]]:

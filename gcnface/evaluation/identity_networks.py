@@ -39,7 +39,7 @@ _SFACE_POINTS = np.array(
 _DLIB_PX, _DLIB_PADDING = 150, 0.25
 _DLIB_EYES_AND_MOUTH = np.array([[0.22733, 0.22140], [0.75281, 0.22123], [0.254149, 0.780233], [0.726104, 0.780233]])
 """Mean face of dlib's chips without their padding: eyes, mouth corners (dlib/image_transforms/interpolation.h)."""
-_EYES_AND_MOUTH = (0, 1, 3, 4)
+_ALL, _EYES_AND_MOUTH = (0, 1, 2, 3, 4), (0, 1, 3, 4)
 
 _BATCH = 16
 
@@ -100,11 +100,10 @@ def sface(_facenet: nn.Module | None, file: Path | None = None) -> IdentityNetwo
     finally:
         cv2.utils.logging.setLogLevel(level)
 
-    def embed(portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        crops = [_bytes(_aligned(p, _SFACE_POINTS, 112))[..., ::-1] for p in portraits]
-        return _unit(np.stack([network.feature(np.ascontiguousarray(crop)).ravel().copy() for crop in crops]))
+    def feature(crop: NDArray[np.uint8]) -> NDArray:
+        return np.array(network.feature(np.ascontiguousarray(crop[..., ::-1]))).ravel()
 
-    return embed
+    return _one_by_one(feature, _SFACE_POINTS, 112)
 
 
 def dlib(_facenet: nn.Module | None, file: Path | None = None) -> IdentityNetwork:
@@ -124,12 +123,7 @@ def dlib(_facenet: nn.Module | None, file: Path | None = None) -> IdentityNetwor
     with weights_file(path, "dlib weights", "pip install --force-reinstall face_recognition_models"):
         network = dlib.face_recognition_model_v1(str(path))
     target = (_DLIB_EYES_AND_MOUTH + _DLIB_PADDING) / (1 + 2 * _DLIB_PADDING) * _DLIB_PX
-
-    def embed(portraits: Sequence[Portrait]) -> NDArray[np.float32]:
-        chips = [_bytes(_aligned(p, target, _DLIB_PX, _EYES_AND_MOUTH)) for p in portraits]
-        return _unit(np.stack([np.array(network.compute_face_descriptor(chip)) for chip in chips]))
-
-    return embed
+    return _one_by_one(lambda chip: np.array(network.compute_face_descriptor(chip)), target, _DLIB_PX, _EYES_AND_MOUTH)
 
 
 def load_identity_networks(
@@ -173,21 +167,24 @@ def _package_file(package: str, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _aligned(
-    portrait: Portrait, target: NDArray, side_px: int, chosen: Sequence[int] = (0, 1, 2, 3, 4)
-) -> NDArray[np.float32]:
+def _one_by_one(
+    feature: Callable[[NDArray[np.uint8]], NDArray], target: NDArray, side_px: int, chosen: Sequence[int] = _ALL
+) -> IdentityNetwork:
+    """A network that sees one aligned crop (side, side, 3) at a time."""
+
+    def embed(portraits: Sequence[Portrait]) -> NDArray[np.float32]:
+        crops = (np.clip(_aligned(portrait, target, side_px, chosen), 0, 1) * 255 for portrait in portraits)
+        features = np.stack([feature(np.rint(crop).astype(np.uint8)) for crop in crops])
+        length = np.linalg.norm(features, axis=1, keepdims=True)
+        return (features / np.maximum(length, 1e-12)).astype(np.float32)
+
+    return embed
+
+
+def _aligned(portrait: Portrait, target: NDArray, side_px: int, chosen: Sequence[int] = _ALL) -> NDArray[np.float32]:
     """(side, side, 3): the portrait with the chosen points at their targets; as it is where they lie there already."""
     matrix = similarity_from_points(portrait.points5[list(chosen)], target)
     hw = (side_px, side_px)
     if portrait.picture.shape[:2] == hw and np.allclose(matrix, np.eye(3), atol=1e-3):
         return portrait.picture
     return warp_image(portrait.picture, matrix, hw)
-
-
-def _bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-
-
-def _unit(features: NDArray) -> NDArray[np.float32]:
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return (features / np.maximum(length, 1e-12)).astype(np.float32)

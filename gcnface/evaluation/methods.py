@@ -146,9 +146,7 @@ def stored_network(reconstructor: Reconstructor, weights: str) -> Method:
 
 def ours_network(reconstructor: Reconstructor) -> Method:
     """The shipped network's answer alone."""
-    refiner = (
-        load_refiner(reconstructor.model) if reconstructor.stages.refiner is None else reconstructor.stages.refiner
-    )
+    refiner = reconstructor.stages.refiner or load_refiner(reconstructor.model)
     return lambda fitted: result_of(refiner, reconstructor, fitted)
 
 

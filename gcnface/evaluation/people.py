@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gcnface.data.faces import read_table
 from gcnface.errors import GcnfaceError
 from gcnface.options import SubjectOptions
 from gcnface.preparing.layouts import detect_layout, find_sources, read_identities
-from gcnface.preparing.sources import Source
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,6 @@ def choose_subjects(arguments: Sequence[str], choice: SubjectOptions | None = No
         except GcnfaceError as error:
             errors.append(error)
     subjects = list(found.values())
-    notes = []
     if choice.held_out:
         if subjects and all(s.held_out is None for s in subjects):
             raise GcnfaceError(
@@ -76,12 +74,11 @@ def choose_subjects(arguments: Sequence[str], choice: SubjectOptions | None = No
         subjects = [s for s in subjects if s.held_out]
     subjects = subjects[: choice.limit]
     trained = sum(s.held_out is False for s in subjects)
-    if trained:
-        notes.append(
-            f"{trained} of {len(subjects)} photos show people whom the networks may have been trained on; "
-            "--held-out leaves them out"
-        )
-    return Subjects(tuple(subjects), tuple(errors), tuple(notes))
+    note = (
+        f"{trained} of {len(subjects)} photos show people whom the networks may have been trained on; "
+        "--held-out leaves them out"
+    )
+    return Subjects(tuple(subjects), tuple(errors), (note,) if trained else ())
 
 
 def _subjects(argument: str, identities: dict[str, str], choice: SubjectOptions) -> list[Subject]:
@@ -93,28 +90,19 @@ def _subjects(argument: str, identities: dict[str, str], choice: SubjectOptions)
     sources = [
         s for s in find_sources([argument], layout, identities) if not s.dropped and (choice.drawn or not s.drawn)
     ]
-    subjects = [_subject(source, layout) for source in sources]
-    if not subjects:
+    if not sources:
         raise GcnfaceError(f"{argument}: holds no photo that can be used; --drawn takes drawn faces as well")
-    return subjects
-
-
-def _subject(source: Source, layout: str) -> Subject:
-    return Subject(source.file, source.name, source.identity, None if layout == "photos" else source.validation)
+    return [Subject(s.file, s.name, s.identity, None if layout == "photos" else s.validation) for s in sources]
 
 
 def _prepared(folder: Path, identities: dict[str, str], choice: SubjectOptions) -> list[Subject]:
     """The photos that a prepared data set was made of."""
-    rows = [row for row in read_table(folder) if choice.drawn or row["drawn"] != "1"]
-    files = [Path(row["file"]) for row in rows]
-    there = [path.is_file() for path in files]
-    if not any(there):
+    subjects = []
+    for row in read_table(folder):
+        file, name = Path(row["file"]), row["name"]
+        if (choice.drawn or row["drawn"] != "1") and file.is_file():
+            person = identities.get(name, identities.get(file.name, row["identity"]))
+            subjects.append(Subject(file, name, person, row["validation"] == "1"))
+    if not subjects:
         raise GcnfaceError(f"{folder}: none of the photos it was made of is where it was; name their folder instead")
-    subjects = [
-        Subject(f, row["name"], row["identity"], row["validation"] == "1") for f, row in zip(files, rows, strict=True)
-    ]
-    return [
-        replace(subject, person=identities.get(subject.name, identities.get(subject.file.name, subject.person)))
-        for subject, exists in zip(subjects, there, strict=True)
-        if exists
-    ]
+    return subjects

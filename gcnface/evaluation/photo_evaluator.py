@@ -143,11 +143,8 @@ class PhotoEvaluator:
 
     def _mask(self, fitted: FittedPhoto, frame: RasterizedHead) -> NDArray[np.bool_]:
         """The same for every method: covered by the mesh and of the face by the parser."""
-        head = frame.mask
         share = face_mask(fitted.view.classes)[0].cpu().numpy()
-        if share.shape != head.shape:
-            share = cv2.resize(share, head.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        return head & (share > 0.5)
+        return frame.mask & (cv2.resize(share, frame.mask.shape, interpolation=cv2.INTER_LINEAR) > 0.5)
 
     def _of_photo(self, fitted: FittedPhoto, frame: RasterizedHead) -> list[Measured]:
         angles = skin_angles_deg(fitted, self._skin)

@@ -111,12 +111,10 @@ class LitPicture:
     """A drawn face after the coarse stage.
 
     Attributes:
-        picture: (S, S, 3) sRGB.
         fitted: what the pipeline found in it.
         shown: (V,) bool, vertices of the face whose colours it shows.
     """
 
-    picture: NDArray[np.float32]
     fitted: FittedPhoto
     shown: Tensor
 
@@ -128,8 +126,7 @@ def draw_under(
     face, surface = fitted.view.coarse, surface_of(model, texture_srgb)
     verts = face.verts_cam[0].cpu()
     shading = lamp.shading(verts, face.normals_view[0].cpu(), surface.faces)
-    on_face = face_region(model)
-    return photograph(surface, verts, shading, scene_camera(verts[on_face]), behind)
+    return photograph(surface, verts, shading, scene_camera(verts[face_region(model)]), behind)
 
 
 def lit_pictures(
@@ -141,10 +138,9 @@ def lit_pictures(
     on_face = face_region(model)
     behind = backdrop(fitted.view.photo)
     for lamp in lamps:
-        picture = draw_under(model, fitted, truth.texture, lamp, behind)
-        found = fit_photo(reconstructor, picture)
+        found = fit_photo(reconstructor, draw_under(model, fitted, truth.texture, lamp, behind))
         if found is not None:
-            yield LitPicture(picture, found, on_face & (found.observation.confidence[0].cpu() > _SURE))
+            yield LitPicture(found, on_face & (found.observation.confidence[0].cpu() > _SURE))
 
 
 def relit_errors(
