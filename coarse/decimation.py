@@ -106,9 +106,9 @@ def vertex_quadrics(points: NDArray[np.float64], faces: NDArray[np.int64]) -> ND
     quadrics = np.zeros((len(points), 10))
     planes = _plane_quadrics(normal, corners[:, 0]) * (double_area / 2)[:, None]
     areas = np.zeros(len(points))
-    for corner in range(3):
-        np.add.at(quadrics, faces[:, corner], planes)
-        np.add.at(areas, faces[:, corner], double_area / 6)
+    rows = faces.T.ravel()
+    np.add.at(quadrics, rows, np.tile(planes, (3, 1)))
+    np.add.at(areas, rows, np.tile(double_area / 6, 3))
     _add_boundary(quadrics, points, faces, normal)
     spread = np.zeros((len(points), 10))
     for axis, (square, mixed) in enumerate(((0, 3), (4, 6), (7, 8))):
@@ -128,15 +128,12 @@ def _add_boundary(
     quadrics: NDArray[np.float64], points: NDArray[np.float64], faces: NDArray[np.int64], normal: NDArray[np.float64]
 ) -> None:
     edges, owner = boundary_edges(faces)
-    if not len(edges):
-        return
     direction = points[edges[:, 1]] - points[edges[:, 0]]
     wall = np.cross(direction, normal[owner])
     wall /= np.maximum(np.linalg.norm(wall, axis=1), 1e-300)[:, None]
     weight = BOUNDARY_WEIGHT * (direction**2).sum(axis=1)
     planes = _plane_quadrics(wall, points[edges[:, 0]]) * weight[:, None]
-    for end in range(2):
-        np.add.at(quadrics, edges[:, end], planes)
+    np.add.at(quadrics, edges.T.ravel(), np.tile(planes, (2, 1)))
 
 
 def boundary_edges(faces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -149,10 +146,10 @@ def boundary_edges(faces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray
         (E, 2) edges in the direction of their face, and (E,) that face's index.
     """
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    owner = np.tile(np.arange(len(faces)), 3)
-    _, inverse, uses = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True)
-    single = uses[inverse.reshape(-1)] == 1
-    return edges[single], owner[single]
+    keys = np.sort(edges, axis=1) @ (faces.max() + 1, 1)
+    _, inverse, uses = np.unique(keys, return_inverse=True, return_counts=True)
+    single = np.flatnonzero(uses[inverse] == 1)
+    return edges[single], single % len(faces)
 
 
 class _CollapsingMesh:

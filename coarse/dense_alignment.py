@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
 from coarse.hole_filling import close_openings
-from coarse.morphable import VIEW_FROM_CAM, cam_from_model
+from coarse.morphable import VIEW_FROM_CAM
 from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.similarity import similarity_between
 from render.baking import TexelMap, bake, texel_map
@@ -40,6 +40,9 @@ the chart squeezes into a texel, and its border."""
 
 FRAME_MARGIN_PX = 128
 """Hiding is judged this far beyond the window too: what the frame cuts off still hides and is still hidden."""
+
+_WINDOW = (WINDOW_PX, WINDOW_PX)
+_FRAME = (WINDOW_PX + 2 * FRAME_MARGIN_PX, WINDOW_PX + 2 * FRAME_MARGIN_PX)
 
 GRAZING_COSINE = 0.12
 """Cosine between normal and line of sight below which a texel's colour is not to be trusted: misplaced by half a pixel
@@ -73,16 +76,11 @@ class DensePose:
     translation: Tensor
     residual: Tensor
 
-    def camera(self, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> Camera:
+    def camera(self) -> Camera:
         """Draws points in camera axes (`cam_from_model(rotation) @ model mm`) where they lie in the window."""
         matrix = torch.eye(3).to(self.scale).repeat(len(self.scale), 1, 1) * self.scale[:, None, None]
         place = torch.cat([self.translation[:, :2], torch.ones_like(self.scale)[:, None]], 1)
-        return Camera(torch.cat([matrix[:, :, :2], place[..., None]], 2), hw, "scaled_orthographic")
-
-    def in_model_space(self, points: Tensor) -> Tensor:
-        """Points (B, N, 3) in window px turned upright: (B, N, 3) mm in model space."""
-        offset = (points - self.translation[:, None]) / self.scale[:, None, None]
-        return offset @ cam_from_model(self.rotation)
+        return Camera(torch.cat([matrix[:, :, :2], place[..., None]], 2), _WINDOW, "scaled_orthographic")
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,6 @@ class DenseReader(nn.Module):
 
     Args:
         model: gives the mean shape, the chart and where the landmarks lie on it.
-        layout: of the maps; None makes one of the default side.
 
     Shapes:
         (B, 3, S, S) window px -> `DenseAlignment`. Map, vertices, landmarks, pose and depth are differentiable.
@@ -137,9 +134,9 @@ class DenseReader(nn.Module):
     landmark_corners: Tensor
     landmark_bary: Tensor
 
-    def __init__(self, model: FaceModel, layout: PositionMapLayout | None = None) -> None:
+    def __init__(self, model: FaceModel) -> None:
         super().__init__()
-        self.layout = PositionMapLayout(model) if layout is None else layout
+        self.layout = PositionMapLayout(model)
         index = self.layout.vertex_index.cpu().numpy()
         local_faces = self.layout.faces.cpu().numpy()
         mean = model.mean[index]
@@ -158,11 +155,11 @@ class DenseReader(nn.Module):
         constant("landmark_bary", model.landmarks468_bary.astype(np.float32))
         self.register_buffer("faces", self.closed.faces, persistent=False)
 
-    def forward(self, maps: Tensor, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> DenseAlignment:
-        """Read maps (B, 3, S, S) of windows of size `hw`."""
+    def forward(self, maps: Tensor) -> DenseAlignment:
+        """Read maps (B, 3, S, S) of windows."""
         check_shape("maps", maps, "B 3 S S")
         vertices = self.layout.vertices(maps)
-        visible = self.visible(vertices, hw)
+        visible = self.visible(vertices)
         corner_seen = visible[:, self.landmark_corners].to(self.landmark_bary)
         return DenseAlignment(
             position_map=maps,
@@ -171,7 +168,7 @@ class DenseReader(nn.Module):
             pose=self.pose(vertices),
             visible=visible,
             landmarks468_visible=(corner_seen * self.landmark_bary).sum(-1) > 0.5,
-            depth=self.depth(vertices, hw),
+            depth=self.depth(vertices),
         )
 
     def pose(self, vertices: Tensor) -> DensePose:
@@ -187,31 +184,27 @@ class DenseReader(nn.Module):
             residual=((squared * self.weight).sum(1) / self.weight.sum()).sqrt(),
         )
 
-    def visible(self, vertices: Tensor, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> Tensor:
+    def visible(self, vertices: Tensor) -> Tensor:
         """(B, Nc) bool: which dense points the camera sees, by a depth buffer of their own closed surface."""
-        screen, frame = self._framed(vertices, hw)
-        seen = vertex_visibility(screen, self.faces, pixel_camera(frame), supersample=SUPERSAMPLE)
+        seen = vertex_visibility(self._framed(vertices), self.faces, pixel_camera(_FRAME), supersample=SUPERSAMPLE)
         return seen[:, : vertices.shape[1]]
 
     @torch.no_grad()
-    def texels_visible(
-        self, vertices: Tensor, texels: TexelMap, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)
-    ) -> Tensor:
+    def texels_visible(self, vertices: Tensor, texels: TexelMap) -> Tensor:
         """Which texels of a texture the camera sees, and not at a grazing angle (`GRAZING_COSINE`).
 
         Args:
             vertices: (B, Nc, 3) window px.
             texels: of the closed chart (`texels`), side T.
-            hw: size of the window.
 
         Returns:
             (B, T, T) bool, false in the gutters.
         """
-        screen, frame = self._framed(vertices, hw)
-        depth = depth_buffer(screen, self.faces, pixel_camera(frame), supersample=SUPERSAMPLE)
+        screen = self._framed(vertices)
+        depth = depth_buffer(screen, self.faces, pixel_camera(_FRAME), supersample=SUPERSAMPLE)
         tolerance = (screen[..., 2].amax(1) - screen[..., 2].amin(1)) * DEFAULT_TOLERANCE
         points = torch.stack([bake(one, self.faces, texels).flatten(0, 1) for one in screen])
-        seen = point_visibility(points, depth, frame, tolerance_mm=tolerance).view(len(screen), *texels.face.shape)
+        seen = point_visibility(points, depth, _FRAME, tolerance_mm=tolerance).view(len(screen), *texels.face.shape)
         normals = vertex_normals(screen, self.faces)
         towards = torch.stack([bake(one, self.faces, texels) for one in normals])
         return seen & (normalize(towards, dim=-1)[..., 2] < -GRAZING_COSINE)
@@ -220,17 +213,15 @@ class DenseReader(nn.Module):
         """Which point of the closed surface each texel of a square texture of the chart shows."""
         return texel_map(self.closed.close(self.layout.vertex_uv[None])[0], self.faces, size)
 
-    def depth(self, vertices: Tensor, hw: tuple[int, int] = (WINDOW_PX, WINDOW_PX)) -> Tensor:
+    def depth(self, vertices: Tensor) -> Tensor:
         """(B, H, W) px away from the camera at every pixel centre; NaN where the closed face is not."""
         screen, offset = self._before_camera(vertices)
-        fragments = rasterize(screen, self.faces, pixel_camera(hw))
+        fragments = rasterize(screen, self.faces, pixel_camera(_WINDOW))
         return torch.where(fragments.mask, fragments.depth - offset[:, None], torch.nan)
 
-    def _framed(self, vertices: Tensor, hw: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-        """The closed surface in a frame that reaches `FRAME_MARGIN_PX` beyond the window, and the frame's size."""
-        shift = vertices.new_tensor([FRAME_MARGIN_PX, FRAME_MARGIN_PX, 0.0])
-        screen, _ = self._before_camera(vertices + shift)
-        return screen, (hw[0] + 2 * FRAME_MARGIN_PX, hw[1] + 2 * FRAME_MARGIN_PX)
+    def _framed(self, vertices: Tensor) -> Tensor:
+        """The closed surface in a frame that reaches `FRAME_MARGIN_PX` beyond the window."""
+        return self._before_camera(vertices + vertices.new_tensor([FRAME_MARGIN_PX, FRAME_MARGIN_PX, 0.0]))[0]
 
     def _before_camera(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
         """The closed surface (B, N, 3) with depths from `_NEAREST_PX` on, and what was added to them (B, 1)."""

@@ -153,11 +153,6 @@ class FaceModel:
             checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
         return f"{checksum:08x}"
 
-    @property
-    def landmarks68(self) -> tuple[int, ...]:
-        """Indices of the 68 iBUG points among the 468."""
-        return LANDMARKS68_FROM_468
-
     def landmarks468(self, vertices: np.ndarray) -> np.ndarray:
         """The 468 points (468, 3) on `vertices` (V, 3)."""
         corners = vertices[self.faces[self.landmarks468_face]]

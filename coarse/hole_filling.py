@@ -10,6 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from coarse.decimation import boundary_edges
 from render.shapes import check_shape
 
 
@@ -38,10 +39,8 @@ def close_openings(faces: np.ndarray, uv: np.ndarray) -> ClosedFaces:
         faces: (F, 3) integer, consistently wound.
         uv: (N, 2) where the vertices lie on the chart.
     """
-    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
     count = len(uv)
-    there, back = directed @ (count, 1), directed @ (1, count)
-    boundary = directed[~np.isin(there, back)]
+    boundary, _ = boundary_edges(faces.astype(np.int64))
     graph = coo_matrix((np.ones(len(boundary)), tuple(boundary.T)), shape=(count, count))
     loop = connected_components(graph, directed=False)[1][boundary[:, 0]]
     length = np.linalg.norm(uv[boundary[:, 0]] - uv[boundary[:, 1]], axis=1)

@@ -125,11 +125,11 @@ class PositionMapLayout(nn.Module):
         return self.encode(window_points(verts, neutral, window_camera()))[0]
 
 
-def window_camera(batch: int = 1) -> Camera:
+def window_camera() -> Camera:
     """The camera that sees the network's window of an aligned crop."""
     shift = torch.eye(3)
     shift[:2, 2] = WINDOW_MARGIN_PX
-    return crop_camera(batch).transformed(shift, (WINDOW_PX, WINDOW_PX))
+    return crop_camera().transformed(shift, (WINDOW_PX, WINDOW_PX))
 
 
 def window_points(verts: Tensor, coefficients: Coefficients, camera: Camera) -> Tensor:
@@ -161,9 +161,3 @@ def position_map_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tenso
     check_shape("truth", truth, "B 3 S S", B=len(predicted))
     distance = ((predicted - truth).square().sum(1) + 1e-6).sqrt()
     return (distance * weight).mean(0).sum() / weight.sum()
-
-
-def mirrored_map(maps: Tensor, width_px: float = WINDOW_PX) -> Tensor:
-    """The position maps (B, 3, S, S) of the mirrored photographs: the chart's mirror plane is u = 1/2."""
-    flipped = maps.flip(3)
-    return torch.cat([width_px - flipped[:, :1], flipped[:, 1:]], dim=1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from coarse.position_map import WINDOW_PX, PositionMapLayout
-from coarse.regressor import ResidualBlock
+from coarse.regressor import ResidualBlock, flat_stem, normed_conv, zero_head
 from coarse.weights import load_weights
 from render.shapes import check_shape
 
@@ -53,12 +53,7 @@ class PositionMapNetwork(nn.Module):
 
     def __init__(self, layout: PositionMapLayout, config: PositionMapConfig = PositionMapConfig()) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, config.stem, 7, 2, 3, bias=False),
-            nn.BatchNorm2d(config.stem),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(3, 2, 1),
-        )
+        self.stem = flat_stem(config.stem)
         blocks: list[nn.Module] = []
         channels = config.stem
         for i, width in enumerate(config.encoder):
@@ -66,17 +61,15 @@ class PositionMapNetwork(nn.Module):
             blocks += [ResidualBlock(width, width, 1, bottleneck=False)]
             channels = width
         self.encoder = nn.Sequential(*blocks)
-        self.pose = nn.Linear(channels, 12)
+        self.pose = zero_head(channels, 12)
         self.context = nn.Linear(channels, channels)
         self.decoder = nn.ModuleList()
         for width in config.decoder:
-            self.decoder.append(_smooth(channels, width))
+            self.decoder.append(nn.Sequential(*normed_conv(channels, width, 3), nn.ReLU(inplace=True)))
             channels = width
         self.deformation = nn.Conv2d(channels, 3, 3, padding=1)
-        for head in (self.pose, self.deformation):
-            nn.init.zeros_(head.weight)
-            assert head.bias is not None
-            nn.init.zeros_(head.bias)
+        nn.init.zeros_(self.deformation.weight)
+        nn.init.zeros_(self.deformation.bias)  # type: ignore[arg-type]
         self.layout = layout
         center = layout.template.mean(dim=(1, 2), keepdim=True)
         self.register_buffer("center", center, persistent=False)
@@ -100,12 +93,6 @@ class PositionMapNetwork(nn.Module):
         matrix = torch.eye(3, device=raw.device) + POSE_UNIT * raw[:, :9].view(-1, 3, 3)
         shift = SHIFT_UNIT_PX * raw[:, 9:]
         return torch.einsum("bij,jhw->bihw", matrix, self.template) + self.center + shift[:, :, None, None]
-
-
-def _smooth(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
 
 
 class PRNet(nn.Module):
@@ -166,8 +153,7 @@ class _PublishedBlock(nn.Module):
         same = stride == 1 and inputs == outputs
         self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
         self.body = nn.Sequential(
-            nn.Conv2d(inputs, half, 1, bias=False),
-            nn.BatchNorm2d(half),
+            *normed_conv(inputs, half, 1),
             nn.ReLU(inplace=True),
             _Same(half, half, stride),
             nn.Conv2d(half, outputs, 1, bias=False),

@@ -42,12 +42,18 @@ RESNET50 = ResNetConfig(depths=(3, 4, 6, 3), width=64, bottleneck=True)
 BACKBONES = {"light": LIGHT, "resnet50": RESNET50}
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def normed_conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """A convolution of odd kernel that keeps the size over the stride, and batch norm."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
-def _zero_head(inputs: int, outputs: int) -> nn.Linear:
+def flat_stem(width: int) -> nn.Sequential:
+    """`residual_stem` whose layers lie side by side: other names in files, the same function."""
+    return nn.Sequential(*normed_conv(3, width, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+
+
+def zero_head(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer that answers 0 until it has learned."""
     head = nn.Linear(inputs, outputs)
     nn.init.zeros_(head.weight)
@@ -70,10 +76,10 @@ class ResidualBlock(nn.Module):
         strides = [stride if i == len(kernels) - 2 else 1 for i in range(len(kernels))]
         layers: list[nn.Module] = []
         for i, kernel in enumerate(kernels):
-            layers += [_conv(channels[i], channels[i + 1], kernel, strides[i]), nn.ReLU(inplace=True)]
+            layers += [normed_conv(channels[i], channels[i + 1], kernel, strides[i]), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers[:-1])
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else _conv(inputs, outputs, 1, stride)
+        self.shortcut = nn.Identity() if same else normed_conv(inputs, outputs, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
@@ -82,7 +88,7 @@ class ResidualBlock(nn.Module):
 
 def residual_stem(config: ResNetConfig) -> nn.Sequential:
     """(B, 3, H, W) to (B, width, H / 4, W / 4)."""
-    return nn.Sequential(_conv(3, config.width, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+    return nn.Sequential(normed_conv(3, config.width, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
 
 
 def residual_stages(config: ResNetConfig) -> nn.Sequential:
@@ -108,9 +114,8 @@ class CoefficientRegressor(nn.Module):
     def __init__(self, layout: CoefficientLayout, config: ResNetConfig = LIGHT) -> None:
         super().__init__()
         self.stem, self.blocks = residual_stem(config), residual_stages(config)
-        inputs = config.outputs
         self.layout = layout
-        self.heads = nn.ModuleDict({name: _zero_head(inputs, size) for name, size in layout.sizes.items()})
+        self.heads = nn.ModuleDict({name: zero_head(config.outputs, size) for name, size in layout.sizes.items()})
 
     @property
     def head_biases(self) -> list[Tensor]:

@@ -92,10 +92,11 @@ def closest_points(
         faces: (F, 3).
         allowed: (F,) faces that count; None for all.
     """
-    triangles = np.asarray(faces, np.int64)
+    triangles, every = np.asarray(faces, np.int64), np.asarray(points, np.float64)
     chosen = np.arange(len(triangles)) if allowed is None else np.flatnonzero(allowed)
     search = _TriangleSearch(np.asarray(vertices, np.float64), triangles[chosen])
-    face, bary = search.closest(np.asarray(points, np.float64))
+    parts = [search.closest(every[start : start + CHUNK]) for start in range(0, len(every), CHUNK)]
+    face, bary = (np.concatenate(part) for part in zip(*parts, strict=True))
     return SurfacePoints(chosen[face], bary)
 
 
@@ -118,12 +119,9 @@ def component_labels(faces: ArrayLike, vertex_count: int) -> NDArray[np.int64]:
 def _closest_on(
     points: NDArray[np.float64], coarse: NDArray[np.float64], faces: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    search = _TriangleSearch(coarse, faces)
-    parts = [search.closest(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)]
-    face = np.concatenate([part[0] for part in parts])
-    weight = np.concatenate([part[1] for part in parts])
-    weight = np.where(weight < 1e-9, 0.0, weight)
-    return faces[face], weight / weight.sum(axis=1, keepdims=True)
+    found = closest_points(points, coarse, faces)
+    weight = np.where(found.bary < 1e-9, 0.0, found.bary)
+    return faces[found.face], weight / weight.sum(axis=1, keepdims=True)
 
 
 class _TriangleSearch:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from coarse.regressor import RESNET50, ResNetConfig, residual_stages
+from coarse.regressor import RESNET50, ResNetConfig, flat_stem, residual_stages
 from coarse.spatial_transformer.theta import ThetaLayout
 from coarse.weights import load_weights
 from render.shapes import check_shape
@@ -36,9 +36,7 @@ class ResidualBackbone(nn.Module):
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
-        conv = nn.Conv2d(3, config.width, 7, 2, 3, bias=False)
-        self.stem = nn.Sequential(conv, nn.BatchNorm2d(config.width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
-        self.blocks = residual_stages(config)
+        self.stem, self.blocks = flat_stem(config.width), residual_stages(config)
         self.outputs = config.outputs
 
     def forward(self, crops: Tensor) -> Tensor:

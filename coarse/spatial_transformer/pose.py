@@ -6,8 +6,10 @@ x, y in camera axes (y down), `cam_from_model = diag(1, -1, -1) @ R`.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
+from coarse.spatial_transformer.theta import Theta
 from render.rotation import rotation_from_axis_angle
 from render.shapes import check_shape
 
@@ -68,3 +70,31 @@ class Translate2d(nn.Module):
         batch = check_shape("points", points, "B N 2")["B"]
         check_shape("translation", translation, "B 2", B=batch)
         return points + translation[:, None]
+
+
+class PoseLayers(nn.Module):
+    """Rotation, projection, scaling and translation in a row.
+
+    Shapes:
+        points (B, N, 3) mm, theta of B -> (B, N, 3): x_px, y_px, and the depth in mm, away from the camera.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_rotation, self.rotate = AxisAngleToRotation(), Rotate3d()
+        self.project, self.to_scale = OrthographicProjection(), LogScaleToScale()
+        self.scale, self.translate = Scale2d(), Translate2d()
+
+    def rotated(self, points: Tensor, theta: Theta) -> Tensor:
+        """(B, N, 3) mm in viewing axes."""
+        return self.rotate(points, self.to_rotation(theta.rotation))
+
+    def plane(self, rotated: Tensor, theta: Theta) -> Tensor:
+        """(B, N, 2) crop px of rotated points."""
+        scaled = self.scale(self.project(rotated), self.to_scale(theta.log_scale))
+        return self.translate(scaled, theta.translation)
+
+    def forward(self, points: Tensor, theta: Theta) -> Tensor:
+        """Screen points."""
+        rotated = self.rotated(points, theta)
+        return torch.cat([self.plane(rotated, theta), -rotated[..., 2:]], dim=2)

@@ -9,21 +9,8 @@ from torch import Tensor, nn
 
 from coarse.face_model import FaceModel
 from coarse.spatial_transformer.linear_model import UvGrid, grid_model, landmark_model, landmark_uv
-from coarse.spatial_transformer.pose import (
-    AxisAngleToRotation,
-    LogScaleToScale,
-    OrthographicProjection,
-    Rotate3d,
-    Scale2d,
-    Translate2d,
-)
-from coarse.spatial_transformer.sampling import (
-    BilinearSampler,
-    DepthVisibility,
-    Masking,
-    NormalVisibility,
-    grid_faces,
-)
+from coarse.spatial_transformer.pose import PoseLayers
+from coarse.spatial_transformer.sampling import BilinearSampler, DepthVisibility, Masking, NormalVisibility, grid_faces
 from coarse.spatial_transformer.theta import Theta
 from render.sampling import sample_image
 
@@ -45,34 +32,6 @@ class FlattenedTexture:
     grid_px: Tensor
     mask: Tensor
     texture: Tensor
-
-
-class PoseLayers(nn.Module):
-    """Rotation, projection, scaling and translation in a row.
-
-    Shapes:
-        points (B, N, 3) mm, theta of B -> (B, N, 3): x_px, y_px, and the depth in mm, away from the camera.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.to_rotation, self.rotate = AxisAngleToRotation(), Rotate3d()
-        self.project, self.to_scale = OrthographicProjection(), LogScaleToScale()
-        self.scale, self.translate = Scale2d(), Translate2d()
-
-    def rotated(self, points: Tensor, theta: Theta) -> Tensor:
-        """(B, N, 3) mm in viewing axes."""
-        return self.rotate(points, self.to_rotation(theta.rotation))
-
-    def plane(self, rotated: Tensor, theta: Theta) -> Tensor:
-        """(B, N, 2) crop px of rotated points."""
-        scaled = self.scale(self.project(rotated), self.to_scale(theta.log_scale))
-        return self.translate(scaled, theta.translation)
-
-    def forward(self, points: Tensor, theta: Theta) -> Tensor:
-        """Screen points."""
-        rotated = self.rotated(points, theta)
-        return torch.cat([self.plane(rotated, theta), -rotated[..., 2:]], dim=2)
 
 
 class SpatialTransformer(nn.Module):

@@ -19,9 +19,9 @@ from torch import Tensor
 from coarse.face_model import load_face_model
 from coarse.spatial_transformer.linear_model import UvGrid, landmark_model, vertex_model
 from coarse.spatial_transformer.localizer import Localizer, load_localizer
+from coarse.spatial_transformer.pose import PoseLayers
 from coarse.spatial_transformer.sampling import DepthVisibility
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
-from coarse.spatial_transformer.transformer import PoseLayers
 from gcnface.photo.crop import FaceCrop, align_face, part_around, shrunk, warp_points
 from gcnface.photo.detection import FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name

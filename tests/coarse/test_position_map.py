@@ -13,12 +13,12 @@ from coarse.position_map import (
     WINDOW_MARGIN_PX,
     WINDOW_PX,
     PositionMapLayout,
-    mirrored_map,
     position_map_loss,
     window_camera,
     window_points,
 )
 from render.shapes import ShapeError
+from tests.coarse.variants import mirrored_map
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 

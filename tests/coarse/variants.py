@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
 from coarse.model_from_arrays import face_model_from_arrays
+from coarse.position_map import WINDOW_PX
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,9 @@ def front_model(level: int) -> FaceModel:
         expression_basis=parts.expression,
         expression_names=names,
     )
+
+
+def mirrored_map(maps: torch.Tensor) -> torch.Tensor:
+    """The position maps (B, 3, S, S) of the mirrored photographs: the chart's mirror plane is u = 1/2."""
+    flipped = maps.flip(3)
+    return torch.cat([WINDOW_PX - flipped[:, :1], flipped[:, 1:]], dim=1)
