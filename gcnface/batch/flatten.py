@@ -14,7 +14,7 @@ from gcnface.batch.inputs import ResultNames
 from gcnface.batch.loop import ReadPhoto, ResultFiles, Work, Write, Written, work_through
 from gcnface.batch.progress import Reporter
 from gcnface.dense.flattener import STAGES, FlattenedFace, Flattener, mean_face
-from gcnface.errors import GcnfaceError, printable
+from gcnface.errors import printable
 from gcnface.io.atomic import staged
 from gcnface.io.images import save_picture
 from gcnface.options import FlattenOptions
@@ -75,11 +75,7 @@ def _write_mean(options: FlattenOptions, faces: Sequence[FlattenedFace], status:
     reporter = Reporter(len(faces), quiet=options.quiet, debug=options.debug)
     name = ResultNames(options.output, (MEAN_ENDING, MASK_ENDING)).claim(str(options.mean))
     mean = mean_face(faces)
-    try:
-        _save(options.output, {f"{name}{MEAN_ENDING}.png": mean.rgba, f"{name}{MASK_ENDING}.png": mean.seen})
-    except GcnfaceError as error:
-        reporter.error(error)
-        return 1
+    _save(options.output, {f"{name}{MEAN_ENDING}.png": mean.rgba, f"{name}{MASK_ENDING}.png": mean.seen})
     target = options.output / f"{name}{MEAN_ENDING}.png"
     reporter.result(f"{len(faces)} photos -> {printable(target)} ({100 * (mean.seen > 0).mean():.0f} % seen)")
     return status

@@ -109,6 +109,7 @@ def work_through(
         The exit status: 0 when every argument gave its results, else 1.
 
     Raises:
+        OutputError: the folder cannot be written to.
         GcnfaceError: the cluster cannot be used.
         SystemExit: whoever read the list of results has left; the photos in hand were finished.
     """
@@ -121,14 +122,10 @@ def work_through(
         reporter.error(error)
     if len(inputs.errors) == len(options.photos):
         return 1
-    try:
-        with writable(options.output):
-            tasks = _Tasks(options, files, inputs.photos, Shard.of(options.shard))
-            run = _Run(options, files, reporter, keep or (lambda kept: None))
-            went_well = run.all(tasks, load, stages)
-    except OutputError as error:
-        reporter.error(error)
-        return 1
+    with writable(options.output):
+        tasks = _Tasks(options, files, inputs.photos, Shard.of(options.shard))
+        run = _Run(options, files, reporter, keep or (lambda kept: None))
+        went_well = run.all(tasks, load, stages)
     if reader_gone():
         raise SystemExit(READER_GONE)
     if tasks.left_out:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gcnface.batch.failures import failed, reason
+from gcnface.batch.failures import reason
 from gcnface.batch.inputs import ResultNames, collect_photos
 from gcnface.batch.loop import CannotStartError
 from gcnface.batch.progress import Reporter
@@ -30,7 +30,10 @@ def refine_person(
         make_reconstructor: called once, when all photos have been read.
 
     Returns:
-        The exit status: 0 when the result was written, else 1, and then nothing was.
+        The exit status: 0 when the result was written; 1, and then nothing was, when an argument leads nowhere.
+
+    Raises:
+        GcnfaceError: a photo cannot be used, or the folder cannot be written to; then nothing is written either.
     """
     inputs = collect_photos(options.photos)
     photos = tuple(inputs.photos)
@@ -39,16 +42,8 @@ def refine_person(
         reporter.error(error)
     if inputs.errors or not photos:
         return 1
-    with reporter.running(stages=STAGES):
-        try:
-            with writable(options.output):
-                _fuse(options, photos, reporter, make_reconstructor)
-        except GcnfaceError as error:
-            reporter.error(error)
-            return 1
-        except Exception as error:
-            reporter.error(error, failed(", ".join(map(str, photos)), error))
-            return 1
+    with reporter.running(stages=STAGES), writable(options.output):
+        _fuse(options, photos, reporter, make_reconstructor)
     return 0
 
 

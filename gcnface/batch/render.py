@@ -18,8 +18,7 @@ from gcnface.io.video import write_video
 from gcnface.options import RenderOptions
 from gcnface.result.files.npz import read_npz
 from gcnface.result.reconstruction import Reconstruction
-from gcnface.result.rendering import BACKGROUND
-from gcnface.result.turntable import turntable
+from gcnface.result.rendering import BACKGROUND, turntable
 
 FPS = 30
 STILL_PX, VIDEO_PX = 1024, 512

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NoReturn, cast
 
@@ -111,7 +111,7 @@ def _obey(words: Sequence[str]) -> int:
 
 def _run(name: str, words: Sequence[str], renderer: str | None) -> int:
     """Run a command; the exit status, also after what it raises."""
-    options, reads_itself = None, name in _READ_THEMSELVES
+    reads_itself = name in _READ_THEMSELVES
     if not reads_itself:
         _prepare_process()
     try:
@@ -129,11 +129,21 @@ def _run(name: str, words: Sequence[str], renderer: str | None) -> int:
             stack.enter_context(warnings.catch_warnings())
             if not options.debug:
                 warnings.simplefilter("ignore")
-            return int(command(options))
+            return status_of(command, options)
     except Exception as error:
         if status_of_signals():
             raise
-        return _failed(error, vars(options) if options else {"photos": [name], "debug": "--debug" in words})
+        return _failed(error, {"photos": [name], "debug": "--debug" in words})
+
+
+def status_of(command: Callable[[Any], int], options: Any) -> int:
+    """Run a command with its options; the exit status, also after what it raises, which stderr is told."""
+    try:
+        return int(command(options))
+    except Exception as error:
+        if status_of_signals():
+            raise
+        return _failed(error, vars(options))
 
 
 def _failed(error: Exception, options: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ import gcnface
 from gcnface import api, cli
 from gcnface.batch import person as person_command
 from gcnface.batch.person import refine_person
+from gcnface.cli.program import status_of
 from gcnface.errors import NoFaceError
 from gcnface.options import ReconstructionOptions, RefineOptions
 from tests.gcnface.results import make_reconstruction
@@ -49,7 +50,8 @@ def photos(tmp_path):
 
 
 def run(arguments, output, formats=("json",), **options):
-    return refine_person(RefineOptions(photos=arguments, output=output, formats=formats, **options), FakeFuser)
+    wanted = RefineOptions(photos=arguments, output=output, formats=formats, **options)
+    return status_of(lambda options: refine_person(options, FakeFuser), wanted)
 
 
 def test_one_result_named_after_the_first_photo(photos, tmp_path, capsys):

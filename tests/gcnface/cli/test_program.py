@@ -14,6 +14,7 @@ from PIL import Image
 from gcnface import cli
 from gcnface.batch import refine as refine_command
 from gcnface.batch.refine import refine
+from gcnface.cli.program import status_of
 from gcnface.errors import GcnfaceError
 from gcnface.options import RefineOptions
 from tests.gcnface.results import make_reconstruction
@@ -52,7 +53,8 @@ def photos(tmp_path):
 
 
 def run(arguments, output, *, formats=("json",), make=FakeReconstructor, **options):
-    return refine(RefineOptions(photos=arguments, output=output, formats=formats, **options), make)
+    wanted = RefineOptions(photos=arguments, output=output, formats=formats, **options)
+    return status_of(lambda options: refine(options, make), wanted)
 
 
 def test_files_and_one_line_a_face(photos, tmp_path, capsys):
