@@ -18,6 +18,7 @@ from coarse.losses import box_side
 from coarse.morphable import CROP_PX, MorphableModel, crop_camera
 from coarse.photo_descent import Objective, PhotoFitting, descend
 from coarse.photo_jacobian import ColorTerm, PointTerm, Term, with_gradients
+from render.interpolate import doubled_area
 from render.normals import normal_derivative, vertex_normals
 from render.sampling import sample_image
 from render.shapes import check_shape
@@ -143,7 +144,6 @@ def _row(dense: DensePoints | None, index: int) -> DensePoints | None:
 
 def _areas(screen: Tensor, faces: Tensor) -> Tensor:
     """(V,) twice the area on the screen of the faces around each vertex."""
-    a, b, c = screen[:, :2].index_select(0, faces.T.reshape(-1)).view(3, -1, 2).unbind(0)
-    one, two = b - a, c - a
-    area = (one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]).abs()
+    a, b, c = screen.T.index_select(1, faces.T.reshape(-1)).view(3, 3, -1).unbind(1)
+    area = doubled_area(b, a, c).abs()
     return area.new_zeros(len(screen)).index_add(0, faces.T.reshape(-1), area.repeat(3))

@@ -10,7 +10,8 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from render import backends
-from render.interpolate import barycentrics
+from render.fragments import Fragments
+from render.interpolate import barycentrics, interpolate
 from render.ndc import pixel_centers_ndc
 from render.shapes import check_shape
 
@@ -58,13 +59,9 @@ def texel_map(uv: Tensor, uv_faces: Tensor, size: int) -> TexelMap:
 
 def bake(attributes: Tensor, faces: Tensor, texels: TexelMap) -> Tensor:
     """Attributes (V, C) of the mesh `faces` (F, 3) at every texel: (T, T, C), 0 in the gutters; differentiable."""
-    channels = check_shape("attributes", attributes, "V C")["C"]
+    check_shape("attributes", attributes, "V C")
     check_shape("faces", faces, "F 3")
-    flat = texels.face.flatten()
-    texel = (flat >= 0).nonzero()[:, 0]
-    corner = attributes.index_select(0, faces.long()[flat[texel]].flatten()).view(-1, 3, channels)
-    value = (corner * texels.bary.reshape(-1, 3)[texel, :, None].to(corner)).sum(1)
-    return value.new_zeros(len(flat), channels).index_copy(0, texel, value).view(*texels.face.shape, channels)
+    return interpolate(attributes, faces, Fragments(texels.face[None], texels.bary[None], texels.bary[None]))[0]
 
 
 def pad_texture(texture: Tensor, mask: Tensor, px: int) -> Tensor:

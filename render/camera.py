@@ -51,10 +51,9 @@ class Camera:
         check_shape("verts_cam", verts_cam, "B V 3")
         z = verts_cam[..., 2:]
         matrix = self.px_from_cam.to(verts_cam)
+        plane = verts_cam[..., :2]
         if self.is_perspective:
-            plane = verts_cam[..., :2] / torch.where(z > _NEAR, z, torch.full_like(z, _NEAR))
-        else:
-            plane = verts_cam[..., :2]
+            plane = plane / torch.where(z > _NEAR, z, torch.full_like(z, _NEAR))
         xy_px = plane @ matrix[:, :2, :2].mT + matrix[:, None, :2, 2]
         return torch.cat([xy_px, z.expand(*xy_px.shape[:2], 1)], -1)
 

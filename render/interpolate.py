@@ -12,17 +12,16 @@ EPSILON = 1e-8
 """PyTorch3D's, added to the area by which barycentric weights are divided."""
 
 
-def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments, background: float | Tensor = 0.0) -> Tensor:
+def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments) -> Tensor:
     """Attributes at every pixel, by the barycentric weights of its face; differentiable in attributes and weights.
 
     Args:
         attributes: (V, C) or (B, V, C).
         faces: (F, 3) integer, those that were rasterised.
         fragments: of a batch of B.
-        background: value where no face is seen; a tensor must broadcast to (B, H, W, C).
 
     Returns:
-        (B, H, W, C).
+        (B, H, W, C), 0 where no face is seen.
 
     Raises:
         ShapeError: an argument has another shape.
@@ -41,9 +40,8 @@ def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments, backgro
     corner = attributes.reshape(-1, shape["C"]).index_select(0, row.flatten()).view(-1, 3, shape["C"])
     weight = fragments.bary.reshape(-1, 3).index_select(0, pixel)
     value = (corner * weight.to(corner)[..., None]).sum(1)
-    size = (*fragments.pix_to_face.shape, shape["C"])
-    canvas = torch.as_tensor(background, dtype=value.dtype, device=value.device).expand(size).reshape(-1, shape["C"])
-    return canvas.index_copy(0, pixel, value).view(size)
+    canvas = value.new_zeros(len(flat), shape["C"]).index_copy(0, pixel, value)
+    return canvas.view(*fragments.pix_to_face.shape, shape["C"])
 
 
 def barycentrics(corners: tuple[Tensor, ...], points: Tensor, perspective_correct: bool) -> tuple[Tensor, Tensor]:

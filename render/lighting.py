@@ -99,11 +99,11 @@ def shade(normals: Tensor, lighting: Tensor) -> Tensor:
     return sh_basis(normals) @ (factors * lighting)
 
 
-def ambient_lighting(intensity: float | Tensor = 1.0, batch: int = 1) -> Tensor:
-    """Light (B, 9, 3) from everywhere that shades every normal with `intensity` (a number or (3,))."""
+def ambient_lighting(intensity: float | Tensor = 1.0) -> Tensor:
+    """Light (1, 9, 3) from everywhere that shades every normal with `intensity` (a number or (3,))."""
     level = torch.as_tensor(intensity, dtype=torch.float32)
-    first = (level / (LAMBERT_FACTORS[0] * Y0)).expand(batch, 1, 3)
-    return torch.cat([first, first.new_zeros(batch, SH_COUNT - 1, 3)], 1)
+    first = (level / (LAMBERT_FACTORS[0] * Y0)).expand(1, 1, 3)
+    return torch.cat([first, first.new_zeros(1, SH_COUNT - 1, 3)], 1)
 
 
 def directional_lighting(direction: tuple[float, float, float], rgb: float | tuple[float, ...] = 1.0) -> Tensor:

@@ -19,10 +19,14 @@ def vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:
     Returns:
         (B, V, 3); 0 at a vertex without faces.
     """
-    corners = _corner_rows(verts, faces)
-    area = _doubled_areas(verts, faces)
+    check_shape("verts", verts, "B V 3")
+    check_shape("faces", faces, "F 3")
+    start = torch.arange(len(verts), device=verts.device)[:, None] * verts.shape[1]
+    rows = (faces.long().T.reshape(1, -1) + start).view(-1)  # all first corners, all second, all third
+    a, b, c = verts.reshape(-1, 3).index_select(0, rows).view(len(verts), 3, -1, 3).unbind(1)
+    area = torch.linalg.cross(b - a, c - a)
     three = area[:, None].expand(-1, 3, -1, -1).reshape(-1, 3)
-    total = verts.new_zeros(verts.shape[0] * verts.shape[1], 3).index_add(0, corners, three)
+    total = verts.new_zeros(verts.shape[0] * verts.shape[1], 3).index_add(0, rows, three)
     return normalize(total.view(verts.shape), dim=-1, eps=1e-20)
 
 
@@ -63,18 +67,3 @@ def normal_derivative(verts: Tensor, faces: Tensor, basis: Tensor) -> Tensor:
     normal = total / length
     along = torch.einsum("vc,vcn->vn", normal, change)
     return (change - normal[..., None] * along[:, None]) / length[..., None]
-
-
-def _corner_rows(verts: Tensor, faces: Tensor) -> Tensor:
-    """Rows (B * 3 * F,) of the corners in `verts` taken as (B * V, 3): all first corners, all second, all third."""
-    check_shape("verts", verts, "B V 3")
-    check_shape("faces", faces, "F 3")
-    start = torch.arange(len(verts), device=verts.device)[:, None] * verts.shape[1]
-    return (faces.long().T.reshape(1, -1) + start).view(-1)
-
-
-def _doubled_areas(verts: Tensor, faces: Tensor) -> Tensor:
-    """Normals (B, F, 3) as long as twice the faces' areas."""
-    corners = verts.reshape(-1, 3).index_select(0, _corner_rows(verts, faces))
-    a, b, c = corners.view(len(verts), 3, -1, 3).unbind(1)
-    return torch.linalg.cross(b - a, c - a)

@@ -26,9 +26,7 @@ def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
     angle = safe.sqrt()
     a = torch.where(small, 1 - square / 6 + square.square() / 120, angle.sin() / angle)
     b = torch.where(small, 0.5 - square / 24 + square.square() / 720, 2 * (angle / 2).sin().square() / safe)
-    x, y, z = axis_angle.unbind(-1)
-    o = torch.zeros_like(x)
-    cross = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).view(-1, 3, 3)
+    cross = _cross_matrix(axis_angle)
     return torch.eye(3).to(axis_angle) + a * cross + b * (cross @ cross)
 
 
@@ -41,7 +39,7 @@ def rotation_derivative(axis_angle: Tensor) -> Tensor:
     Args:
         axis_angle: (B, 3) axis times angle in rad.
     """
-    batch = check_shape("axis_angle", axis_angle, "B 3")["B"]
+    check_shape("axis_angle", axis_angle, "B 3")
     rotation = rotation_from_axis_angle(axis_angle)
     eye = torch.eye(3).to(axis_angle)
     square = axis_angle.square().sum(-1)[:, None, None]
@@ -49,11 +47,14 @@ def rotation_derivative(axis_angle: Tensor) -> Tensor:
     away = (eye - rotation).mT  # its row i is (I - R) e_i
     v = axis_angle[:, None].expand(-1, 3, -1)
     axis = (axis_angle[..., None] * v + torch.linalg.cross(v, away, dim=-1)) / torch.where(small, 1.0, square)
-    axis = torch.where(small, eye, axis)
-    x, y, z = axis.unbind(-1)
+    return _cross_matrix(torch.where(small, eye, axis)) @ rotation[:, None]
+
+
+def _cross_matrix(v: Tensor) -> Tensor:
+    """(..., 3, 3) the matrix [v] of v x, of (..., 3)."""
+    x, y, z = v.unbind(-1)
     o = torch.zeros_like(x)
-    cross = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).view(batch, 3, 3, 3)
-    return cross @ rotation[:, None]
+    return torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).unflatten(-1, (3, 3))
 
 
 def axis_angle_from_rotation(rotation: Tensor) -> Tensor:

@@ -9,25 +9,21 @@ from torch.nn.functional import grid_sample
 from render.shapes import check_shape
 
 
-def sample_image(image: Tensor, xy_px: Tensor, *, padding: str = "border") -> Tensor:
-    """Bilinear samples, differentiable in image and points.
+def sample_image(image: Tensor, xy_px: Tensor) -> Tensor:
+    """Bilinear samples, differentiable in image and points; outside the image its edge repeats.
 
     Args:
         image: (B, C, H, W).
         xy_px: (B, N, 2) points in pixels, (0, 0) the top-left corner, centres at .5.
-        padding: outside the image, "border" repeats its edge, "zeros" fades to 0.
 
     Returns:
         (B, N, C).
 
     Raises:
         ShapeError: an argument has another shape.
-        ValueError: unknown padding.
     """
     size = check_shape("image", image, "B C H W")
     check_shape("xy_px", xy_px, "B N 2", B=size["B"])
-    if padding not in ("border", "zeros"):
-        raise ValueError(f"padding is {padding!r}; expected 'border' or 'zeros'")
     extent = torch.tensor([size["W"], size["H"]]).to(xy_px)
     grid = (2 * xy_px / extent - 1)[:, None].to(image.dtype)
-    return grid_sample(image, grid, padding_mode=padding, align_corners=False)[:, :, 0].mT
+    return grid_sample(image, grid, padding_mode="border", align_corners=False)[:, :, 0].mT

@@ -73,17 +73,16 @@ def point_visibility(
 
 
 @torch.no_grad()
-def vertex_visibility(
-    verts_cam: Tensor, faces: Tensor, camera: Camera, *, supersample: int = 1, tolerance_mm: float | None = None
-) -> Tensor:
+def vertex_visibility(verts_cam: Tensor, faces: Tensor, camera: Camera, *, supersample: int = 1) -> Tensor:
     """Whether the camera sees each vertex: in the frame, on a side that is turned to it, and behind nothing.
+
+    A vertex may lie a hundredth of the mesh's depth (`DEFAULT_TOLERANCE`) behind the drawn surface.
 
     Args:
         verts_cam: (B, V, 3) mm in camera space.
         faces: (F, 3) integer, counter-clockwise seen from outside.
         camera: its `hw` is the size of the image.
         supersample: depth samples a pixel, each way; more follow thin occluders better.
-        tolerance_mm: how far behind the drawn surface a vertex may lie; None is a hundredth of the mesh's depth.
 
     Returns:
         (B, V) bool.
@@ -91,7 +90,7 @@ def vertex_visibility(
     screen = camera.project(verts_cam.detach())
     depth = _depth(screen, faces, camera, supersample)
     z = screen[..., 2]
-    tolerance = (z.amax(1) - z.amin(1)) * DEFAULT_TOLERANCE if tolerance_mm is None else tolerance_mm
+    tolerance = (z.amax(1) - z.amin(1)) * DEFAULT_TOLERANCE
     seen = point_visibility(screen, depth, camera.hw, tolerance_mm=tolerance)
     return seen & _facing_vertices(screen, faces)
 

@@ -4,40 +4,13 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from types import ModuleType
 
 from render.errors import MissingPackageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from render.fragments import Fragments
 
 BACKENDS = ("torch", "pytorch3d")
 VARIABLE = "GCNFACE_RENDERER"
 """The environment variable that holds the choice, so that processes which are started later make the same."""
-
-
-class Rasterizer(Protocol):
-    """What a module of this package offers."""
-
-    def rasterize_fragments(
-        self, verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool
-    ) -> Fragments:
-        """Nearest face, barycentrics and depth at every pixel centre, differentiable."""
-        ...
-
-    def nearest_faces(
-        self, verts_ndc: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool, closed: bool = False
-    ) -> Tensor:
-        """(B, H, W) nearest face of a mesh in device coordinates, -1 where none."""
-        ...
-
-    def nearest_depth(
-        self, verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool
-    ) -> Tensor:
-        """(B, H, W) depth of the nearest face, infinite where none."""
-        ...
 
 
 def backend() -> str:
@@ -54,8 +27,7 @@ class use_backend:
         name: "torch" or "pytorch3d".
 
     Raises:
-        ValueError: there is no rasteriser of that name.
-        MissingPackageError: its library is not installed, or cannot be loaded.
+        ValueError, MissingPackageError: as `load`.
     """
 
     def __init__(self, name: str) -> None:
@@ -79,13 +51,18 @@ def available_backends() -> tuple[str, ...]:
     return tuple(name for name in BACKENDS if _loads(name))
 
 
-def load(name: str | None = None) -> Rasterizer:
-    """The rasteriser of a name, or the one in use; raises what `use_backend` raises."""
+def load(name: str | None = None) -> ModuleType:
+    """The rasteriser of a name, or the one in use: a module with the functions that `render.backends.torch` documents.
+
+    Raises:
+        ValueError: there is no rasteriser of that name.
+        MissingPackageError: its library is not installed, or cannot be loaded.
+    """
     name = name or backend()
     if name not in BACKENDS:
         raise ValueError(f"renderer is {name!r}; expected 'torch' or 'pytorch3d'")
     try:
-        return cast(Rasterizer, import_module(f"render.backends.{name}"))
+        return import_module(f"render.backends.{name}")
     except ImportError as error:
         raise MissingPackageError(
             f"the renderer {name} cannot be loaded ({error}); install PyTorch3D as "

@@ -86,9 +86,7 @@ def nearest_faces(
     return torch.where(keys == _NONE, -1, keys & 0xFFFFFFFF).to(verts_ndc.device)
 
 
-def nearest_depth(
-    verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool
-) -> Tensor:
+def nearest_depth(verts_screen: Tensor, faces: Tensor, hw: tuple[int, int], *, perspective_correct: bool) -> Tensor:
     """(B, H, W) float32 depth of the nearest face, infinite where none; arguments of `rasterize_fragments`, no grad.
 
     It is what `rasterize_fragments` finds on the way, at half the cost.

@@ -20,13 +20,10 @@ def test_at_centres_it_is_the_pixel():
     torch.testing.assert_close(sample_image(image, torch.tensor([[[3.5, 2.5]]]))[0, 0], image[0, :, 2, 3])
 
 
-def test_padding():
+def test_outside_the_edge_repeats():
     far = torch.tensor([[[-10.0, 3.0], [0.0, 3.0]]])
     image = torch.ones(1, 1, 6, 9)
     assert sample_image(image, far).flatten().tolist() == [1.0, 1.0]
-    assert sample_image(image, far, padding="zeros").flatten().tolist() == [0.0, 0.5]
-    with pytest.raises(ValueError, match="padding is 'wrap'"):
-        sample_image(image, far, padding="wrap")
 
 
 def test_gradcheck():
