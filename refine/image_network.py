@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from refine.chebyshev import ACTIVATIONS, Activation, check_activation
-from refine.unet import RESIDUAL_SCALE, UNet
+from refine.unet import UNet, calm
 from refine.uv_layout import UVLayout
 
 
@@ -69,7 +69,7 @@ class ImageUNet(UNet):
             raise ValueError(f"the layout's side is {layout.side}, the configuration's {config.side}: make them agree")
 
         def block(inputs: int, outputs: int, _: int) -> nn.Module:
-            return ImageResidualBlock(inputs, outputs, activation=config.activation)
+            return calm(ImageResidualBlock(inputs, outputs, activation=config.activation))
 
         self.coarsest = config.side // 2 ** (len(config.channels) - 1)
         super().__init__(in_channels, config, self.coarsest**2, block)
@@ -115,19 +115,11 @@ class ImageResidualBlock(nn.Module):
         self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.activation = activation
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draw the weights anew by the rule of `GraphUNet`'s blocks: signals keep their size through the network."""
-        for convolution in (self.first, self.second, self.shortcut):
-            if isinstance(convolution, nn.Conv2d):
-                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            if isinstance(convolution, nn.Conv2d) and convolution.bias is not None:
-                nn.init.zeros_(convolution.bias)
-        self.second.weight.mul_(RESIDUAL_SCALE)
-        if isinstance(self.shortcut, nn.Conv2d):
-            self.shortcut.weight.mul_(0.5**0.5)
+        for name, weight in self.named_parameters():
+            if name.endswith("weight"):
+                nn.init.kaiming_normal_(weight, nonlinearity="relu")
+            else:
+                nn.init.zeros_(weight)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C_in, H, W) to (B, C_out, H, W)."""

@@ -95,14 +95,16 @@ def greedy_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     Returns:
         (M,) int64 indices of the kept boxes, by falling score.
     """
+    from torchvision.ops.boxes import box_iou
+
     order = scores.argsort(descending=True, stable=True)
     ranked = boxes[order].float()
     kept_parts: list[Tensor] = []
     kept_boxes = ranked[:0]
     for start in range(0, len(order), _BLOCK):
         block = ranked[start : start + _BLOCK]
-        free = ~(_iou(kept_boxes, block) > iou_threshold).any(0)
-        beats = (_iou(block, block) > iou_threshold).triu(1)
+        free = ~(box_iou(kept_boxes, block) > iou_threshold).any(0)
+        beats = (box_iou(block, block) > iou_threshold).triu(1)
         keep = free
         while True:
             settled = free & ~(beats & keep[:, None]).any(0)
@@ -112,16 +114,6 @@ def greedy_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
         kept_parts.append(order[start : start + _BLOCK][keep])
         kept_boxes = torch.cat([kept_boxes, block[keep]])
     return torch.cat(kept_parts) if kept_parts else order
-
-
-def _iou(first: Tensor, second: Tensor) -> Tensor:
-    """(N, M) intersection over union of boxes (N, 4) and (M, 4)."""
-    low = torch.maximum(first[:, None, :2], second[None, :, :2])
-    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = (high - low).clamp(min=0).prod(-1)
-    area_first = (first[:, 2:] - first[:, :2]).prod(-1)
-    area_second = (second[:, 2:] - second[:, :2]).prod(-1)
-    return common / (area_first[:, None] + area_second[None] - common)
 
 
 def _quantized_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,9 @@ from render.shapes import check_shape
 
 if TYPE_CHECKING:
     from refine.flat_network import FlatConfig
-    from refine.image_network import ImageUNetConfig
+    from refine.image_network import ImageResidualBlock, ImageUNetConfig
 
+Block = TypeVar("Block", "ChebyshevResidualBlock", "ImageResidualBlock")
 NewBlock = Callable[[int, int, int], nn.Module]
 """Makes a block of its input channels, output channels and level."""
 
@@ -167,10 +168,10 @@ class GraphUNet(UNet):
 
 
 @torch.no_grad()
-def calm(block: ChebyshevResidualBlock) -> ChebyshevResidualBlock:
+def calm(block: Block) -> Block:
     """Scale a new block's weights so that signals keep their size (`RESIDUAL_SCALE`); returns the block."""
     block.second.weight.mul_(RESIDUAL_SCALE)
-    if isinstance(block.shortcut, ChebyshevConv):
+    if not isinstance(block.shortcut, nn.Identity):
         block.shortcut.weight.mul_(0.5**0.5)
     return block
 
