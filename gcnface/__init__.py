@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # "as" tells type checkers that these are public
     from gcnface.result.mesh import TexturedMesh as TexturedMesh
     from gcnface.result.morph_targets import MorphTarget as MorphTarget
     from gcnface.result.reconstruction import Reconstruction as Reconstruction
-    from gcnface.result.turntable import turntable as turntable
+    from gcnface.result.rendering import turntable as turntable
 
 _NAMES = {
     "gcnface.api": "load reconstruct reconstruct_many reconstruct_person",
@@ -66,7 +66,7 @@ _NAMES = {
     "gcnface.result.mesh": "TexturedMesh",
     "gcnface.result.morph_targets": "MorphTarget",
     "gcnface.result.reconstruction": "Reconstruction",
-    "gcnface.result.turntable": "turntable",
+    "gcnface.result.rendering": "turntable",
 }
 """Public names by the module that has them."""
 

@@ -6,7 +6,6 @@ import difflib
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -80,20 +79,17 @@ class Light:
     lighting: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class _Lamp:
-    """A distant lamp: `towards` it in view axes, and its linear `rgb`."""
-
-    towards: tuple[float, float, float]
-    rgb: tuple[float, float, float]
+_Rgb: TypeAlias = tuple[float, float, float]
+_Lamp: TypeAlias = tuple[tuple[float, float, float], _Rgb]
+"""A distant lamp: where it is, in view axes, and its linear colour."""
 
 
 @plain_torch()
-def _light(summary: str, ambient: Sequence[float], *lamps: _Lamp) -> Light:
+def _light(summary: str, ambient: _Rgb, *lamps: _Lamp) -> Light:
     """Light from everywhere, and lamps."""
     total = ambient_lighting(torch.tensor(ambient, dtype=torch.float32))[0]
-    for lamp in lamps:
-        total = total + directional_lighting(lamp.towards, lamp.rgb)
+    for towards, rgb in lamps:
+        total = total + directional_lighting(towards, rgb)
     return Light(summary, total.numpy())
 
 
@@ -102,43 +98,37 @@ _LIGHTS = (
     _light(
         "A soft key lamp above on the viewer's left, a weaker fill on the right.",
         (0.36, 0.36, 0.36),
-        _Lamp((-0.55, 0.6, 0.75), (0.62, 0.61, 0.6)),
-        _Lamp((0.8, 0.1, 0.6), (0.22, 0.225, 0.23)),
+        ((-0.55, 0.6, 0.75), (0.62, 0.61, 0.6)),
+        ((0.8, 0.1, 0.6), (0.22, 0.225, 0.23)),
     ),
     _light(
         "One lamp on the viewer's left; the other half of the face lies in shadow.",
         (0.13, 0.13, 0.14),
-        _Lamp((-1.0, 0.2, 0.35), (1.1, 1.08, 1.04)),
+        ((-1.0, 0.2, 0.35), (1.1, 1.08, 1.04)),
     ),
     _light(
         "One lamp on the viewer's right; the other half of the face lies in shadow.",
         (0.13, 0.13, 0.14),
-        _Lamp((1.0, 0.2, 0.35), (1.1, 1.08, 1.04)),
+        ((1.0, 0.2, 0.35), (1.1, 1.08, 1.04)),
     ),
     _light(
         "The sky at noon: light from above, the chin and the sockets of the eyes dark.",
         (0.2, 0.2, 0.21),
-        _Lamp((0.0, 1.0, 0.45), (1.0, 1.0, 0.98)),
+        ((0.0, 1.0, 0.45), (1.0, 1.0, 0.98)),
     ),
     _light(
         "A lamp below the face, as from a screen or a fire.",
         (0.12, 0.12, 0.14),
-        _Lamp((0.0, -1.0, 0.7), (0.95, 0.88, 0.8)),
+        ((0.0, -1.0, 0.7), (0.95, 0.88, 0.8)),
     ),
     _light(
         "A low orange sun on the viewer's left, a blue sky around.",
         (0.2, 0.25, 0.36),
-        _Lamp((-0.85, 0.12, 0.6), (1.25, 0.66, 0.3)),
+        ((-0.85, 0.12, 0.6), (1.25, 0.66, 0.3)),
     ),
 )
 LIGHTS = dict(zip(names.LIGHTS, _LIGHTS, strict=True))
 """The presets by name. A face turned to the viewer under them is about as bright as its albedo."""
-
-
-def light_named(text: str) -> NDArray[np.float32] | None:
-    """(9, 3) of a preset, or None when there is none of that name."""
-    light = LIGHTS.get(text.lower())
-    return None if light is None else light.lighting
 
 
 @plain_torch()
@@ -157,8 +147,8 @@ def lighting_of(light: LightLike) -> NDArray[np.float32]:
     if isinstance(light, HasLighting):
         return light.lighting
     if isinstance(light, str | Path):
-        known = light_named(light) if isinstance(light, str) else None
-        return known if known is not None else _from_file(Path(light))
+        known = LIGHTS.get(light.lower()) if isinstance(light, str) else None
+        return known.lighting if known else _from_file(Path(light))
     return _checked(light, "light")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gcnface.errors import MissingPackageError
 from gcnface.io.array_layout import MESH_LAYOUT, checked_arrays
 from gcnface.system.isolation import plain_torch
 
@@ -101,9 +102,28 @@ class TexturedMesh:
         Raises:
             MissingPackageError: the package trimesh is not installed; also an ImportError.
         """
-        from gcnface.result.files.trimesh_mesh import trimesh_of
+        from PIL import Image
 
-        return trimesh_of(self)
+        from gcnface.result.files.gltf import ROUGHNESS
+
+        try:
+            import trimesh
+            from trimesh.visual import TextureVisuals
+            from trimesh.visual.material import PBRMaterial
+        except ImportError as error:
+            raise MissingPackageError("to_trimesh needs the package trimesh; pip install trimesh") from error
+        split = self.split
+        texture = Image.fromarray(self.texture_8bit)
+        material = PBRMaterial("face", baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=ROUGHNESS)
+        bare = trimesh.Trimesh(
+            self.vertices[split.vertex],
+            split.faces.astype("int64"),
+            vertex_normals=self.normals[split.vertex],
+            visual=TextureVisuals(uv=self.uv[split.uv], material=material),
+            process=False,
+        )
+        bare.units = "mm"
+        return bare
 
     @plain_torch()
     def save(self, path: str | Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +37,6 @@ PORTRAIT_DISTANCE_MM = 1300.0
 
 BACKGROUND = (0.93, 0.925, 0.915)
 """Behind heads in pictures that cannot be transparent, sRGB."""
-
-_OPAQUE = (".jpg", ".jpeg")
-_QUALITY = 95
 
 _SUPERSAMPLE = 2
 _MARGIN = 0.03
@@ -93,12 +90,12 @@ class RenderedImage:
         if path.suffix.lower() not in PICTURE_SUFFIXES:
             what = f"a picture cannot be saved as {path.suffix or 'a file without suffix'}"
             raise ValueError(f"{path}: {what}; use {', '.join(PICTURE_SUFFIXES)}")
-        if background is None and path.suffix.lower() in _OPAQUE:
+        if background is None and path.suffix.lower() in (".jpg", ".jpeg"):
             background = BACKGROUND
         pixels = self.rgba if background is None else self.over(background)
         picture = Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
         with staged(path.parent) as stage:
-            save_picture(picture, stage / path.name, quality=_QUALITY)
+            save_picture(picture, stage / path.name, quality=95)
         return path
 
 
@@ -244,3 +241,47 @@ def _checked(size: int | tuple[int, int]) -> tuple[int, int]:
     if not (min(hw) >= 16 and max(hw) <= LARGEST_PX):
         raise ValueError(f"size is {hw[1]} x {hw[0]} px; expected 16 to {LARGEST_PX} a side")
     return hw
+
+
+def turntable_angles(count: int) -> list[float]:
+    """`count` angles in degrees from 0 to 360, both among them: the last picture is the first again.
+
+    Raises:
+        ValueError: fewer than 2.
+    """
+    if count < 2:
+        raise ValueError(f"count is {count}; a turn needs at least 2 frames")
+    return np.linspace(0.0, 360.0, count).tolist()
+
+
+def turntable(
+    face: Reconstruction,
+    count: int = 120,
+    size: int | tuple[int, int] = 512,
+    *,
+    light_follows: bool = False,
+    on_frame: Callable[[int], None] | None = None,
+) -> Iterator[RenderedImage]:
+    """Draw a full turn about the head's vertical axis, from the pose it has, to the viewer's right first.
+
+    Args:
+        face: what turns.
+        count: of drawings; the last shows what the first does.
+        size: as in `draw`.
+        light_follows: the light turns with the head, as if the camera walked around; else the head turns in its light.
+        on_frame: called with 1, 2, ... as each drawing begins.
+
+    Example:
+        >>> import gcnface
+        >>> face = gcnface.reconstruct("examples/portrait.jpg", texture_size=512)
+        >>> [picture.rgba.shape for picture in gcnface.turntable(face, count=3, size=64)]
+        [(64, 64, 4), (64, 64, 4), (64, 64, 4)]
+    """
+    hw = (size, size) if isinstance(size, int) else size
+    renderer = TextureRenderer(face.mesh)
+    for number, angle in enumerate(turntable_angles(count), 1):
+        if on_frame is not None:
+            on_frame(number)
+        rotated = face.rotated(yaw=angle % 360.0, light_follows=light_follows)
+        viewpoint = portrait(rotated, hw)
+        yield renderer.render(viewpoint.verts_cam, viewpoint.camera, torch.from_numpy(drawn_shading(rotated)))

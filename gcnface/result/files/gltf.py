@@ -160,9 +160,10 @@ class _Buffer:
 def _target(buffer: _Buffer, target: MorphTarget, vertex: np.ndarray) -> dict[str, int]:
     """The accessors of a morph target; `vertex` (N,) names each corner's vertex."""
     offset = target.offset_mm * np.float32(METERS_PER_MM)
-    attributes = {"POSITION": buffer.sparse(*_at_corners(vertex, target.moved, offset), len(vertex), bounds=True)}
-    attributes["NORMAL"] = buffer.sparse(*_at_corners(vertex, target.bent, target.normal_change), len(vertex))
-    return attributes
+    return {
+        "POSITION": buffer.sparse(*_at_corners(vertex, target.moved, offset), len(vertex), bounds=True),
+        "NORMAL": buffer.sparse(*_at_corners(vertex, target.bent, target.normal_change), len(vertex)),
+    }
 
 
 def _at_corners(vertex: np.ndarray, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -196,16 +197,9 @@ def _linear_rgba16(rgb: np.ndarray) -> np.ndarray:
 
 
 def _container(document: bytes, binary: bytes) -> bytes:
-    """Header and the two chunks, each padded to four bytes (JSON by spaces, binary by zeros)."""
+    """A header of 12 bytes, and before each chunk one of 8; JSON is padded to four bytes by spaces, binary by zeros."""
     document += b" " * (-len(document) % 4)
     binary += bytes(-len(binary) % 4)
-    length = 12 + 8 + len(document) + 8 + len(binary)
-    return b"".join(
-        [
-            struct.pack("<III", _MAGIC, _VERSION, length),
-            struct.pack("<II", len(document), _JSON_CHUNK),
-            document,
-            struct.pack("<II", len(binary), _BINARY_CHUNK),
-            binary,
-        ]
-    )
+    header = struct.pack("<III", _MAGIC, _VERSION, 28 + len(document) + len(binary))
+    chunks = ((_JSON_CHUNK, document), (_BINARY_CHUNK, binary))
+    return header + b"".join(struct.pack("<II", len(data), kind) + data for kind, data in chunks)

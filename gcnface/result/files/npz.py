@@ -52,7 +52,6 @@ _LONGEST = {"expression_names": 100, "metadata": 1_000_000}
 """Characters of a text."""
 _ORIGIN = ("photo_hw", "photo_names", "face_model")
 """Fields of the record that older files tell in their provenance alone."""
-_KINDS = {np.float32: "f", np.int32: "i", np.uint8: "u", np.bool_: "b", np.str_: "U"}
 _REMEDY = "pass the NAME.npz that `gcnface refine` wrote"
 
 
@@ -114,7 +113,7 @@ def _check_headers(archive: Archive) -> None:
         if key in NOT_ALWAYS and key not in archive.names:
             continue
         header = archive.header(key)
-        if header.dtype.kind != _KINDS[layout.dtype]:
+        if header.dtype.kind != np.dtype(layout.dtype).kind:
             raise ValueError(f"{key} holds {header.dtype}; expected {np.dtype(layout.dtype).name}")
         if header.fortran or header.dtype.byteorder == ">":
             raise ValueError(f"{key} is big-endian or transposed")

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from coarse.morphable import VIEW_FROM_CAM
 from gcnface.io.images import save_picture
 from gcnface.result.editing import drawn_shading
 from gcnface.result.files.content import Content
@@ -27,7 +28,6 @@ PANEL_HEIGHT_PX = (256, 400)
 
 _MARGIN = 0.12
 _GAP_PX = 4
-_VIEW_FROM_CAM = (1.0, -1.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _photo_crop(photo: np.ndarray, panel: Panel) -> np.ndarray:
 
 def _turn(verts: Tensor, rotation: Tensor, angle_rad: float) -> Tensor:
     """The head turned about the vertical axis through its middle; a positive angle turns it to the viewer's right."""
-    up = (rotation_from_axis_angle(rotation[None])[0, :, 1] * torch.tensor(_VIEW_FROM_CAM))[None]
+    up = (rotation_from_axis_angle(rotation[None])[0, :, 1] * torch.tensor(VIEW_FROM_CAM))[None]
     middle = (verts.amin(1, keepdim=True) + verts.amax(1, keepdim=True)) / 2
     turn = rotation_from_axis_angle(up * angle_rad)
     return (verts - middle) @ turn.mT + middle

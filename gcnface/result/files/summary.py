@@ -38,7 +38,7 @@ def summary(reconstruction: Reconstruction, *, name: str, files: list[str]) -> d
             "texels": texel_shares(reconstruction.texel_source),
             **_photo_shares(reconstruction),
         },
-        "expression": _expression(reconstruction),
+        "expression": {name: round(weight, 4) for name, weight in reconstruction.blendshapes.items()},
         "files": files,
     }
 
@@ -64,10 +64,3 @@ def _photo_shares(reconstruction: Reconstruction) -> dict[str, dict[str, float]]
 def _number(value: float) -> float | None:
     """JSON knows neither NaN nor infinity: those become null."""
     return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _expression(reconstruction: Reconstruction) -> dict[str, float]:
-    """Blendshapes by name; empty when their names are unknown."""
-    names = reconstruction.expression_names
-    values = (round(float(value), 4) for value in reconstruction.expression)
-    return dict(zip(names, values, strict=True)) if names else {}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import gcnface
-from gcnface.result.turntable import turntable, turntable_angles
+from gcnface.result.rendering import turntable, turntable_angles
 from tests.gcnface.results import make_reconstruction
 
 

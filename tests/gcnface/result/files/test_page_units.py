@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gcnface.result.files.page_units import STEP_MM, page_units
+from gcnface.result.files.html import STEP_MM, page_units
 from gcnface.result.morph_targets import MorphTarget
 from tests.gcnface.results import make_head, make_mesh
 
