@@ -21,6 +21,7 @@ from coarse.coefficients import Coefficients
 from coarse.decomposition import DecompositionSettings, decompose
 from coarse.face_model import FaceModel
 from coarse.morphable import DARKEST_ALBEDO, MorphableModel, crop_camera
+from gcnface.building.geometry import adjacency
 from gcnface.data.faces import PreparedFaces
 from gcnface.stages.observation import class_maps, observe_vertices
 
@@ -141,11 +142,8 @@ Extension = Callable[[NDArray, NDArray[np.bool_]], NDArray]
 
 def _surface_extension(model: FaceModel) -> Extension:
     """A function that replaces values of unseen vertices by the harmonic extension of the seen ones, piece by piece."""
-    faces, count = model.faces.astype(np.int64), len(model.mean)
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ones = np.ones(len(edges))
-    links = sparse.coo_matrix((ones, (edges[:, 0], edges[:, 1])), (count, count)).tocsr()
-    links = ((links + links.T) > 0).astype(float)
+    count = len(model.mean)
+    links = adjacency(model.faces.astype(np.int64), count)
     laplacian = sparse.diags(np.asarray(links.sum(1)).ravel()) - links
 
     def extend(values: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
+import trimesh
 
-from gcnface.building.geometry import adjacency
+from coarse.upsampling import component_labels
 
 # The face chart's rectangle: the full width and the upper CHART_HEIGHT of the square, inside a margin for filtering.
 CHART_HEIGHT = 0.725
@@ -58,16 +58,14 @@ def build_atlas(vertices: np.ndarray, faces: np.ndarray, chart_uv: np.ndarray, p
     rest = np.setdiff1d(np.arange(len(faces)), np.concatenate([parts.chart, parts.eyeballs, parts.mouth]))
     pieces = [_parametrize(vertices, faces, rest, 1.0), _parametrize(vertices, faces, parts.mouth, MOUTH_DENSITY)]
     pieces += _eye_charts(vertices, faces, parts.eyeballs)
-    packed, packed_faces, owner = _joined(pieces)
+    packed, packed_faces = trimesh.util.append_faces([piece.uv for piece in pieces], [piece.faces for piece in pieces])
     packed = _pack_shelves(packed, packed_faces, height=1.0 - CHART_HEIGHT - MARGIN)
-    members = np.unique(faces[parts.chart])
-    local = np.full(len(vertices), -1)
-    local[members] = np.arange(len(members))
+    members, corners = np.unique(faces[parts.chart], return_inverse=True)
     scale = np.array([1.0 - 2 * MARGIN, CHART_HEIGHT - 2 * MARGIN])
     upper = chart_uv[members] * scale + [MARGIN, 1.0 - CHART_HEIGHT + MARGIN]
     uv_faces = np.zeros(faces.shape, np.int32)
-    uv_faces[parts.chart] = local[faces[parts.chart]]
-    uv_faces[owner] = packed_faces + len(members)
+    uv_faces[parts.chart] = corners.reshape(-1, 3)
+    uv_faces[np.concatenate([piece.owner for piece in pieces])] = packed_faces + len(members)
     return Atlas(np.concatenate([upper, packed]).astype(np.float32), uv_faces)
 
 
@@ -78,13 +76,6 @@ class _Piece:
     uv: np.ndarray
     faces: np.ndarray
     owner: np.ndarray
-
-
-def _joined(pieces: list[_Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    start = np.cumsum([0] + [len(piece.uv) for piece in pieces])
-    uv = np.concatenate([piece.uv for piece in pieces])
-    faces = np.concatenate([piece.faces + first for piece, first in zip(pieces, start, strict=False)])
-    return uv, faces, np.concatenate([piece.owner for piece in pieces])
 
 
 def _parametrize(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray, density: float) -> _Piece:
@@ -127,9 +118,9 @@ def _eye_charts(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray) -> 
 
 def _pack_shelves(uv: np.ndarray, faces: np.ndarray, height: float) -> np.ndarray:
     """Pack charts into the strip [0, 1] x [0, height], all at the largest common scale that fits."""
-    label = connected_components(adjacency(faces, len(uv)), directed=False)[1]
+    label = component_labels(faces, len(uv))
     corner = np.array([uv[label == k].min(0) for k in range(label.max() + 1)])
-    size = np.array([uv[label == k].max(0) for k in range(label.max() + 1)]) - corner
+    size = np.array([np.ptp(uv[label == k], axis=0) for k in range(label.max() + 1)])
     local, rotated = uv - corner[label], size[:, 1] > size[:, 0]
     upright = np.stack([local[:, 1], size[label, 0] - local[:, 0]], axis=-1)
     local = np.where(rotated[label, None], upright, local)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+import trimesh
 
+from coarse.upsampling import component_labels
 from gcnface.building.makehuman import BaseMesh, MakeHumanData
 
 MM_PER_DM = 100.0
@@ -56,12 +56,10 @@ def head_cage(data: MakeHumanData) -> HeadCage:
     part = _parts(base, masks)
     kept = np.flatnonzero(part >= 0)
     base_index, flat = np.unique(base.quads[kept], return_inverse=True)
-    local = np.full(len(base.vertices), -1)
-    local[base_index] = np.arange(len(base_index))
     return HeadCage(
         vertices=base.vertices[base_index] * MM_PER_DM,
         quads=flat.reshape(-1, 4),
-        mirror=local[base.mirror[base_index]],
+        mirror=np.searchsorted(base_index, base.mirror[base_index]),
         part=part[kept],
         lips=masks["lips"][kept],
         lids=masks["eyelids"][kept],
@@ -92,9 +90,9 @@ def mirror_quads(quads: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: when the mesh is not its own mirror image.
     """
-    order = {tuple(sorted(quad)): i for i, quad in enumerate(quads.tolist())}
+    order = {tuple(quad): i for i, quad in enumerate(np.sort(quads, axis=1).tolist())}
     try:
-        return np.array([order[tuple(sorted(quad))] for quad in mirror[quads].tolist()])
+        return np.array([order[tuple(quad)] for quad in np.sort(mirror[quads], axis=1).tolist()])
     except KeyError as error:
         raise ValueError(f"face {error} has no mirror image: the mirror table does not fit the faces") from error
 
@@ -117,10 +115,7 @@ def _parts(base: BaseMesh, masks: dict[str, np.ndarray]) -> np.ndarray:
 
 def _islands(base: BaseMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Masks over the quads of the texture islands: head skin, mouth cavity, rest of the body's skin."""
-    edges = np.concatenate([base.uv_quads[:, [i, (i + 1) % 4]] for i in range(4)])
-    count = len(base.uv)
-    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    island = connected_components(graph, directed=False)[1][base.uv_quads[:, 0]]
+    island = component_labels(base.uv_quads, len(base.uv))[base.uv_quads[:, 0]]
     body = base.groups == "body"
     top = np.argmax(np.where(body, base.vertices[base.quads][:, :, 1].mean(1), -np.inf))
     head = body & (island == island[top])
@@ -166,13 +161,8 @@ def _largest_component(quads: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Indices of the largest part of the chosen quads that hangs together by edges."""
     index = np.flatnonzero(chosen)
     edges = np.sort(np.concatenate([quads[index][:, [i, (i + 1) % 4]] for i in range(4)]), axis=1)
-    owner = np.tile(index, 4)
-    order = np.lexsort(edges.T)
-    same = (edges[order][1:] == edges[order][:-1]).all(1)
-    left, right = owner[order][:-1][same], owner[order][1:][same]
-    graph = coo_matrix((np.ones(len(left)), (left, right)), shape=(len(quads), len(quads)))
-    label = connected_components(graph, directed=False)[1][index]
-    return index[label == np.bincount(label).argmax()]
+    joined = np.tile(index, 4)[trimesh.grouping.group_rows(edges, require_count=2)]
+    return max(trimesh.graph.connected_components(joined, nodes=index), key=len)
 
 
 def _quad_mask(base: BaseMesh, mask: np.ndarray, threshold: float = 0.3) -> np.ndarray:

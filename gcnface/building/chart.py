@@ -11,7 +11,7 @@ positive, so the embedding stays free of folds.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse import bmat, coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import spsolve
 
 from gcnface.building.geometry import boundary_loops, vertex_areas
@@ -110,17 +110,9 @@ def _square_boundary(vertices: np.ndarray, loop: np.ndarray, mirror: np.ndarray)
 def _solve(
     weights: csr_matrix, members: np.ndarray, outer: np.ndarray, outer_uv: np.ndarray, holes: list[np.ndarray]
 ) -> np.ndarray:
-    count = weights.shape[0]
-    extra = [
-        coo_matrix((np.ones(len(h)), (np.full(len(h), count + i), h)), shape=(count + len(holes),) * 2)
-        for i, h in enumerate(holes)
-    ]
-    grown = csr_matrix(
-        (weights.data, weights.indices, np.append(weights.indptr, [weights.nnz] * len(holes))),
-        shape=(count + len(holes),) * 2,
-    )
-    for block in extra:
-        grown = grown + block + block.T
+    count, ends = weights.shape[0], np.cumsum([0] + [len(hole) for hole in holes])
+    rims = csr_matrix((np.ones(ends[-1]), np.concatenate([*holes, []]), ends), shape=(len(holes), count))
+    grown = bmat([[weights, rims.T], [rims, None]], format="csr")
     free = np.setdiff1d(np.append(members, count + np.arange(len(holes))), outer)
     degree = np.asarray(grown.sum(1)).ravel()
     inner = -grown[free][:, free]

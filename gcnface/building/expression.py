@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from coarse.face_model import expression_mirror
 from gcnface.building.cage import MM_PER_DM, HeadCage
 from gcnface.building.makehuman import MakeHumanData
 
@@ -14,16 +15,9 @@ def expression_units(data: MakeHumanData, cage: HeadCage, vertex_count: int) -> 
     ARKit's Left is the subject's left, +x of the model.
     """
     names = data.face_unit_names()
-    raw = {name: data.face_unit(name, vertex_count)[cage.base_index] * MM_PER_DM for name in names}
-    units = [0.5 * (raw[name] + mirror_offsets(raw[partner(name)], cage.mirror)) for name in names]
-    return names, np.stack(units, axis=-1)
-
-
-def partner(name: str) -> str:
-    """The unit on the other side ("jawLeft" -> "jawRight"); a unit of both sides is its own partner."""
-    if name.endswith("Left"):
-        return name[: -len("Left")] + "Right"
-    return name[: -len("Right")] + "Left" if name.endswith("Right") else name
+    raw = [data.face_unit(name, vertex_count)[cage.base_index] * MM_PER_DM for name in names]
+    twins = [mirror_offsets(raw[other], cage.mirror) for other in expression_mirror(names)]
+    return names, np.stack([0.5 * (unit + twin) for unit, twin in zip(raw, twins, strict=True)], axis=-1)
 
 
 def mirror_offsets(offsets: np.ndarray, mirror: np.ndarray) -> np.ndarray:

@@ -147,17 +147,11 @@ def face_weight(cage: HeadCage, other: float) -> np.ndarray:
     return weight
 
 
-def eye_centers(vertices: np.ndarray, eyeballs: np.ndarray) -> np.ndarray:
-    """(2, 3) centres of the subject's right (-x) and left eyeball."""
-    sides = (eyeballs & (vertices[:, 0] < 0), eyeballs & (vertices[:, 0] > 0))
-    return np.stack([0.5 * (vertices[side].min(0) + vertices[side].max(0)) for side in sides])
-
-
 def identity_scale(cage: HeadCage, mean: np.ndarray) -> float:
     """Factor that gives the mean an adult's distance between the pupils."""
-    eyeballs = np.isin(np.arange(len(mean)), cage.quads[cage.part == PARTS.index("eyeballs")])
-    centers = eye_centers(mean, eyeballs)
-    return PUPIL_DISTANCE_MM / float(np.linalg.norm(centers[1] - centers[0]))
+    eyes = mean[np.unique(cage.quads[cage.part == PARTS.index("eyeballs")])]
+    right, left = (0.5 * (eye.min(0) + eye.max(0)) for eye in (eyes[eyes[:, 0] < 0], eyes[eyes[:, 0] > 0]))
+    return PUPIL_DISTANCE_MM / float(np.linalg.norm(left - right))
 
 
 def ear_origin(cage: HeadCage, mean: np.ndarray) -> np.ndarray:

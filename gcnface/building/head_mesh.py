@@ -55,9 +55,10 @@ def head_mesh(cage: HeadCage) -> HeadMesh:
         _level(rank[1][middle.faces], order, rank, 1, edge_midpoints(base.faces, cage.quads, first), base.faces),
         PyramidLevel(rank[0][base.faces].astype(np.int32)),
     )
+    fine_mirror = _refined_mirror(_refined_mirror(cage.mirror, cage.quads, first), first.quads, second)
     return HeadMesh(
         faces=levels[0].faces,
-        mirror=_fine_mirror(cage, first, second, order[2], rank[2]),
+        mirror=rank[2][fine_mirror[order[2]]].astype(np.int32),
         face_quad=middle_quad[fine.parent],
         stages=(first.matrix.tocsr(), second.matrix[order[2]].tocsr()),
         levels=levels,
@@ -93,14 +94,6 @@ def _level(
     return PyramidLevel(
         *(faces.astype(np.int32), down.astype(np.int32), index.astype(np.int32), weight.astype(np.float32))
     )
-
-
-def _fine_mirror(
-    cage: HeadCage, first: QuadRefinement, second: QuadRefinement, order: np.ndarray, rank: np.ndarray
-) -> np.ndarray:
-    middle = _refined_mirror(cage.mirror, cage.quads, first)
-    fine = _refined_mirror(middle, first.quads, second)
-    return rank[fine[order]].astype(np.int32)
 
 
 def _refined_mirror(mirror: np.ndarray, quads: np.ndarray, refinement: QuadRefinement) -> np.ndarray:

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import trimesh
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from coarse.face_model import REGIONS, FaceModel
 from coarse.fitting import LandmarkFitting, fit_landmarks
 from coarse.morphable import MorphableModel, cam_from_model, crop_camera
+from coarse.upsampling import SurfacePoints, closest_points
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +32,6 @@ class LandmarkCorrection:
     """Share of the mean residual that a round takes away."""
     largest_mm: float = 3.0
     """A landmark moves no further than this in a round."""
-    candidates: int = 24
-    """Triangles near a point among which the closest is sought."""
 
 
 def correct_landmarks(
@@ -54,32 +51,17 @@ def correct_landmarks(
         length = np.linalg.norm(shift, axis=1, keepdims=True)
         shift = settings.damping * shift * np.minimum(1, settings.largest_mm / np.maximum(length, 1e-9))
         points = network.landmark_mean.numpy() + _symmetric(network, shift)
-        face, bary = project_to_skin(model, points, settings.candidates)
+        place = project_to_skin(model, points)
+        face, bary = place.face.astype(np.int32), place.bary.astype(np.float32)
         model = replace(model, landmarks468_face=face, landmarks468_bary=bary)
     return model
 
 
-def project_to_skin(
-    model: FaceModel, points: NDArray[np.float64], candidates: int = 24
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Nearest places on the mean face's skin (not eyeballs, not mouth cavity) of points (N, 3) mm.
-
-    Returns:
-        Triangle (N,) int32 and barycentric coordinates (N, 3) float32.
-    """
+def project_to_skin(model: FaceModel, points: NDArray[np.float64]) -> SurfacePoints:
+    """Nearest places on the mean face's skin (not eyeballs, not mouth cavity) of points (N, 3) mm."""
     skin = [REGIONS.index(name) for name in ("face", "eyes_nose_mouth")]
-    allowed = np.nonzero(np.isin(model.region[model.faces], skin).all(axis=1))[0]
-    triangles = model.mean[model.faces[allowed]].astype(np.float64)
-    _, near = cKDTree(triangles.mean(axis=1)).query(points, k=candidates)
-    repeated = np.repeat(points, candidates, axis=0)
-    closest = trimesh.triangles.closest_point(triangles[near.ravel()], repeated)
-    distance = np.linalg.norm(closest - repeated, axis=1).reshape(near.shape)
-    best = distance.argmin(axis=1)
-    chosen = near[np.arange(len(points)), best]
-    place = closest.reshape(*near.shape, 3)[np.arange(len(points)), best]
-    bary = trimesh.triangles.points_to_barycentric(triangles[chosen], place)
-    bary = np.clip(bary, 0, 1)
-    return allowed[chosen].astype(np.int32), (bary / bary.sum(axis=1, keepdims=True)).astype(np.float32)
+    allowed = np.asarray(np.isin(model.region[model.faces], skin).all(axis=1))
+    return closest_points(points, model.mean, model.faces, allowed)
 
 
 def _mean_shift_mm(network: MorphableModel, landmarks_px: Tensor) -> tuple[NDArray[np.float64], float]:

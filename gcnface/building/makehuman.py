@@ -131,17 +131,15 @@ def _read_base_mesh(obj_path: Path, mirror_path: Path) -> BaseMesh:
     rows: dict[str, list[list[float]]] = {"v": [], "vt": []}
     quads, uv_quads, groups, group = [], [], [], ""
     for line in obj_path.read_text().splitlines():
-        words = line.split()
-        if not words:
-            continue
-        if words[0] in rows:
-            rows[words[0]].append([float(word) for word in words[1:]])
-        elif words[0] == "g":
-            group = words[1]
-        elif words[0] == "f":
-            corners = [word.split("/") for word in words[1:]]
-            quads.append([int(corner[0]) - 1 for corner in corners])
-            uv_quads.append([int(corner[1]) - 1 for corner in corners])
+        kind, *words = line.split() or [""]
+        if kind in rows:
+            rows[kind].append([float(word) for word in words])
+        elif kind == "g":
+            group = words[0]
+        elif kind == "f":
+            corners = np.array([word.split("/")[:2] for word in words], np.int64) - 1
+            quads.append(corners[:, 0])
+            uv_quads.append(corners[:, 1])
             groups.append(group)
     vertices = np.array(rows["v"])
     return BaseMesh(
@@ -155,11 +153,10 @@ def _read_base_mesh(obj_path: Path, mirror_path: Path) -> BaseMesh:
 
 
 def _read_mirror(path: Path, vertex_count: int) -> np.ndarray:
+    """(V,) from lines ``index mirrored side``."""
+    vertex, mirrored = np.loadtxt(path, np.int64, usecols=(0, 1), unpack=True)
     mirror = np.arange(vertex_count)
-    for line in path.read_text().splitlines():
-        words = line.split()
-        if len(words) >= 2:
-            mirror[int(words[0])] = int(words[1])
+    mirror[vertex] = mirrored
     return mirror
 
 

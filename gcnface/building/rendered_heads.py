@@ -279,24 +279,23 @@ def _draw_people(job: _Job) -> dict[str, NDArray]:
         source = Source(fit, np.array(faces.canvases[row]), albedo, shading)
         for k, view in enumerate(draw_views(parts.network, source, backgrounds, job.settings, rng)):
             canvases[job.first + i * job.settings.views + k] = view.canvas
-            known = {"source": source_of(faces, row), "validation": faces.validation[row]}
-            found.append(_row(view, int(row)) | {name: np.array(value) for name, value in known.items()})
+            found.append(_row(view, faces, row))
     canvases.flush()
     return {name: np.stack([one[name] for one in found]) for name in found[0]}
 
 
-def _row(view: RenderedView, person: int) -> dict[str, NDArray]:
-    c = view.posed
-    return {
-        "identity": c.identity[0].numpy(),
-        "expression": c.expression[0].numpy(),
-        "rotation": c.rotation[0].numpy(),
-        "translation": c.translation[0].numpy(),
+def _row(view: RenderedView, faces: PreparedFaces, row: int) -> dict[str, NDArray]:
+    posed = {
+        name: getattr(view.posed, name)[0].numpy() for name in ("identity", "expression", "rotation", "translation")
+    }
+    return posed | {
         "canvas_from_crop": view.canvas_from_crop,
         "landmarks": view.landmarks,
-        "person": np.array(person),
+        "person": np.array(int(row)),
         "yaw": np.array(view.yaw, np.float32),
         "photographic": np.array(view.photographic),
+        "validation": np.array(faces.validation[row]),
+        "source": np.array(source_of(faces, row)),
     }
 
 

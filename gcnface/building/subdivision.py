@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse import coo_matrix, csr_matrix, diags, vstack
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class TriangleRefinement:
 def catmull_clark(quads: np.ndarray, vertex_count: int) -> QuadRefinement:
     """Refine a quad mesh (Q, 4) once; boundary edges follow the cubic B-spline rule."""
     edges, quad_edges, edge_use = _edges(quads, vertex_count)
-    face_rows = _average(quads, vertex_count)
+    face_rows = _incidence(quads, vertex_count).T.tocsr() / 4
     boundary = edge_use == 1
-    middle = _average(edges, vertex_count)
+    middle = _incidence(edges, vertex_count).T.tocsr() / 2
     edge_faces = _incidence(quad_edges, len(edges))
     interior_rows = (middle + diags(1.0 / edge_use) @ edge_faces @ face_rows) * 0.5
     edge_rows = _choose(boundary, middle, interior_rows)
     vertex_rows = _vertex_rows(quads, edges, boundary, face_rows, middle)
-    matrix = csr_matrix(_stack(vertex_rows, edge_rows, face_rows))
+    matrix = vstack([vertex_rows, edge_rows, face_rows]).tocsr()
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     return QuadRefinement(matrix, _split_quads(quads, quad_edges, vertex_count, len(edges)), edges)
@@ -93,16 +93,12 @@ def refine_triangles(
         if (grown == red).all():
             break
         red = grown
-    bisected = (split.sum(1) == 1) & ~red
-    untouched = ~red & ~bisected
-    parts = [
-        faces[untouched],
-        _bisect(faces[bisected], midpoint[bisected], split[bisected]),
-        _quarter(faces[red], midpoint[red]),
-    ]
-    index = np.arange(len(faces))
-    parent = [index[untouched], np.repeat(index[bisected], 2), np.repeat(index[red], 4)]
-    return TriangleRefinement(np.concatenate(parts), np.concatenate(parent))
+    two = np.flatnonzero((split.sum(1) == 1) & ~red)
+    four = np.flatnonzero(red)
+    one = np.setdiff1d(np.arange(len(faces)), np.concatenate([two, four]))
+    parts = [faces[one], _bisect(faces[two], midpoint[two], split[two]), _quarter(faces[four], midpoint[four])]
+    parent = np.concatenate([one, np.repeat(two, 2), np.repeat(four, 4)])
+    return TriangleRefinement(np.concatenate(parts), parent)
 
 
 def edge_midpoints(faces: np.ndarray, quads: np.ndarray, refinement: QuadRefinement) -> np.ndarray:
@@ -141,14 +137,6 @@ def _edges(quads: np.ndarray, vertex_count: int) -> tuple[np.ndarray, np.ndarray
     return edges, inverse.reshape(quads.shape), count
 
 
-def _average(groups: np.ndarray, vertex_count: int) -> csr_matrix:
-    """Rows that average each group (N, k) of vertices."""
-    size = groups.shape[1]
-    rows = np.repeat(np.arange(len(groups)), size)
-    values = np.full(groups.size, 1.0 / size)
-    return coo_matrix((values, (rows, groups.ravel())), shape=(len(groups), vertex_count)).tocsr()
-
-
 def _incidence(members: np.ndarray, count: int) -> csr_matrix:
     """(count, N) ones where thing i belongs to group j of `members` (N, k)."""
     columns = np.repeat(np.arange(len(members)), members.shape[1])
@@ -176,12 +164,6 @@ def _vertex_rows(
 
 def _choose(condition: np.ndarray, yes: csr_matrix, no: csr_matrix) -> csr_matrix:
     return (diags(condition.astype(float)) @ yes + diags((~condition).astype(float)) @ no).tocsr()
-
-
-def _stack(*blocks: csr_matrix) -> csr_matrix:
-    from scipy.sparse import vstack
-
-    return vstack(blocks).tocsr()
 
 
 def _split_quads(quads: np.ndarray, quad_edges: np.ndarray, vertex_count: int, edge_count: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gcnface.building.expression import mirror_offsets, partner
+from gcnface.building.expression import mirror_offsets
 from gcnface.building.identity import align_similarity, fit_identity, reconstruct
 from gcnface.building.phenotypes import ANCHORS, RACES, macro_weights
 
@@ -59,12 +59,6 @@ def test_basis_spans_the_samples_with_unit_coefficients():
 
 def mirror_offsets_batch(offsets, mirror):
     return np.stack([mirror_offsets(one, mirror) for one in offsets])
-
-
-def test_partner_of_expression_units():
-    assert partner("mouthSmileLeft") == "mouthSmileRight"
-    assert partner("jawRight") == "jawLeft"
-    assert partner("jawOpen") == "jawOpen"
 
 
 def test_macro_weights_of_one_combination_family_sum_to_one():
