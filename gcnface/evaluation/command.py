@@ -146,7 +146,7 @@ class PhotoMeasurer:
             self.on_stage(name)
             protocols[name] = PROTOCOLS[name].load()(evaluator.reconstructor, evaluator.methods, evaluated)
         pictures = ReportPictures(self.options.output, evaluator.reconstructor.model, evaluator.renderer)
-        written = pictures.write(task.number, str(file), evaluated)
+        written = pictures.write(task.number, evaluated)
         return MeasuredPhoto(evaluated.measured, evaluated.features, protocols, written)
 
 

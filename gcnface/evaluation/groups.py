@@ -5,8 +5,6 @@ What cannot be told soundly from one photo (age, sex, a beard) is not guessed; i
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import cv2
@@ -18,8 +16,8 @@ from torch import Tensor
 from coarse.face_model import FaceModel
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.records import FittedPhoto
-from gcnface.io.files import open_input
 from gcnface.photo.parsing import PARSING_CLASSES
+from gcnface.preparing.layouts import read_rows
 from render.color import srgb_from_linear
 from render.shapes import check_shape
 
@@ -110,12 +108,7 @@ def read_groups(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         GcnfaceError: it cannot be read or has no column "file", or no other.
     """
-    try:
-        source = open_input(path, remedy="give a CSV file with a column file")
-        with io.TextIOWrapper(source, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise GcnfaceError(f"{path}: cannot be read ({error}); give a CSV file with a column file") from error
+    rows = read_rows(path, "give a CSV file with a column file")
     if not rows or "file" not in rows[0] or len(rows[0]) < 2:
         raise GcnfaceError(f"{path}: needs a column file and at least one other, such as age or beard")
     return {row["file"]: {k: v for k, v in row.items() if k not in ("file", None) and v} for row in rows}

@@ -103,7 +103,7 @@ def _key(metric: Metric) -> str:
 
 
 def _card(place: int, photo: str, sheet: _Sheet) -> str:
-    report, shown = sheet.summary.report, sheet.pictures.get(photo, PhotoPictures(photo))
+    report, shown = sheet.summary.report, sheet.pictures.get(photo, PhotoPictures())
     values = {metric: sheet.value(photo, sheet.judged, metric) for metric in sheet.metrics}
     data = "".join(f' data-{_key(metric)}="{value:.6g}"' for metric, value in values.items() if math.isfinite(value))
     groups = [f"{text(kind)}: {text(of[photo])}" for kind, of in report.groups.items() if photo in of]

@@ -50,14 +50,12 @@ class PhotoPictures:
     """The pictures of one photo; any of them may be missing.
 
     Attributes:
-        photo: key of the photo, as in its values.
         original: file of the photo in the frame of the drawings, relative to the report.
         provenance: file of the map that tells where colours come from, turned like the heads.
         yaw_deg: how far the turned heads are turned, 0 when no turn was drawn.
         methods: by name.
     """
 
-    photo: str
     original: str | None = None
     provenance: str | None = None
     yaw_deg: float = 0.0
@@ -81,12 +79,11 @@ class ReportPictures:
         self.folder, self._renderer = folder, renderer
         self._mirror = torch.from_numpy(model.mirror.astype(np.int64))
 
-    def write(self, number: int, photo: str, evaluated: EvaluatedPhoto) -> PhotoPictures:
+    def write(self, number: int, evaluated: EvaluatedPhoto) -> PhotoPictures:
         """Write the pictures of a photo.
 
         Args:
             number: of the photo, in the names of its pictures.
-            photo: its key among the values.
             evaluated: the photo, measured.
         """
         page = f"{number:04d}"
@@ -104,14 +101,9 @@ class ReportPictures:
                 )
                 for name, drawn in evaluated.drawings.items()
             }
-            where = keep("map", self._provenance(evaluated.fitted, yaw))
-            return PhotoPictures(photo, keep("photo", evaluated.photo), where, yaw, methods)
-
-    def _provenance(self, fitted: FittedPhoto, yaw_deg: float) -> NDArray[np.float32]:
-        """(S, S, 3) sRGB: the map that tells where colors come from."""
-        result = provenance(fitted, self._mirror)
-        drawing = self._renderer.render(fitted, result, yaw_deg)
-        return over(drawing, self._renderer.photo(fitted) * 0.25 + 0.75 if yaw_deg == 0 else BACKGROUND)
+            drawing = self._renderer.render(evaluated.fitted, provenance(evaluated.fitted, self._mirror), yaw)
+            where = keep("map", over(drawing, BACKGROUND if yaw else evaluated.photo * 0.25 + 0.75))
+            return PhotoPictures(keep("photo", evaluated.photo), where, yaw, methods)
 
 
 def provenance(fitted: FittedPhoto, mirror: torch.Tensor) -> MethodResult:

@@ -58,7 +58,7 @@ def _section(summary: Summary, pictures: Mapping[str, PhotoPictures], method: st
     middle = number(statistics.median(known), column.digits)
     cards = []
     for photo, value in worst_photos(summary, method, metric):
-        shown = pictures.get(photo, PhotoPictures(photo))
+        shown = pictures.get(photo, PhotoPictures())
         cards.append(_card(photo, number(value, column.digits), shown.original, shown.of(method)))
     order = f"{'lowest' if column.higher else 'highest'} first; median of all {len(known)}: {middle}"
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -201,13 +201,7 @@ class FacePreparer:
             with torch.no_grad():
                 embeddings = list(embed_crop224(self._facenet, images[:, :, inside, inside]).numpy())
         rows = zip(faces, labels, embeddings, strict=True)
-        return [_with(face, label_map, embedding) for face, label_map, embedding in rows]
-
-
-def _with(face: PreparedFace, labels: NDArray[np.uint8], embedding: NDArray[np.float32] | None) -> PreparedFace:
-    return PreparedFace(
-        face.source, face.canvas, labels, face.landmarks, face.landmarks68, face.canvas_from_photo, embedding
-    )
+        return [replace(face, labels=label_map, embedding=embedding) for face, label_map, embedding in rows]
 
 
 def _stored_labels(source: Source, hw: tuple[int, ...], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:

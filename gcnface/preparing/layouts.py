@@ -27,7 +27,6 @@ W300LP_FOLDERS = ("AFW", "HELEN", "IBUG", "LFPW")
 """Folders of 300W-LP; each may have a NAME_Flip beside it."""
 
 Identities = Mapping[str, str]
-_TABLE = "give a CSV file file,identity"
 
 
 def find_sources(arguments: Sequence[str], layout: str, identities: Identities) -> list[Source]:
@@ -69,15 +68,24 @@ def read_identities(path: Path | None) -> dict[str, str]:
     Raises:
         GcnfaceError: the table cannot be read or lacks the columns.
     """
-    if path is None:
-        return {}
+    rows = [] if path is None else read_rows(path, "give a CSV file file,identity")
     try:
-        with io.TextIOWrapper(open_input(path, remedy=_TABLE), encoding="utf-8-sig", newline="") as file:
-            return {row["file"]: row["identity"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise GcnfaceError(f"{path}: cannot be read ({error}); {_TABLE}") from error
+        return {row["file"]: row["identity"] for row in rows}
     except KeyError as error:
         raise GcnfaceError(f"{path}: has no column {error}; give a CSV file with the columns file,identity") from error
+
+
+def read_rows(path: Path, remedy: str) -> list[dict[str, str]]:
+    """Rows of a user's CSV file.
+
+    Raises:
+        GcnfaceError: it cannot be read; `remedy` says what to do.
+    """
+    try:
+        with io.TextIOWrapper(open_input(path, remedy=remedy), encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise GcnfaceError(f"{path}: cannot be read ({error}); {remedy}") from error
 
 
 def plain_photos(argument: str, identities: Identities) -> Iterator[Source]:

@@ -34,11 +34,10 @@ _ARRAYS = ("canvases", "labels", "landmarks", "landmarks68", "canvas_from_photo"
 
 @dataclass(frozen=True)
 class Shard:
-    """A part: its rows of the table, its arrays by name, its dropped photos."""
+    """A part: its rows of the table, its arrays by name."""
 
     rows: list[dict[str, str]]
     arrays: Mapping[str, NDArray]
-    drops: list[Drop]
 
 
 def shard_path(dataset: Path, sources: Sequence[Source]) -> Path:
@@ -66,13 +65,13 @@ def read_shard(path: Path) -> Shard:
     Raises:
         GcnfaceError: it is damaged.
     """
-    with _told(path) as (archive, rows, drops):
+    with _told(path) as (archive, rows, _):
         arrays = {}
         for name in _ARRAYS:
             if name in archive.names:
                 check_rows(name, archive.header(name), len(rows))
                 arrays[name] = archive.read(name)
-    return Shard(rows, arrays, drops)
+    return Shard(rows, arrays)
 
 
 @contextmanager
