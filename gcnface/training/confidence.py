@@ -14,37 +14,24 @@ from coarse.confidence import ConfidenceNetwork, backbone_checksum
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, layout_of
 from coarse.regressor import LIGHT, CoefficientRegressor, load_regressor
-from gcnface.data.faces import load_prepared
-from gcnface.data.heads import load_heads
-from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.identity import apply_heads
-from gcnface.training.loading import DataSettings, TrainingData
-from gcnface.training.module import TrainingModule
-from gcnface.training.person_views import PersonViews, prepare_views
+from gcnface.training.module import ModuleSettings, TrainingModule
+from gcnface.training.person_views import PersonViews, ViewData, ViewSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConfidenceDataSettings(DataSettings):
+class ConfidenceDataSettings(ViewSettings):
     """What `ConfidenceData` takes."""
 
-    heads: Path = Path("runs/heads")
-    """Folder of rendered heads, several of each person (`python -m gcnface.building.rendered_heads`)."""
-    views: Path = Path("runs/person_views")
-    """Folder in which labels and features are kept between runs."""
-    regressor: Path | None = None
-    """Regressor whose features and answers are weighed; None takes the one that ships."""
     fewest: int = 2
     """Smallest number of views in a set."""
     most: int = 5
     """Largest number of views in a set."""
-    windows: int = 1
-    """Windows of each picture whose features are computed; beyond the first they are changed at random."""
     batch_size: int = 128
     """Sets of views in a step, of each process; fewer where there are not so many."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, windows=1)
         if not 2 <= self.fewest <= self.most:
             raise ValueError(f"fewest is {self.fewest}, most {self.most}; expected 2 <= fewest <= most")
 
@@ -93,7 +80,7 @@ class ViewSets(Dataset[list[Tensor]]):
         return [*answers, (place < len(rows)).float(), labels.true[rows[0]], labels.albedo[rows[0]]]
 
 
-class ConfidenceData(TrainingData):
+class ConfidenceData(ViewData):
     """Random sets of views of training people, drawn anew each time; all views of held-out people."""
 
     settings: ConfidenceDataSettings
@@ -106,39 +93,21 @@ class ConfidenceData(TrainingData):
         """The folder of heads, which alone show a person several times."""
         return self.settings.heads
 
-    def prepare_data(self) -> None:
-        """Compute labels and features, once; the processes of a run then find them."""
-        self._views()
-
     def datasets(self) -> tuple[ViewSets, ViewSets]:
         """Sets to learn from, and of held-out people."""
-        views, regressor = self._views()
+        views, regressor = self.views()
         learn, check = (ViewSets(views, regressor, self.settings, validation=part) for part in (False, True))
         return learn, check
 
-    def _views(self) -> tuple[PersonViews, CoefficientRegressor]:
-        s = self.settings
-        regressor = load_regressor(layout_of(load_face_model()), s.regressor).requires_grad_(False)
-        faces = load_prepared(s.faces)
-        return prepare_views(faces, load_heads(s.heads, faces), regressor, s.views, s.windows), regressor
-
 
 @dataclass(frozen=True, kw_only=True)
-class ConfidenceSettings:
+class ConfidenceSettings(ModuleSettings):
     """What `ConfidenceModule` takes."""
 
     regressor: Path | None = None
     """Regressor that it stands beside, the one whose features it sees; None takes the one that ships."""
     albedo: float = 1.0
     """Weight of the error of albedo coefficients (root mean square) beside millimetres of shape."""
-    learning_rate: float = 1e-3
-    """Learning rate at the peak of the one-cycle schedule."""
-    weight_decay: float = 1e-2
-    """Weight decay of AdamW."""
-
-    def __post_init__(self) -> None:
-        check_least(self, weight_decay=0)
-        check_positive(self, "learning_rate")
 
 
 class ConfidenceModule(TrainingModule):
@@ -186,12 +155,6 @@ class ConfidenceModule(TrainingModule):
             "single_mm": self.vertex_error_mm(single, torch.zeros_like(single)),
         }
         self.log_dict({f"valid/{k}": v for k, v in figures.items()}, prog_bar=True, batch_size=len(truth))
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with one cycle over all steps."""
-        s = self.settings
-        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return self.one_cycle(optimizer)
 
     def vertex_error_mm(self, identity: Tensor, truth: Tensor) -> Tensor:
         """Mean distance of the face's vertices that two identities (B, Ni) give."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 _CLOSE_ENOUGH = 0.6
 """How alike two names must be, 0..1, for one to be suggested in place of the other."""
@@ -49,6 +49,18 @@ def check_positive(settings: Any, *names: str) -> None:
         value = getattr(settings, name)
         if not 0 < value < math.inf:
             raise ValueError(f"{name} is {value}; it must be more than 0")
+
+
+def check_choices(settings: Any) -> None:
+    """Fields whose type names what they may be, as ``Literal["light", "resnet50"]`` does.
+
+    Raises:
+        ValueError: one is something else.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        value, known = getattr(settings, name), get_args(hint)
+        if get_origin(hint) is Literal and value not in known:
+            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}")
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from torch.utils.data import Dataset
 
 from coarse.face_model import identity_mirror_sign, load_face_model
 from coarse.morphable import MorphableModel
-from gcnface.data.faces import CANVAS_PX, PreparedFaces
-from gcnface.data.heads import HeadRenders
+from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
+from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.training.augment import (
@@ -28,9 +29,9 @@ from gcnface.training.augment import (
     recolored,
     sample_rng,
 )
-from gcnface.training.loading import TensorBatch
+from gcnface.training.loading import DataSettings, TensorBatch, TrainingData
 
-__all__ = ["Augmentation", "Crop", "CropBatch", "CropDataset", "crops", "mirror468"]
+__all__ = ["Augmentation", "Crop", "CropBatch", "CropData", "CropDataset", "CropSettings", "mirror468"]
 
 _SKIN = [PARSING_CLASSES.index(name) for name in ("skin", "brows", "eyes", "nose", "lips")]
 
@@ -165,12 +166,23 @@ class CropDataset(Dataset[Crop]):
 _MIDDLE = middle_window(CANVAS_PX, CROP_SIDE_PX)
 
 
-def crops(faces: PreparedFaces, heads: HeadRenders | None) -> tuple[CropDataset, CropDataset]:
-    """Augmented crops of all but held-out people, and unchanged ones of held-out people's photographs.
+@dataclass(frozen=True, kw_only=True)
+class CropSettings(DataSettings):
+    """What data modules of crops take."""
 
-    Args:
-        faces: prepared faces.
-        heads: rendered heads to learn from beside them.
-    """
-    learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads)
-    return learn, CropDataset(faces, faces.validation & ~faces.drawn, augment=False)
+    heads: Path | None = None
+    """Folder of rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
+
+
+class CropData(TrainingData):
+    """Augmented crops of all but held-out people, and unchanged ones of held-out people's photographs."""
+
+    settings: CropSettings
+    prepared: PreparedFaces
+
+    def datasets(self) -> tuple[Dataset[Any], CropDataset]:
+        """Crops to learn from and to check with."""
+        self.prepared = faces = load_prepared(self.settings.faces)
+        heads = load_heads(self.settings.heads) if self.settings.heads is not None else None
+        learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads)
+        return learn, CropDataset(faces, faces.validation & ~faces.drawn, augment=False)

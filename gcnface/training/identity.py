@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from coarse.face_model import load_face_model
 from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss
-from coarse.morphable import MorphableModel, crop_camera, layout_of
+from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import CoefficientRegressor, load_regressor
-from gcnface.data.faces import load_prepared
-from gcnface.data.heads import load_heads
-from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.loading import DataSettings, TrainingData
-from gcnface.training.mirror_bias import subtract_mirror_bias
-from gcnface.training.module import TrainingModule
-from gcnface.training.person_views import PersonViews, ViewPictures, prepare_views
-
-LOSSES = ("asymmetric", "euclidean")
+from gcnface.training.configuration import check_positive
+from gcnface.training.module import ModuleSettings, TrainingModule
+from gcnface.training.person_views import PersonViews, ViewData, ViewPictures, ViewSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdentityDataSettings(DataSettings):
+class IdentityDataSettings(ViewSettings):
     """What `IdentityData` takes."""
 
-    heads: Path = Path("runs/heads")
-    """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
-    views: Path = Path("runs/person_views")
-    """Folder in which labels and features are kept between runs."""
     pooled: bool = True
     """Pool labels over the pictures of a person; false gives each picture its own."""
     truth: bool = True
     """Take the true labels of rendered heads; false fits them to landmarks as those of photographs."""
-    windows: int = 1
-    """Windows of each picture whose features are computed; beyond the first they are changed at random."""
-    start: Path | None = None
-    """Regressor that gives features and what is kept, the one that the module starts from; None is the shipped one."""
     whole: bool = False
     """Give the pictures themselves in place of features computed once, for a module that trains the backbone too."""
     batch_size: int = 256
     """Pictures in a step, of each process; fewer where there are not so many."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_least(self, windows=1)
 
-
-class IdentityData(TrainingData):
+class IdentityData(ViewData):
     """Features or pictures with labels: (seen, identity, albedo, landmarks, raw coefficients at the start)."""
 
     settings: IdentityDataSettings
@@ -59,13 +42,9 @@ class IdentityData(TrainingData):
     def __init__(self, **settings: Any) -> None:
         super().__init__(IdentityDataSettings(**settings))
 
-    def prepare_data(self) -> None:
-        """Compute labels and features, once; the processes of a run then find them."""
-        self._views()
-
     def datasets(self) -> tuple[Dataset[Any], Dataset[Any]]:
         """Pictures of training people, and heads of held-out ones."""
-        views, network = self._views()
+        views, network = self.views()
         held_out = views.labels.validation
         rows = (~held_out).nonzero()[:, 0]
         learn: Dataset[Any] = self._labeled(views, network, rows)
@@ -73,13 +52,6 @@ class IdentityData(TrainingData):
             learn = ViewPictures(self.prepared, self.heads, rows, learn)
         first = PersonViews(views.labels, views.features[:1], views.landmarks[:1])
         return learn, self._labeled(first, network, (held_out & views.labels.head).nonzero()[:, 0])
-
-    def _views(self) -> tuple[PersonViews, CoefficientRegressor]:
-        s = self.settings
-        network = load_regressor(layout_of(load_face_model()), s.start)
-        self.prepared = load_prepared(s.faces)
-        self.heads = load_heads(s.heads, self.prepared)
-        return prepare_views(self.prepared, self.heads, network, s.views, s.windows), network
 
     @torch.no_grad()
     def _labeled(self, views: PersonViews, network: CoefficientRegressor, rows: Tensor) -> TensorDataset:
@@ -93,7 +65,7 @@ class IdentityData(TrainingData):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdentitySettings:
+class IdentitySettings(ModuleSettings):
     """What `IdentityModule` takes."""
 
     start: Path | None = None
@@ -112,13 +84,10 @@ class IdentitySettings:
     """Weight of the loss of identity and albedo coefficients."""
     keep: float = 1.0
     """Weight of keeping light, and expression, where they were (mean square of raw coefficients)."""
-    learning_rate: float = 1e-3
-    """Learning rate at the peak of the one-cycle schedule."""
 
     def __post_init__(self) -> None:
-        check_positive(self, "learning_rate", "over", "under")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        super().__post_init__()
+        check_positive(self, "over", "under")
 
 
 class IdentityModule(TrainingModule):
@@ -127,7 +96,7 @@ class IdentityModule(TrainingModule):
     settings: IdentitySettings
     stem = "regressor"
     trainer_defaults = {"precision": "32-true"}
-    links = (("model.start", "data.start"), ("model.whole", "data.whole"))
+    links = (("model.start", "data.regressor"), ("model.whole", "data.whole"))
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(IdentitySettings(**settings))
@@ -141,10 +110,9 @@ class IdentityModule(TrainingModule):
         network.requires_grad_(self.settings.whole)
         network.heads.requires_grad_(True)
 
-    def setup(self, stage: str) -> None:
-        """Take the weights to start from; those of a checkpoint come after."""
-        if stage == "fit":
-            self.network.load_state_dict(load_regressor(self.model.layout, self.settings.start).state_dict())
+    def started(self) -> CoefficientRegressor:
+        """The regressor to go on from."""
+        return load_regressor(self.model.layout, self.settings.start)
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         """One step on (features or images, identity, albedo, landmarks, raw coefficients at the start)."""
@@ -172,17 +140,9 @@ class IdentityModule(TrainingModule):
         figures = {"vertex_mm": away, "landmarks_percent": 100 * landmark_distance_loss(points, landmarks)}
         self.log_dict({f"valid/{k}": v for k, v in figures.items()}, prog_bar=True, batch_size=len(identity))
 
-    def configure_optimizers(self) -> Any:
-        """AdamW with one cycle over all steps."""
-        s = self.settings
-        free = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(free, s.learning_rate, weight_decay=1e-2)
-        return self.one_cycle(optimizer)
-
-    def finish(self, data: Any) -> None:
-        """Take out the constant turn to one side that the run's photographs show."""
-        if hasattr(data, "prepared"):
-            subtract_mirror_bias(self.network, self.network.head_biases, data.prepared)
+    def biases(self) -> Sequence[Tensor | nn.Parameter]:
+        """Of the heads."""
+        return self.network.head_biases
 
     def _raw(self, seen: Tensor) -> Tensor:
         return self.network(seen) if seen.ndim == 4 else apply_heads(self.network, seen)

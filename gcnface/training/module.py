@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -18,8 +19,9 @@ from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import staged
 from gcnface.training.callbacks import Finite
 from gcnface.training.checkpoints import check_finite
-from gcnface.training.configuration import plain
+from gcnface.training.configuration import check_choices, check_least, check_positive, plain
 from gcnface.training.loading import run_seed
+from gcnface.training.mirror_bias import subtract_mirror_bias
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -38,6 +40,22 @@ class Fixed(Generic[Network]):
         return self
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModuleSettings:
+    """What every module can be told."""
+
+    learning_rate: float = 1e-3
+    """Learning rate at the peak of the one-cycle schedule."""
+    weight_decay: float = 1e-2
+    """Weight decay of AdamW."""
+
+    def __post_init__(self) -> None:
+        """Check what depends on more than a type."""
+        check_choices(self)
+        check_positive(self, "learning_rate")
+        check_least(self, weight_decay=0)
+
+
 class TrainingModule(lightning.LightningModule):
     """What every training's module shares; its arguments are the fields of the training's record of settings.
 
@@ -52,6 +70,7 @@ class TrainingModule(lightning.LightningModule):
         network: what is trained.
         stem: name of the file of weights, without its ending.
         trainer_defaults: arguments of the Trainer that differ from what the command gives all trainings.
+        warm_up: share of the steps in which the learning rate rises, where `configure_optimizers` is not another.
         links: settings that the module shares with its data module, as (source, target) keys of the command.
     """
 
@@ -59,6 +78,7 @@ class TrainingModule(lightning.LightningModule):
     network: Any
     stem: ClassVar[str] = "weights"
     trainer_defaults: ClassVar[Mapping[str, Any]] = {}
+    warm_up: ClassVar[float] = 0.3
     links: ClassVar[Sequence[tuple[str, str]]] = ()
 
     _INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
@@ -79,6 +99,21 @@ class TrainingModule(lightning.LightningModule):
     def configure_callbacks(self) -> Sequence[Callback]:
         """What watches every run, from Python too."""
         return [Finite()]
+
+    def started(self) -> nn.Module | None:
+        """A network of the weights to start from; None starts anew."""
+        return None
+
+    def setup(self, stage: str) -> None:
+        """Take the weights to start from; those of a checkpoint come after."""
+        if stage == "fit" and (start := self.started()) is not None:
+            self.network.load_state_dict(start.state_dict())
+
+    def configure_optimizers(self) -> Any:
+        """AdamW for what is free of the network, with one cycle over all steps."""
+        free = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(free, self.settings.learning_rate, weight_decay=self.settings.weight_decay)
+        return self.one_cycle(optimizer)
 
     def on_fit_start(self) -> None:
         """Fixed networks follow to the device."""
@@ -121,15 +156,14 @@ class TrainingModule(lightning.LightningModule):
             raise GcnfaceError(f"{what}; give trainer.max_epochs or trainer.max_steps, 1 or more")
         return int(steps)
 
-    def one_cycle(self, optimizer: torch.optim.Optimizer, *, warm_up: float = 0.3, **options: Any) -> dict[str, Any]:
+    def one_cycle(self, optimizer: torch.optim.Optimizer, **options: Any) -> dict[str, Any]:
         """What `configure_optimizers` returns for one cycle over all steps of the run (Smith and Topin 2018).
 
         Args:
             optimizer: its learning rate is the cycle's peak.
-            warm_up: share of the steps before the peak.
             options: of `OneCycleLR`.
         """
-        steps, peak = self.planned_steps(), optimizer.defaults["lr"]
+        steps, peak, warm_up = self.planned_steps(), optimizer.defaults["lr"], self.warm_up
         if steps * warm_up == 1:  # torch divides by the length of the way up less one step
             warm_up *= 1.001
         cycle = torch.optim.lr_scheduler.OneCycleLR
@@ -143,19 +177,16 @@ class TrainingModule(lightning.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True)
         return total
 
-    def finish(self, data: Any) -> None:
-        """What is done to the network between the last step and its file.
-
-        Args:
-            data: the run's data module.
-        """
+    def biases(self) -> Sequence[Tensor | nn.Parameter]:
+        """Of the last layers, where mirrored photographs show a constant turn to one side; else none."""
+        return ()
 
     def export(self, folder: Path, data: Any = None) -> Path:
         """Write the network as gcnface loads it, whole or not at all; of several processes only the first writes.
 
         Args:
             folder: where to.
-            data: the run's data module, for `finish`.
+            data: the run's data module; of its `prepared` photographs the turn to one side is taken out of `biases`.
 
         Returns:
             The path of the file, float16.
@@ -163,7 +194,8 @@ class TrainingModule(lightning.LightningModule):
         Raises:
             DivergedError: weights are not finite.
         """
-        self.finish(data)
+        if self.biases() and hasattr(data, "prepared"):
+            subtract_mirror_bias(self.network, self.biases(), data.prepared)
         check_finite(half_state(self.network), "as float16")
         path = folder / f"{self.stem}.safetensors"
         if getattr(rank_zero_only, "rank", 0) == 0:

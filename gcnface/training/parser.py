@@ -17,7 +17,7 @@ from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, read_parser
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.label_maps import load_label_maps
 from gcnface.training.loading import DataSettings, TrainingData
-from gcnface.training.module import TrainingModule
+from gcnface.training.module import ModuleSettings, TrainingModule
 from gcnface.training.parser_augment import AugmentConfig, center_views, random_views
 from gcnface.training.parser_data import CanvasDataset, Canvases, labeled_rows, photo_weights
 from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
@@ -68,7 +68,7 @@ class ParserData(TrainingData):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParserSettings:
+class ParserSettings(ModuleSettings):
     """What `ParserModule` takes."""
 
     start: Path | None = None
@@ -81,8 +81,7 @@ class ParserSettings:
     """How far the random views of the faces go."""
 
     def __post_init__(self) -> None:
-        check_least(self, weight_decay=0)
-        check_positive(self, "learning_rate")
+        super().__post_init__()
         if self.augment.side_px % 16:
             raise ValueError(f"augment.side_px must be a multiple of 16, found {self.augment.side_px}")
 
@@ -118,6 +117,7 @@ class ParserModule(TrainingModule):
     settings: ParserSettings
     counts: Tensor
     stem = "parser"
+    warm_up = 0.1
     trainer_defaults = {"max_epochs": 2, "gradient_clip_val": 5.0}
 
     def __init__(self, **settings: Any) -> None:
@@ -127,10 +127,9 @@ class ParserModule(TrainingModule):
         counts = torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.int64)
         self.register_buffer("counts", counts, persistent=False)
 
-    def setup(self, stage: str) -> None:
-        """Take the weights to start from; those of a checkpoint come after."""
-        if stage == "fit" and self.settings.start is not None:
-            self.network.load_state_dict(read_parser(self.settings.start).state_dict())
+    def started(self) -> FaceParser | None:
+        """The parser to go on from."""
+        return None if self.settings.start is None else read_parser(self.settings.start)
 
     def training_step(self, batch: Canvases, index: int) -> Tensor:
         """One step on random views, drawn on the CPU."""
@@ -164,12 +163,6 @@ class ParserModule(TrainingModule):
         images, _ = center_views(batch.images, batch.labels, self.settings.augment.side_px)
         classes = self._logits(images).argmax(1)
         return torch.cat([images, torch.tensor(CLASS_COLORS, device=images.device)[classes].permute(0, 3, 1, 2)], 3)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with one cycle over all steps."""
-        s = self.settings
-        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return self.one_cycle(optimizer, warm_up=0.1)
 
     def export(self, folder: Path, data: Any = None) -> Path:
         """Write the weights, and ``metrics.json`` with the last validation figures beside them."""

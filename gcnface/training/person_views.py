@@ -22,12 +22,12 @@ from coarse.confidence import backbone_checksum
 from coarse.decomposition import decompose
 from coarse.face_model import FaceModel, load_face_model
 from coarse.fitting import LandmarkFitting, fit_landmarks
-from coarse.morphable import MorphableModel, crop_camera
-from coarse.regressor import CoefficientRegressor
+from coarse.morphable import MorphableModel, crop_camera, layout_of
+from coarse.regressor import CoefficientRegressor, load_regressor
 from coarse.set_aggregation import pool_labels, residual_confidence
 from gcnface.data.caches import Cache, fingerprint, fingerprint_of_rows
-from gcnface.data.faces import CANVAS_PX, PreparedFaces
-from gcnface.data.heads import HeadRenders
+from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
+from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.stages.observation import class_maps, observe_vertices
 from gcnface.training.augment import (
@@ -38,6 +38,8 @@ from gcnface.training.augment import (
     recolored,
     sample_rng,
 )
+from gcnface.training.configuration import check_least
+from gcnface.training.loading import DataSettings, TrainingData
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +121,44 @@ def prepare_views(
     known = Cache(folder, "labels", of_labels).arrays(labels)
     seen = Cache(folder, "features", of_features).arrays(lambda: _features(faces, rows, heads, regressor, windows))
     return PersonViews(Labels(**_tensors(known)), **_tensors(seen))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSettings(DataSettings):
+    """What data modules of views of persons take."""
+
+    heads: Path = Path("runs/heads")
+    """Folder of rendered heads, several of each person (`python -m gcnface.building.rendered_heads`)."""
+    views: Path = Path("runs/person_views")
+    """Folder in which labels and features are kept between runs."""
+    windows: int = 1
+    """Windows of each picture whose features are computed; beyond the first they are changed at random."""
+    regressor: Path | None = None
+    """Regressor that gives features and first answers, the module's own; None takes the one that ships."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, windows=1)
+
+
+class ViewData(TrainingData):
+    """What is computed of persons' pictures, once, by the first process of a run."""
+
+    settings: ViewSettings
+    prepared: PreparedFaces
+    heads: HeadRenders
+
+    def prepare_data(self) -> None:
+        """Compute labels and features; the processes of a run then find them."""
+        self.views()
+
+    def views(self) -> tuple[PersonViews, CoefficientRegressor]:
+        """The views, and the regressor that gave their features, which nothing trains."""
+        s = self.settings
+        regressor = load_regressor(layout_of(load_face_model()), s.regressor).requires_grad_(False)
+        self.prepared = load_prepared(s.faces)
+        self.heads = load_heads(s.heads, self.prepared)
+        return prepare_views(self.prepared, self.heads, regressor, s.views, s.windows), regressor
 
 
 def _tensors(arrays: Mapping[str, NDArray]) -> dict[str, Tensor]:

@@ -15,12 +15,12 @@ from torch.utils.data import ConcatDataset
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss, window_points
-from coarse.position_network import NETWORKS, make_position_map_network
+from coarse.position_network import make_position_map_network
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
-from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.configuration import check_least
 from gcnface.training.loading import DataSettings, TrainingData
-from gcnface.training.module import TrainingModule
+from gcnface.training.module import ModuleSettings, TrainingModule
 from gcnface.training.pictures import dotted
 from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads
 from render.camera import Camera
@@ -68,7 +68,7 @@ class PositionMapData(TrainingData):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositionMapSettings:
+class PositionMapSettings(ModuleSettings):
     """What `PositionMapModule` takes."""
 
     network: Literal["light", "prnet"] = "light"
@@ -77,16 +77,12 @@ class PositionMapSettings:
     """Texels a side of the maps in training; the light network's own are 128 and enlarged when it is used."""
     learning_rate: float = 1e-3
     """Learning rate at the peak of the one-cycle schedule, or at the start of the halving one."""
-    weight_decay: float = 1e-2
-    """Weight decay of AdamW."""
     halve_every: int = 0
     """Halve the learning rate every so many epochs, as published; 0 is one cycle over the run."""
 
     def __post_init__(self) -> None:
-        check_least(self, weight_decay=0, halve_every=0, side=2)
-        check_positive(self, "learning_rate")
-        if self.network not in NETWORKS:
-            raise ValueError(f"network is {self.network!r}; it must be one of {NETWORKS}")
+        super().__post_init__()
+        check_least(self, halve_every=0, side=2)
 
 
 class PositionMapModule(TrainingModule):
@@ -94,6 +90,7 @@ class PositionMapModule(TrainingModule):
 
     settings: PositionMapSettings
     stem = "position_map"
+    warm_up = 0.1
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(PositionMapSettings(**settings))
@@ -145,11 +142,10 @@ class PositionMapModule(TrainingModule):
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle, or Adam halved every few epochs as published."""
         s = self.settings
-        if s.halve_every:
-            plain = torch.optim.Adam(self.network.parameters(), s.learning_rate)
-            return {"optimizer": plain, "lr_scheduler": torch.optim.lr_scheduler.StepLR(plain, s.halve_every, 0.5)}
-        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return self.one_cycle(optimizer, warm_up=0.1)
+        if not s.halve_every:
+            return super().configure_optimizers()
+        plain = torch.optim.Adam(self.network.parameters(), s.learning_rate)
+        return {"optimizer": plain, "lr_scheduler": torch.optim.lr_scheduler.StepLR(plain, s.halve_every, 0.5)}
 
 
 def head_yaw_deg(rotation: Tensor) -> Tensor:

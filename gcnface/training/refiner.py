@@ -18,7 +18,7 @@ from coarse.morphable import MorphableModel, crop_camera
 from coarse.records import CoarseFace
 from gcnface.errors import GcnfaceError
 from gcnface.training.callbacks import WarmAverage
-from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.configuration import check_choices, check_least, check_positive
 from gcnface.training.module import Fixed, TrainingModule
 from gcnface.training.refiner_data import RefinerSample
 from gcnface.training.refiner_objective import DrawnFace, Objective, critic_terms, encoded
@@ -80,8 +80,9 @@ class RefinerSettings:
     def __post_init__(self) -> None:
         check_positive(self, "learning_rate")
         check_least(self, drawn_every=1, gradient_clip_val=0)
-        if self.rate not in ("cycle", "decay") or not 0 <= self.average < 1:
-            raise ValueError(f'rate is {self.rate!r}, "cycle" or "decay"; average is {self.average}, in 0..1')
+        check_choices(self)
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is {self.average}; it must lie in 0..1")
 
 
 class RefinerModule(TrainingModule):
@@ -106,18 +107,17 @@ class RefinerModule(TrainingModule):
             self.critic = critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
         self.facenet = Fixed(load_facenet())
 
-    def setup(self, stage: str) -> None:
-        """Take the weights to start from; those of a checkpoint come after.
+    def started(self) -> TextureRefiner | None:
+        """The refiner to go on from.
 
         Raises:
-            GcnfaceError: they are of another configuration than the network.
+            GcnfaceError: it is of another configuration than the network.
         """
-        if stage == "fit" and self.settings.start is not None:
-            started = load_refiner(load_face_model(), self.settings.start)
-            if started.config != self.settings.network:
-                what = "these weights are of another configuration than the training's network"
-                raise GcnfaceError(f"{self.settings.start}: {what}")
-            self.network.load_state_dict(started.state_dict())
+        start = self.settings.start
+        network = None if start is None else load_refiner(load_face_model(), start)
+        if network is not None and network.config != self.settings.network:
+            raise GcnfaceError(f"{start}: these weights are of another configuration than the training's network")
+        return network
 
     def configure_callbacks(self) -> Sequence[Callback]:
         """The average of the weights as well."""

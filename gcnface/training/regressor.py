@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from coarse import losses
 from coarse.coefficients import Coefficients
@@ -16,52 +17,28 @@ from coarse.fitting import render_crop
 from coarse.losses import CoarseLossWeights
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera
 from coarse.regressor import BACKBONES, CoefficientRegressor, load_regressor
-from gcnface.data.faces import load_prepared
-from gcnface.data.heads import load_heads
-from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.crops import CropBatch, CropDataset, crops
-from gcnface.training.loading import DataSettings, TrainingData
-from gcnface.training.mirror_bias import subtract_mirror_bias
-from gcnface.training.module import Fixed, TrainingModule
+from gcnface.training.configuration import check_least
+from gcnface.training.crops import CropBatch, CropData, CropSettings
+from gcnface.training.module import Fixed, ModuleSettings, TrainingModule
 from gcnface.training.pictures import dotted
 from refine.facenet import embed_crop224, load_facenet
 
 
-@dataclass(frozen=True, kw_only=True)
-class RegressorDataSettings(DataSettings):
-    """What `RegressorData` takes."""
-
-    heads: Path | None = None
-    """Folder of rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
-
-
-class RegressorData(TrainingData):
+class RegressorData(CropData):
     """Augmented crops of photographs, drawn faces and rendered heads; unchanged ones of held-out people."""
 
-    settings: RegressorDataSettings
-
     def __init__(self, **settings: Any) -> None:
-        super().__init__(RegressorDataSettings(**settings))
-
-    def datasets(self) -> tuple[CropDataset, CropDataset]:
-        """Crops to learn from, and of held-out people's photographs."""
-        self.prepared = load_prepared(self.settings.faces)
-        heads = load_heads(self.settings.heads) if self.settings.heads is not None else None
-        return crops(self.prepared, heads)
+        super().__init__(CropSettings(**settings))
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressorSettings:
+class RegressorSettings(ModuleSettings):
     """What `RegressorModule` takes."""
 
     start: Path | None = None
     """Weights to go on from; None starts anew."""
     backbone: Literal["light", "resnet50"] = "light"
     """Network under the heads: "light" (ships) or "resnet50" (as published)."""
-    learning_rate: float = 1e-3
-    """Learning rate at the peak of the one-cycle schedule."""
-    weight_decay: float = 1e-2
-    """Weight decay of AdamW."""
     rendered: int = 4
     """Crops of each batch that are also drawn, for the photometric and the identity loss."""
     drawn_from_epoch: int = 0
@@ -76,10 +53,8 @@ class RegressorSettings:
     """Weights of the losses of Deng et al."""
 
     def __post_init__(self) -> None:
-        check_least(self, weight_decay=0, drawn_from_epoch=0, rendered=0)
-        check_positive(self, "learning_rate")
-        if self.backbone not in BACKBONES:
-            raise ValueError(f"backbone is {self.backbone!r}; it must be one of {sorted(BACKBONES)}")
+        super().__post_init__()
+        check_least(self, drawn_from_epoch=0, rendered=0)
         if self.start is not None and self.backbone != "light":
             raise ValueError("start holds weights of the light backbone; choose backbone=light or leave start out")
 
@@ -90,6 +65,7 @@ class RegressorModule(TrainingModule):
     settings: RegressorSettings
     skin: Tensor
     stem = "regressor"
+    warm_up = 0.15
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(RegressorSettings(**settings))
@@ -102,11 +78,14 @@ class RegressorModule(TrainingModule):
         self.register_buffer("skin", region == 0, persistent=False)
 
     def setup(self, stage: str) -> None:
-        """Take the weights to start from; those of a checkpoint come after."""
+        """Check what depends on the data as well."""
         self.check_within_batch("rendered")
-        if stage == "fit" and self.settings.start is not None:
-            started = load_regressor(self.model.layout, self.settings.start)
-            self.network.load_state_dict(started.state_dict())
+        super().setup(stage)
+
+    def started(self) -> CoefficientRegressor | None:
+        """The regressor to go on from."""
+        start = self.settings.start
+        return None if start is None else load_regressor(self.model.layout, start)
 
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""
@@ -128,16 +107,9 @@ class RegressorModule(TrainingModule):
         found = self._project(self.network(batch.image).float())
         return dotted(dotted(batch.image, batch.landmarks, 0), found, 1)
 
-    def configure_optimizers(self) -> Any:
-        """AdamW with one cycle over all steps."""
-        s = self.settings
-        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return self.one_cycle(optimizer, warm_up=0.15)
-
-    def finish(self, data: Any) -> None:
-        """Take out the constant turn to one side that the run's photographs show."""
-        if hasattr(data, "prepared"):
-            subtract_mirror_bias(self.network, self.network.head_biases, data.prepared)
+    def biases(self) -> Sequence[Tensor | nn.Parameter]:
+        """Of the heads."""
+        return self.network.head_biases
 
     def _project(self, raw: Tensor) -> Tensor:
         coefficients = self.model.layout.decode(raw)

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from coarse.face_model import load_face_model
 from coarse.losses import landmark_distance_loss
 from coarse.spatial_transformer import losses
-from coarse.spatial_transformer.localizer import BACKBONES, Localizer
+from coarse.spatial_transformer.localizer import Localizer
 from coarse.spatial_transformer.losses import TransformerLossWeights
 from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelection
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
-from coarse.spatial_transformer.transformer import VISIBILITIES, FlattenedTexture, SpatialTransformer
-from gcnface.data.faces import load_prepared
-from gcnface.data.heads import load_heads
+from coarse.spatial_transformer.transformer import FlattenedTexture, SpatialTransformer
 from gcnface.photo.crop import CROP_SIDE_PX
-from gcnface.training.configuration import check_least, check_positive
-from gcnface.training.crops import Crop, CropBatch, CropDataset, crops, mirror468
-from gcnface.training.loading import DataSettings, TrainingData
-from gcnface.training.mirror_bias import subtract_mirror_bias
-from gcnface.training.module import TrainingModule
+from gcnface.training.configuration import check_least
+from gcnface.training.crops import Crop, CropBatch, CropData, CropDataset, CropSettings, mirror468
+from gcnface.training.module import ModuleSettings, TrainingModule
 
 Pairs = Literal["flip", "person"]
 """What the siamese loss compares: a photo and its mirror image, or two photos of a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StnDataSettings(DataSettings):
+class StnDataSettings(CropSettings):
     """What `StnData` takes."""
 
     heads: Path | None = None
@@ -51,7 +48,7 @@ class StnDataSettings(DataSettings):
             raise ValueError('heads are given and pairs is "person"; rendered heads go with pairs "flip" alone')
 
 
-class StnData(TrainingData):
+class StnData(CropData):
     """Augmented crops, or pairs of them that show one person; unchanged ones of held-out people."""
 
     settings: StnDataSettings
@@ -61,15 +58,15 @@ class StnData(TrainingData):
 
     def datasets(self) -> tuple[Dataset[Any], CropDataset]:
         """Crops or pairs to learn from, and crops of held-out people's photographs."""
-        self.prepared = load_prepared(self.settings.faces)
-        heads = load_heads(self.settings.heads) if self.settings.heads is not None else None
-        learn, check = crops(self.prepared, heads)
-        by_person = self.settings.pairs == "person"
-        return PersonPairs(learn, self.prepared.identities[learn.rows]) if by_person else learn, check
+        learn, check = super().datasets()
+        if self.settings.pairs == "person":
+            assert isinstance(learn, CropDataset)
+            learn = PersonPairs(learn, self.prepared.identities[learn.rows])
+        return learn, check
 
 
 @dataclass(frozen=True, kw_only=True)
-class StnSettings:
+class StnSettings(ModuleSettings):
     """What `StnModule` takes."""
 
     backbone: Literal["light", "resnet50", "vgg16"] = "light"
@@ -95,24 +92,14 @@ class StnSettings:
     paired: int = 8
     """How many photos of a batch are also seen as mirror images; published: all. With `pairs` "person" each has its
     partner."""
-    learning_rate: float = 1e-3
-    """Learning rate at the peak of the one-cycle schedule."""
-    weight_decay: float = 1e-2
-    """Weight decay of AdamW."""
     landmark_distance: float = 0.0
     """Weight of the mean distance over face size, which the squared distance alone does not sharpen; not published."""
     weights: TransformerLossWeights = field(default_factory=TransformerLossWeights)
     """Weights of the published losses."""
 
     def __post_init__(self) -> None:
-        check_least(self, weight_decay=0, identity=1, expression=0, side=2, paired=0)
-        check_positive(self, "learning_rate")
-        for name, known in (
-            ("backbone", BACKBONES), ("visibility", VISIBILITIES), ("pairs", get_args(Pairs)),
-            ("points", POINT_SELECTIONS),
-        ):  # fmt: skip
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {sorted(known)}")
+        super().__post_init__()
+        check_least(self, identity=1, expression=0, side=2, paired=0)
 
 
 @dataclass(frozen=True)
@@ -138,6 +125,7 @@ class StnModule(TrainingModule):
     settings: StnSettings
     mirror: Tensor
     stem = "stn"
+    warm_up = 0.15
     links = (("model.pairs", "data.pairs"),)
 
     def __init__(self, **settings: Any) -> None:
@@ -154,6 +142,7 @@ class StnModule(TrainingModule):
     def setup(self, stage: str) -> None:
         """Check what depends on the data as well."""
         self.check_within_batch("paired")
+        super().setup(stage)
 
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""
@@ -182,16 +171,9 @@ class StnModule(TrainingModule):
         size = [CROP_SIDE_PX, CROP_SIDE_PX]
         return torch.cat([batch.image, torch.nn.functional.interpolate(shown, size, mode="nearest")], dim=3)
 
-    def configure_optimizers(self) -> Any:
-        """AdamW with one cycle over all steps."""
-        s = self.settings
-        optimizer = torch.optim.AdamW(self.network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        return self.one_cycle(optimizer, warm_up=0.15)
-
-    def finish(self, data: Any) -> None:
-        """Take out the constant turn to one side that the run's photographs show."""
-        if hasattr(data, "prepared"):
-            subtract_mirror_bias(self.network, [self.network.head.bias], data.prepared)
+    def biases(self) -> Sequence[Tensor | nn.Parameter]:
+        """Of the head."""
+        return [self.network.head.bias]
 
     def _terms(self, theta: Theta, views: Views) -> dict[str, Tensor]:
         """The weighted losses."""

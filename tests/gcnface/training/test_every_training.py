@@ -23,6 +23,7 @@ from refine.facenet import load_facenet
 from refine.stored import REFINER_WEIGHTS
 from tests.gcnface.annotated_folder import write_prepared_faces
 from tests.gcnface.head_folder import write_heads
+from tests.tolerances import EQUAL
 
 pytestmark = pytest.mark.usefixtures("quiet_training", "_quick")
 
@@ -179,7 +180,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(config, folders, tm
     assert {k: v for k, v in kept["hyper_parameters"].items() if k[0] != "_"} == plain(module.settings)
     assert kept["datamodule_hyper_parameters"] == plain(run.datamodule.settings)
     for key, value in kept["state_dict"].items():
-        torch.testing.assert_close(module.state_dict()[key], value, rtol=0, atol=0)
+        torch.testing.assert_close(module.state_dict()[key], value, **EQUAL)
     again = prepared(name, ["--config", str(output / "config.yaml")])
     assert (again.model.settings, again.datamodule.settings) == (module.settings, run.datamodule.settings)
 

@@ -286,9 +286,10 @@ def test_a_figure_to_watch_is_one_that_is_logged(tmp_path, watch, held_out):
 @pytest.mark.parametrize("words", [["max_epochs=1"], ["max_epochs=7", "limit_train_batches=1"], ["max_steps=3"]])
 def test_one_cycle_takes_any_number_of_steps(tmp_path, monkeypatch, words):
     def configure(module):
-        return module.one_cycle(torch.optim.SGD(module.parameters(), 0.5), warm_up=0.5)
+        return module.one_cycle(torch.optim.SGD(module.parameters(), 0.5))
 
     monkeypatch.setattr(Small, "configure_optimizers", configure)
+    monkeypatch.setattr(Small, "warm_up", 0.5)
     _, trainer = fit(tmp_path, "trainer.max_epochs=9", *(f"trainer.{word}" for word in words))
     assert trainer.lr_scheduler_configs[0].scheduler.total_steps == trainer.global_step
 
