@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from render.lighting import SH_COUNT
 from render.shapes import check_shape
-
-NAMES = ("identity", "expression", "albedo", "rotation", "translation", "lighting")
 
 AMBIENT_INTENSITY = 0.9
 """Mean shading of the neutral light (1 would show the albedo as it is)."""
@@ -30,7 +28,15 @@ Parts = TypeVar("Parts", bound="TensorParts")
 
 @dataclass(frozen=True)
 class TensorParts:
-    """A record of tensors, all of one batch."""
+    """A record of tensors, all of one batch, which are held to their shapes."""
+
+    SHAPES: ClassVar[tuple[str, ...]]
+    """Of the fields, as `check_shape` takes them."""
+
+    def __post_init__(self) -> None:
+        batch: dict[str, int] = {}
+        for (name, value), shape in zip(self.named().items(), self.SHAPES, strict=True):
+            batch = {"B": check_shape(name, value, shape, **batch)["B"]}
 
     def named(self) -> dict[str, Tensor]:
         """The fields by name, in the order of the layout."""
@@ -81,6 +87,8 @@ class Coefficients(TensorParts):
         lighting: (B, 9, 3) spherical-harmonic radiance, RGB, linear light (see `render.lighting`).
     """
 
+    SHAPES = ("B I", "B E", "B A", "B 3", "B 3", "B 9 3")
+
     identity: Tensor
     expression: Tensor
     albedo: Tensor
@@ -88,19 +96,10 @@ class Coefficients(TensorParts):
     translation: Tensor
     lighting: Tensor
 
-    def __post_init__(self) -> None:
-        bound = check_shape("identity", self.identity, "B I")
-        batch = {"B": bound["B"]}
-        check_shape("expression", self.expression, "B E", **batch)
-        check_shape("albedo", self.albedo, "B A", **batch)
-        check_shape("rotation", self.rotation, "B 3", **batch)
-        check_shape("translation", self.translation, "B 3", **batch)
-        check_shape("lighting", self.lighting, "B 9 3", **batch)
-
 
 @dataclass(frozen=True)
 class CoefficientLayout(VectorLayout):
-    """The table: how many numbers each part has, in the order of `NAMES`, and what a raw zero means.
+    """The table: how many numbers each part has, in the order of `Coefficients`, and what a raw zero means.
 
     A raw vector is what networks emit and optimisers move: every entry is of order one and zero is the neutral face,
     upright, at the crop's standard distance, under a white ambient light. `decode` turns it into `Coefficients`.

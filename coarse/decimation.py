@@ -160,11 +160,11 @@ class _CollapsingMesh:
         centered = points - points[used].mean(axis=0)
         centered /= max(float(np.abs(centered[used]).max()), 1e-300)
         self.points: list[Point] = [tuple(row) for row in centered.tolist()]
-        self.faces: list[tuple[int, int, int] | None] = [tuple(row) for row in faces.tolist()]
+        self.faces: dict[int, tuple[int, int, int]] = {index: tuple(row) for index, row in enumerate(faces.tolist())}
         self.quadrics: list[Quadric] = [tuple(row) for row in vertex_quadrics(centered, faces).tolist()]
         self.around: list[set[int]] = [set() for _ in range(len(points))]
-        for index, row in enumerate(faces.tolist()):
-            for vertex in row:
+        for index, face in self.faces.items():
+            for vertex in face:
                 self.around[vertex].add(index)
         self.on_boundary = set(boundary_edges(faces)[0].reshape(-1).tolist())
         self.stamps = [0] * len(points)
@@ -185,16 +185,12 @@ class _CollapsingMesh:
                 self._collapse(gone, kept)
 
     def result(self) -> Decimation:
-        left = np.array([face for face in self.faces if face is not None], dtype=np.int64)
+        left = np.array(list(self.faces.values()), dtype=np.int64)
         kept, inverse = np.unique(left, return_inverse=True)
         return Decimation(kept=kept, faces=inverse.reshape(-1, 3).astype(np.int64))
 
     def _neighbors(self, vertex: int) -> set[int]:
-        found: set[int] = set()
-        for index in self.around[vertex]:
-            found.update(self.faces[index])  # type: ignore[arg-type]
-        found.discard(vertex)
-        return found
+        return set().union(*(self.faces[index] for index in self.around[vertex])) - {vertex}
 
     def _push(self, vertex: int, others: Iterable[int]) -> None:
         for other in others:
@@ -217,17 +213,14 @@ class _CollapsingMesh:
             return False
         if any(len(self.around[vertex]) < 2 for vertex in common):
             return False
-        rest = {frozenset(self.faces[index]) - {kept} for index in self.around[kept] - shared}  # type: ignore[arg-type]
-        return not any(
-            frozenset(self.faces[index]) - {gone} in rest  # type: ignore[arg-type]
-            for index in self.around[gone] - shared
-        )
+        rest = {frozenset(self.faces[index]) - {kept} for index in self.around[kept] - shared}
+        return not any(frozenset(self.faces[index]) - {gone} in rest for index in self.around[gone] - shared)
 
     def _shapely(self, gone: int, kept: int, min_cosine: float, min_quality: float) -> bool:
         """No remaining face turns over or becomes a sliver."""
         target = self.points[kept]
         for index in self.around[gone] - self.around[kept]:
-            a, b, c = self.faces[index]  # type: ignore[misc]
+            a, b, c = self.faces[index]
             if b == gone:
                 a, b, c = b, c, a
             elif c == gone:
@@ -239,11 +232,10 @@ class _CollapsingMesh:
     def _collapse(self, gone: int, kept: int) -> None:
         for index in list(self.around[gone]):
             face = self.faces[index]
-            assert face is not None
             if kept in face:
                 for vertex in face:
                     self.around[vertex].discard(index)
-                self.faces[index] = None
+                del self.faces[index]
             else:
                 a, b, c = (kept if vertex == gone else vertex for vertex in face)
                 self.faces[index] = (a, b, c)

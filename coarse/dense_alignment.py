@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
+from coarse.face_model import FaceModel
 from coarse.hole_filling import close_openings
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.similarity import similarity_between
 from render.baking import TexelMap, bake, texel_map
-from render.camera import Camera, pixel_camera
+from render.camera import pixel_camera
 from render.normals import vertex_normals
 from render.rasterize import rasterize
 from render.rotation import axis_angle_from_rotation, euler_from_rotation
@@ -76,12 +76,6 @@ class DensePose:
     translation: Tensor
     residual: Tensor
 
-    def camera(self) -> Camera:
-        """Draws points in camera axes (`cam_from_model(rotation) @ model mm`) where they lie in the window."""
-        matrix = torch.eye(3).to(self.scale).repeat(len(self.scale), 1, 1) * self.scale[:, None, None]
-        place = torch.cat([self.translation[:, :2], torch.ones_like(self.scale)[:, None]], 1)
-        return Camera(torch.cat([matrix[:, :, :2], place[..., None]], 2), _WINDOW, "scaled_orthographic")
-
 
 @dataclass(frozen=True)
 class DenseAlignment:
@@ -106,16 +100,6 @@ class DenseAlignment:
     visible: Tensor
     landmarks468_visible: Tensor
     depth: Tensor
-
-    @property
-    def landmarks68(self) -> Tensor:
-        """(B, 68, 3) window px."""
-        return self.landmarks468[:, list(LANDMARKS68_FROM_468)]
-
-    @property
-    def landmarks68_visible(self) -> Tensor:
-        """(B, 68) bool."""
-        return self.landmarks468_visible[:, list(LANDMARKS68_FROM_468)]
 
 
 class DenseReader(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,10 +36,8 @@ def decimated_levels(
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
     if len(np.unique(triangles)) != len(points):
         raise ValueError(f"{len(points) - len(np.unique(triangles))} vertices belong to no face: remove them first")
-    counts = [len(points)]
-    for factor in factors:
-        counts.append(-(-counts[-1] // factor))
-    return extended_levels((PyramidLevel(triangles.astype(np.int32)),), points, counts[1:])
+    _, *counts = accumulate(factors, lambda count, factor: -(-count // factor), initial=len(points))
+    return extended_levels((PyramidLevel(triangles.astype(np.int32)),), points, counts)
 
 
 def extended_levels(

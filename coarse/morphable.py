@@ -68,7 +68,6 @@ class MorphableModel(nn.Module):
         super().__init__()
         if not 0 <= level < len(model.levels):
             raise ValueError(f"level is {level}, the model has levels 0 to {len(model.levels) - 1}")
-        self.level = level
         index = np.arange(len(model.mean))
         for step in model.levels[:level]:
             index = index[step.down_index]

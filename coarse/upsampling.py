@@ -52,16 +52,18 @@ def barycentric_upsampling(
             raise ValueError(f"{name} must be (N, 3) with N > 0, found {array.shape}")
     if (labels_fine is None) != (labels_coarse is None):
         raise ValueError("labels_fine and labels_coarse are given together or not at all")
-    if labels_fine is None:
-        return _closest_on(fine, coarse, faces)
+    if labels_fine is None or labels_coarse is None:
+        labels_fine, labels_coarse = np.zeros(len(fine)), np.zeros(len(coarse))
     of_point, of_face = np.asarray(labels_fine), np.asarray(labels_coarse)[faces[:, 0]]
     if of_point.shape != (len(fine),):
         raise ValueError(f"labels_fine must be ({len(fine)},), found {of_point.shape}")
     index, weight = np.zeros((len(fine), 3), np.int64), np.zeros((len(fine), 3))
     for label in np.unique(of_point):
         mine, theirs = of_point == label, of_face == label
-        index[mine], weight[mine] = _closest_on(fine[mine], coarse, faces[theirs] if theirs.any() else faces)
-    return index, weight
+        found = closest_points(fine[mine], coarse, faces, theirs if theirs.any() else None)
+        index[mine], weight[mine] = faces[found.face], found.bary
+    weight = np.where(weight < 1e-9, 0.0, weight)
+    return index, weight / weight.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,6 @@ def component_labels(faces: ArrayLike, vertex_count: int) -> NDArray[np.int64]:
     rows, columns = triangles.reshape(-1), np.roll(triangles, 1, axis=1).reshape(-1)
     graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(vertex_count, vertex_count))
     return connected_components(graph, directed=False)[1].astype(np.int64)
-
-
-def _closest_on(
-    points: NDArray[np.float64], coarse: NDArray[np.float64], faces: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    found = closest_points(points, coarse, faces)
-    weight = np.where(found.bary < 1e-9, 0.0, found.bary)
-    return faces[found.face], weight / weight.sum(axis=1, keepdims=True)
 
 
 class _TriangleSearch:

@@ -11,7 +11,6 @@ from torch import Tensor
 from coarse.coefficients import TensorParts, VectorLayout
 from coarse.face_model import FaceModel
 from coarse.morphable import CROP_PX, FOCAL_PX, layout_of
-from render.shapes import check_shape
 
 
 @dataclass(frozen=True)
@@ -26,18 +25,13 @@ class Theta(TensorParts):
         expression: (B, Ne), blendshapes; 0 is rest, 1 the full unit.
     """
 
+    SHAPES = ("B 3", "B 1", "B 2", "B I", "B E")
+
     rotation: Tensor
     log_scale: Tensor
     translation: Tensor
     identity: Tensor
     expression: Tensor
-
-    def __post_init__(self) -> None:
-        batch = {"B": check_shape("rotation", self.rotation, "B 3")["B"]}
-        check_shape("log_scale", self.log_scale, "B 1", **batch)
-        check_shape("translation", self.translation, "B 2", **batch)
-        check_shape("identity", self.identity, "B I", **batch)
-        check_shape("expression", self.expression, "B E", **batch)
 
     @property
     def alpha(self) -> Tensor:

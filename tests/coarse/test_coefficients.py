@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from coarse.coefficients import AMBIENT_INTENSITY, NAMES, CoefficientLayout, Coefficients
+from coarse.coefficients import AMBIENT_INTENSITY, CoefficientLayout, Coefficients
 from render.lighting import shade
 from render.shapes import ShapeError
 
@@ -19,7 +19,7 @@ def test_decode_then_encode_is_the_identity():
 
 def test_table_covers_the_vector_once_in_order():
     parts = LAYOUT.split(torch.arange(LAYOUT.total).float()[None])
-    assert tuple(parts) == NAMES
+    assert tuple(parts) == ("identity", "expression", "albedo", "rotation", "translation", "lighting")
     assert torch.cat(list(parts.values()), 1)[0].tolist() == list(range(LAYOUT.total))
 
 
