@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import copy
-import statistics
-import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.timing import milliseconds
 from coarse.face_model import load_face_model
 from coarse.levels import rcm_order
 from refine.chebyshev import ChebyshevConv
@@ -59,18 +57,6 @@ def closed_grid(vertex_count: int) -> np.ndarray:
     d = np.roll(b, -1, 1)
     faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([c, b, d], -1).reshape(-1, 3)])
     return np.argsort(rcm_order(faces, side * side))[faces]
-
-
-def milliseconds(actions: list[Callable[[], object]], repeats: int) -> list[tuple[float, float]]:
-    """Median and least time of each action; taken in turns, so that a busy moment strikes all alike."""
-    times: list[list[float]] = [[] for _ in actions]
-    for turn in range(repeats + 1):
-        for action, mine in zip(actions, times, strict=True):
-            start = time.perf_counter()
-            action()
-            if turn:
-                mine.append((time.perf_counter() - start) * 1e3)
-    return [(statistics.median(mine), min(mine)) for mine in times]
 
 
 def compare(

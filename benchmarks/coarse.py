@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.coarse_identity import identity_metrics
-from benchmarks.coarse_methods import METHODS, Answer, Methods, dense_percent
+from benchmarks.coarse_methods import METHODS, Methods, dense_percent
 from benchmarks.hard_photos import KINDS, hard_photos
 from benchmarks.measures import landmark_percent
 from gcnface.data.faces import PreparedFaces, load_prepared
@@ -63,10 +63,9 @@ class Report:
 def on_photographs(methods: Methods, faces: PreparedFaces, report: Report) -> None:
     """Real photographs against the teacher's landmarks."""
     for row in np.nonzero(faces.validation & ~faces.drawn)[0]:
-        true = faces.landmarks[row, :, :2]
-        answers = methods(faces.canvases[row])
-        for name, answer in answers.items():
-            report.add("photographs", name, "landmarks %", landmark_percent(answer.landmarks, true))
+        for name, answer in methods(faces.canvases[row]).items():
+            error = landmark_percent(answer.landmarks, faces.landmarks[row])
+            report.add("photographs", name, "landmarks %", error)
             if np.isfinite(answer.psnr_db):
                 report.add("photographs", name, "coarse PSNR dB", answer.psnr_db)
 
@@ -79,21 +78,18 @@ def on_heads(methods: Methods, heads: HeadRenders, report: Report, fits: int) ->
         true = true_points(methods, heads, int(row))
         answers = methods(heads.canvases[row], METHODS if int(row) in fitted else ("regressor", "position map"))
         yaw = abs(float(np.degrees(heads.yaw[row])))
-        bins = [f"yaw {low}-{high}" for low, high in YAW_BINS_DEG if low <= yaw < high]
+        yaw_bin = next((f"yaw {low}-{high}" for low, high in YAW_BINS_DEG if low <= yaw < high), "yaw 90+")
         for name, answer in answers.items():
-            report.add("heads, 468 points 2D %", name, (bins or ["yaw 90+"])[0], _landmarks(answer, heads, int(row)))
+            error = landmark_percent(answer.landmarks, heads.landmarks[row])
+            report.add("heads, 468 points 2D %", name, yaw_bin, error)
             if answer.dense is None:
                 continue
             flat, solid = dense_percent(answer.dense, true)
             sections = ["heads"] + (["heads, those with fits"] if int(row) in fitted else [])
             for section in sections:
-                for bin_name in [*(bins or ["yaw 90+"]), "all"]:
+                for bin_name in (yaw_bin, "all"):
                     report.add(f"{section}, dense 2D %", name, bin_name, flat)
                     report.add(f"{section}, dense 3D %", name, bin_name, solid)
-
-
-def _landmarks(answer: Answer, heads: HeadRenders, row: int) -> float:
-    return landmark_percent(answer.landmarks, heads.landmarks[row])
 
 
 @torch.no_grad()
@@ -112,8 +108,7 @@ def true_points(methods: Methods, heads: HeadRenders, row: int) -> NDArray[np.fl
 def on_hard_photos(methods: Methods, faces: PreparedFaces, report: Report, count: int) -> None:
     """Glasses, beards, light from one side, hands, small faces."""
     for photo in hard_photos(faces, count):
-        answers = methods(photo.canvas)
-        for name, answer in answers.items():
+        for name, answer in methods(photo.canvas).items():
             error = landmark_percent(answer.landmarks, photo.landmarks)
             report.add(HARD, name, photo.kind, error)
 
@@ -125,12 +120,8 @@ def by_skin_tone(methods: Methods, faces: PreparedFaces, report: Report) -> None
         linear = linear_from_srgb(torch.from_numpy(skin.astype(np.float32) / 255))
         tone = tone_of(typology_angle_deg(linear)) or "no skin is seen"
         for method, answer in methods(faces.canvases[row], ("regressor", "position map")).items():
-            report.add(
-                TONE,
-                method,
-                MERGED_TONES.get(tone, tone),
-                landmark_percent(answer.landmarks, faces.landmarks[row, :, :2]),
-            )
+            error = landmark_percent(answer.landmarks, faces.landmarks[row])
+            report.add(TONE, method, MERGED_TONES.get(tone, tone), error)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.timing import milliseconds
 from coarse.face_model import FaceModel, load_face_model
 from coarse.fitting import render_crop
 from coarse.morphable import FOCAL_PX, MorphableModel, crop_camera, layout_of
@@ -70,8 +70,7 @@ class Methods:
 
     def __call__(self, canvas: NDArray[np.uint8], methods: tuple[str, ...] = METHODS) -> dict[str, Answer]:
         """Every method's answer for a canvas (288, 288, 3) uint8."""
-        image = torch.from_numpy(canvas.astype(np.float32) / 255).permute(2, 0, 1)[None]
-        crop, window = image[:, :, _CROP, _CROP].contiguous(), image[:, :, _WINDOW, _WINDOW].contiguous()
+        crop, window = _cut(canvas)
         with torch.no_grad():
             classes = self.parser.parse(crop)
         found: dict[str, Answer] = {}
@@ -102,8 +101,7 @@ class Methods:
         landmarks = crop_camera().project(self.morphable.landmarks_cam(face.coefficients))[0, :, :2]
         picture, drawn = render_crop(self.morphable, face, crop.permute(0, 2, 3, 1))
         inside = drawn[0] & (face_mask(classes)[0] > 0.5)
-        photo = crop[0].permute(1, 2, 0).numpy()
-        psnr = psnr_db(picture[0].numpy(), photo, inside.numpy()) if inside.any() else float("nan")
+        psnr = psnr_db(picture[0].numpy(), crop[0].permute(1, 2, 0).numpy(), inside.numpy())
         return Answer((landmarks + CANVAS_MARGIN_PX).numpy(), self._dense(face).numpy(), psnr)
 
     def _dense(self, face: CoarseFace) -> Tensor:
@@ -115,23 +113,21 @@ class Methods:
 
     def seconds(self, canvas: NDArray[np.uint8], repeats: int = 15) -> dict[str, float]:
         """Median seconds of the bare networks on one face, warm."""
-        image = torch.from_numpy(canvas.astype(np.float32) / 255).permute(2, 0, 1)[None]
-        crop, window = image[:, :, _CROP, _CROP].contiguous(), image[:, :, _WINDOW, _WINDOW].contiguous()
+        crop, window = _cut(canvas)
         calls = {
             "regressor": lambda: self.regressor(crop),
             "position map": lambda: self.network(window),
             "spatial transformer": lambda: self.localizer(crop),
         }
-        found = {}
-        for name, call in calls.items():
-            times = []
-            with torch.no_grad():
-                for _ in range(repeats + 3):
-                    begin = time.perf_counter()
-                    call()
-                    times.append(time.perf_counter() - begin)
-            found[name] = float(np.median(times[3:]))
-        return found
+        with torch.no_grad():
+            times = milliseconds(list(calls.values()), repeats)
+        return {name: median / 1e3 for name, (median, _) in zip(calls, times, strict=True)}
+
+
+def _cut(canvas: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    """(1, 3, 224, 224) crop and (1, 3, 256, 256) window of position maps, sRGB, of a canvas."""
+    image = torch.from_numpy(canvas.astype(np.float32) / 255).permute(2, 0, 1)[None]
+    return image[:, :, _CROP, _CROP].contiguous(), image[:, :, _WINDOW, _WINDOW].contiguous()
 
 
 def dense_percent(found: NDArray[np.float32], true: NDArray[np.float32]) -> tuple[float, float]:

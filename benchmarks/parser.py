@@ -7,14 +7,13 @@ nose; with `--labels` the maps of `gcnface.building.parsing_teacher` are the tru
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.timing import milliseconds
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, load_parser
 from gcnface.training.parser import ParserDataSettings, training_samples
 from gcnface.training.parser_augment import center_views
@@ -42,17 +41,6 @@ def confusions(parser: FaceParser, data: Path, labels: Path | None) -> dict[str,
     return counts
 
 
-def milliseconds_a_crop(parser: FaceParser, repeats: int = 30) -> float:
-    """Median time of one crop."""
-    image = torch.rand(1, 3, CROP_PX, CROP_PX)
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        parser.parse(image)
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
-
-
 def print_table(counts: dict[str, Tensor]) -> None:
     """IoU of each class, real and drawn apart and together."""
     columns = {**counts, "all": counts["real"] + counts["drawn"]}
@@ -76,7 +64,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     parser = load_parser(options.weights)
     print_table(confusions(parser, options.data, options.labels))
-    print(f"{milliseconds_a_crop(parser):.1f} ms a crop, {options.threads} threads")
+    image = torch.rand(1, 3, CROP_PX, CROP_PX)
+    print(f"{milliseconds([lambda: parser.parse(image)], 30)[0][0]:.1f} ms a crop, {options.threads} threads")
 
 
 if __name__ == "__main__":

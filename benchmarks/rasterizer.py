@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import statistics
-import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from benchmarks.timing import milliseconds
 from render import available_backends, use_backend
 from render.camera import perspective_camera
 from render.fragments import Fragments
@@ -35,17 +33,6 @@ def head_sized_mesh(lines: int = 186, columns: int = 200) -> tuple[Tensor, Tenso
     return verts, torch.cat(faces)
 
 
-def milliseconds(action: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median and least time of an action after one that warms up."""
-    action()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times), min(times)
-
-
 class Measured(NamedTuple):
     """Median and least ms, forward alone and forward and backward (with a colour image), and the faces found."""
 
@@ -67,7 +54,7 @@ def measure(side_px: int, repeats: int) -> Measured:
         points, rgb = verts.clone().requires_grad_(), color.clone().requires_grad_()
         interpolate(rgb, faces, rasterize(points, faces, camera)).square().sum().backward()
 
-    return Measured(milliseconds(forward, repeats), milliseconds(both, repeats), forward().pix_to_face)
+    return Measured(*milliseconds([forward, both], repeats), forward().pix_to_face)
 
 
 def main() -> None:
