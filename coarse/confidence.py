@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from coarse.regressor import CoefficientRegressor, zero_head
+from coarse.regressor import CoefficientRegressor, zeroed
 from coarse.weights import load_weights
 from render.errors import WeightsError
 from render.shapes import check_shape
@@ -60,7 +60,7 @@ class ConfidenceNetwork(nn.Module):
         super().__init__()
         self.sizes = [identity, albedo]
         self.body = nn.Sequential(nn.BatchNorm1d(features, affine=False), nn.Linear(features, hidden), nn.ELU())
-        self.head = zero_head(hidden, identity + albedo)
+        self.head = zeroed(nn.Linear(hidden, identity + albedo))
         self.register_buffer("backbone", torch.zeros((), dtype=torch.int64))
 
     @classmethod

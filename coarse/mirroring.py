@@ -17,10 +17,12 @@ from render.shapes import check_shape
 
 _SIGNS = {
     "rotation": (1.0, -1.0, -1.0),
+    "translation": (-1.0, 1.0, 1.0),
     "log_scale": (1.0,),
     "lighting": tuple(x for x in (1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0) for _ in range(3)),
 }
-"""Of an axis-angle, and of a light's nine bands of three colours: those odd in x (Y11, Y2-2, Y21) change their sign."""
+"""Of an axis-angle, of a translation in the plane or in space, and of a light's nine bands of three colours: those odd
+in x (Y11, Y2-2, Y21) change their sign."""
 
 
 class RawMirror:
@@ -54,9 +56,7 @@ class RawMirror:
 def _sign(model: FaceModel, name: str, size: int) -> Tensor:
     if name == "identity":
         return torch.from_numpy(identity_mirror_sign(model)).float()[:size]
-    if name == "translation":
-        return torch.tensor([-1.0] + [1.0] * (size - 1))
-    return torch.tensor(_SIGNS.get(name, (1.0,) * size))
+    return torch.tensor(_SIGNS.get(name, (1.0,) * size))[:size]
 
 
 @torch.no_grad()

@@ -10,14 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
-from coarse.face_model import (
-    LANDMARKS68_FROM_468,
-    REGIONS,
-    FaceModel,
-    FaceModelError,
-    PyramidLevel,
-    load_face_model,
-)
+from coarse.face_model import LANDMARKS68_FROM_468, REGIONS, FaceModel, FaceModelError, PyramidLevel, load_face_model
 from coarse.levels import decimated_levels
 from coarse.similarity import similarity_between
 from coarse.upsampling import SurfacePoints, closest_points
@@ -166,11 +159,7 @@ def _in_model_space(
 
 
 def _chart(
-    count: int,
-    faces: NDArray[np.int32],
-    rows: ArrayLike | None,
-    corners: ArrayLike,
-    mirror: NDArray[np.int32] | None,
+    count: int, faces: NDArray[np.int32], rows: ArrayLike | None, corners: ArrayLike, mirror: NDArray[np.int32] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """The chart, over which colours are mirrored: the cylinder of a symmetric mesh but for its cut; else empty."""
     if rows is None or mirror is None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from coarse.position_map import WINDOW_PX, PositionMapLayout
-from coarse.regressor import ResidualBlock, flat_stem, normed_conv, zero_head
+from coarse.regressor import ResidualBlock, flat_stem, normed_conv, zeroed
 from coarse.weights import load_weights
 from render.shapes import check_shape
 
@@ -61,15 +61,13 @@ class PositionMapNetwork(nn.Module):
             blocks += [ResidualBlock(width, width, 1, bottleneck=False)]
             channels = width
         self.encoder = nn.Sequential(*blocks)
-        self.pose = zero_head(channels, 12)
+        self.pose = zeroed(nn.Linear(channels, 12))
         self.context = nn.Linear(channels, channels)
         self.decoder = nn.ModuleList()
         for width in config.decoder:
             self.decoder.append(nn.Sequential(*normed_conv(channels, width, 3), nn.ReLU(inplace=True)))
             channels = width
-        self.deformation = nn.Conv2d(channels, 3, 3, padding=1)
-        nn.init.zeros_(self.deformation.weight)
-        nn.init.zeros_(self.deformation.bias)  # type: ignore[arg-type]
+        self.deformation = zeroed(nn.Conv2d(channels, 3, 3, padding=1))
         self.layout = layout
         center = layout.template.mean(dim=(1, 2), keepdim=True)
         self.register_buffer("center", center, persistent=False)

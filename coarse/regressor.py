@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from coarse.weights import load_weights
 from render.shapes import check_shape
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "assets" / "regressor.safetensors"
+
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,11 @@ def flat_stem(width: int) -> nn.Sequential:
     return nn.Sequential(*normed_conv(3, width, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
 
 
-def zero_head(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer that answers 0 until it has learned."""
-    head = nn.Linear(inputs, outputs)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    return head
+def zeroed(layer: Layer) -> Layer:
+    """A linear layer or convolution that answers 0 until it has learned."""
+    nn.init.zeros_(layer.get_parameter("weight"))
+    nn.init.zeros_(layer.get_parameter("bias"))
+    return layer
 
 
 class ResidualBlock(nn.Module):
@@ -115,7 +118,9 @@ class CoefficientRegressor(nn.Module):
         super().__init__()
         self.stem, self.blocks = residual_stem(config), residual_stages(config)
         self.layout = layout
-        self.heads = nn.ModuleDict({name: zero_head(config.outputs, size) for name, size in layout.sizes.items()})
+        self.heads = nn.ModuleDict(
+            {name: zeroed(nn.Linear(config.outputs, size)) for name, size in layout.sizes.items()}
+        )
 
     @property
     def head_biases(self) -> list[Tensor]:

@@ -165,8 +165,10 @@ class _Chebyshev(torch.autograd.Function):
             for k, term in enumerate(_terms(gradient, len(weight), ctx.rows)):
                 if weight_gradient is not None:
                     torch.mm(flat, term.flatten(0, 1), out=weight_gradient[k])
-                if need_operand:
-                    operand_gradient = _accumulate(operand_gradient, term.flatten(0, 1), weight[k].t())
+                if operand_gradient is not None:
+                    operand_gradient.addmm_(term.flatten(0, 1), weight[k].t())
+                elif need_operand:
+                    operand_gradient = term.flatten(0, 1) @ weight[0].t()
         if operand_gradient is not None:
             operand_gradient = operand_gradient.view_as(operand)
         return operand_gradient, weight_gradient, bias_gradient, None
@@ -193,16 +195,11 @@ def _terms(operand: Tensor, order: int, rows: SparseRows) -> Iterator[Tensor]:
 
 
 def _recurrence(operand: Tensor, weight: Tensor, rows: SparseRows) -> Tensor:
-    out: Tensor | None = None
-    for k, term in enumerate(_terms(operand, len(weight), rows)):
-        out = _accumulate(out, term.flatten(0, 1), weight[k])
-    assert out is not None
+    terms = _terms(operand, len(weight), rows)
+    out = next(terms).flatten(0, 1) @ weight[0]
+    for term, matrix in zip(terms, weight[1:], strict=True):
+        out.addmm_(term.flatten(0, 1), matrix)
     return out.view(*operand.shape[:2], weight.shape[2])
-
-
-def _accumulate(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
-    """Add left @ right to `total`, or start it."""
-    return left @ right if total is None else total.addmm_(left, right)
 
 
 def _clenshaw(operand: Tensor, weight: Tensor, rows: SparseRows) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from coarse.regressor import zeroed
 from refine.chebyshev import Activation, ChebyshevConv, ChebyshevResidualBlock, check_activation
 from refine.pyramid import MeshPyramid
 from refine.unet import EmbeddingLayers, calm
@@ -68,8 +69,7 @@ class FlatGraphNet(nn.Module):
             calm(ChebyshevResidualBlock(width, config.channels, config.order, operator, activation=config.activation))
             for width in before
         )
-        self.head = ChebyshevConv(config.channels, out_channels, config.order, operator)
-        nn.init.zeros_(self.head.weight)
+        self.head = zeroed(ChebyshevConv(config.channels, out_channels, config.order, operator))
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from coarse.regressor import zeroed
 from refine.chebyshev import ACTIVATIONS, Activation, check_activation
 from refine.unet import UNet, calm
 from refine.uv_layout import UVLayout
@@ -74,9 +75,7 @@ class ImageUNet(UNet):
         self.coarsest = config.side // 2 ** (len(config.channels) - 1)
         super().__init__(in_channels, config, self.coarsest**2, block)
         self.layout = layout
-        self.head = nn.Conv2d(config.channels[0], out_channels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = zeroed(nn.Conv2d(config.channels[0], out_channels, 3, padding=1))
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""

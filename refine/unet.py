@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
+from coarse.regressor import zeroed
 from refine.chebyshev import Activation, ChebyshevConv, ChebyshevResidualBlock, check_activation
 from refine.layout import concatenate
 from refine.pyramid import MeshPyramid
@@ -148,8 +149,7 @@ class GraphUNet(UNet):
 
         super().__init__(in_channels, config, pyramid.vertex_counts[-1], block)
         self.pyramid = pyramid
-        self.head = ChebyshevConv(config.channels[0], out_channels, config.order, pyramid.laplacian(0))
-        nn.init.zeros_(self.head.weight)
+        self.head = zeroed(ChebyshevConv(config.channels[0], out_channels, config.order, pyramid.laplacian(0)))
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
         """(B, V, in_channels) and (B, E) to (B, V, out_channels)."""

@@ -69,7 +69,8 @@ class UvGrid(nn.Module):
         faces = torch.from_numpy(model.faces[model.chart_faces].astype(np.int64))
         texels = texel_map(torch.from_numpy(np.nan_to_num(model.chart_uv, nan=-1.0)), faces, side)
         covered = texels.mask & texels.mask.flip(1)
-        rows, columns = _nearest(covered[:, : side // 2].numpy())
+        empty = ~covered[:, : side // 2].numpy()
+        rows, columns = distance_transform_edt(empty, return_distances=False, return_indices=True)
         rows, columns = np.hstack([rows, rows[:, ::-1]]), np.hstack([columns, side - 1 - columns[:, ::-1]])
         face, weight = texels.face[rows, columns], texels.bary[rows, columns]
         self.register_buffer("vertex", faces[face].view(-1, 3), persistent=False)
@@ -81,11 +82,6 @@ class UvGrid(nn.Module):
         batch, _, channels = values.shape
         corners = values.index_select(1, self.vertex.flatten()).view(batch, -1, 3, channels)
         return (corners * self.weight.to(values)[..., None]).sum(2)
-
-
-def _nearest(covered: np.ndarray) -> np.ndarray:
-    """(2, H, W) row and column of the nearest covered place of an (H, W) map."""
-    return distance_transform_edt(~covered, return_distances=False, return_indices=True)
 
 
 def shape_basis(model: FaceModel, identity: int, expression: int) -> Tensor:
@@ -104,10 +100,8 @@ def landmark_model(model: FaceModel, identity: int, expression: int) -> LinearMo
     corners = torch.from_numpy(model.faces[model.landmarks468_face].astype(np.int64))
     weight = torch.from_numpy(model.landmarks468_bary.astype(np.float32))
     basis = shape_basis(model, identity, expression)
-    mean = torch.from_numpy(model.mean)
-    return LinearModel(
-        torch.einsum("lk,lkc->lc", weight, mean[corners]), torch.einsum("lk,lkcn->lcn", weight, basis[corners])
-    )
+    mean = torch.einsum("lk,lkc->lc", weight, torch.from_numpy(model.mean)[corners])
+    return LinearModel(mean, torch.einsum("lk,lkcn->lcn", weight, basis[corners]))
 
 
 def grid_model(model: FaceModel, grid: UvGrid, identity: int, expression: int) -> LinearModel:
