@@ -33,7 +33,7 @@ def head(values):
 def drawn(colors):
     verts, faces, camera = head(colors)
     fragments = rasterize(verts, faces, camera)
-    return interpolate(colors.view(-1, 3)[: len(VERTS)], faces, fragments, 0.0)
+    return interpolate(colors.view(-1, 3)[: len(VERTS)], faces, fragments)
 
 
 def depth(colors):
