@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from coarse.decomposition import decompose
@@ -108,7 +106,7 @@ class CoarseStage:
         self.morphable = MorphableModel(model).to(device)
         self.coarser = MorphableModel(model, level=1).to(device)
         at_level = model.region[self.coarser.vertex_index.cpu().numpy()]
-        self.surface = _Level(model.levels[1].faces, at_level)
+        self.surface = Surface(model.levels[1].faces, at_level)
         self.fitter = PhotoFitter(self.coarser, fitting) if fitting is not None else None
         self.regressor = regressor.to(device) if isinstance(regressor, nn.Module) else regressor
         self.dense = DenseStage(self.coarser, position_map.to(device)) if position_map is not None else None
@@ -145,7 +143,7 @@ class CoarseStage:
                 dense = self.dense(window)
         with watch.stage("fit"), torch.no_grad():
             raw = self.fitter(raw, image, face_mask(classes), dense=dense)
-            return replace(self._colored(self.morphable, self.model, raw, picture), features=regressed.features)
+            return replace(self._colored(self.morphable, raw, picture), features=regressed.features)
 
     @torch.no_grad()
     def regressed(self, image: Tensor, maps: Tensor, tone: Tensor | None = None) -> CoarseFace:
@@ -158,21 +156,21 @@ class CoarseStage:
             raw = self.regressor.coefficients(features)
         else:
             features, raw = None, self.regressor(picture.image)
-        level, surface = (self.morphable, self.model) if finest else (self.coarser, self.surface)
-        return replace(self._colored(level, surface, raw, picture), features=features)
+        level = self.morphable if finest else self.coarser
+        return replace(self._colored(level, raw, picture), features=features)
 
-    def _colored(self, posed: MorphableModel, surface: Surface, raw: Tensor, picture: _Picture) -> CoarseFace:
+    def _colored(self, posed: MorphableModel, raw: Tensor, picture: _Picture) -> CoarseFace:
         """The face of raw coefficients, its albedo and light replaced by those that explain the crop's colours.
 
         Args:
             posed: the level of the face that is asked for.
-            surface: that level's faces and regions.
             raw: (1, layout.total).
             picture: what the colours are of.
         """
         face = posed(posed.layout.decode(raw))
+        finest = posed is self.morphable
+        surface, rows = (self.model, self.coarser.vertex_index) if finest else (self.surface, slice(None))
         seen = observe_vertices(surface, face, picture.image, picture.maps, crop_camera())
-        rows = self.coarser.vertex_index if posed is self.morphable else slice(None)
         found = decompose(self.coarser, seen.colors(rows), tone=picture.tone)
         return replace(
             face,
@@ -189,11 +187,3 @@ class _Picture:
     image: Tensor
     maps: Tensor
     tone: Tensor | None
-
-
-@dataclass(frozen=True)
-class _Level:
-    """Faces (F, 3) and regions (V,) of a coarser level of the face model."""
-
-    faces: NDArray[np.int32]
-    region: NDArray[np.uint8]

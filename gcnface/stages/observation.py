@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,11 +16,11 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from coarse.decomposition import ObservedColors
-from coarse.face_model import REGIONS
+from coarse.face_model import REGIONS, FaceModel
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.records import CoarseFace
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.stages.outliers import deviation, inlier_weight, step_down
+from gcnface.stages.outliers import deviation, inlier_weight, step_down, step_up
 from render.camera import Camera
 from render.color import linear_from_srgb
 from render.lighting import MINIMUM_SHADING
@@ -157,9 +156,7 @@ def face_mask(classes: Tensor) -> Tensor:
 
 def grazing_weight(cosine: Tensor) -> Tensor:
     """Smooth step of the cosine between normal and line of sight, see `GRAZING_COSINE`."""
-    low, high = GRAZING_COSINE
-    t = ((cosine - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return step_up(cosine, GRAZING_COSINE)
 
 
 def view_cosine(verts_cam: Tensor, normals_view: Tensor) -> Tensor:
@@ -168,22 +165,16 @@ def view_cosine(verts_cam: Tensor, normals_view: Tensor) -> Tensor:
     return (towards * towards.new_tensor(VIEW_FROM_CAM) * normals_view).sum(-1)
 
 
-class Surface(Protocol):
-    """What `observe_vertices` needs of a face model, or of one of its levels."""
+@dataclass(frozen=True)
+class Surface:
+    """Faces (F, 3) and regions (V,) of a coarser level of the face model."""
 
-    @property
-    def faces(self) -> NDArray[np.int32]:
-        """(F, 3)."""
-        ...
-
-    @property
-    def region(self) -> NDArray[np.uint8]:
-        """(V,) index into `coarse.face_model.REGIONS`."""
-        ...
+    faces: NDArray[np.int32]
+    region: NDArray[np.uint8]
 
 
 def observe_vertices(
-    model: Surface, face: CoarseFace, image: Tensor, maps: Tensor, camera: Camera
+    model: FaceModel | Surface, face: CoarseFace, image: Tensor, maps: Tensor, camera: Camera
 ) -> VertexObservation:
     """Sample a crop at the vertices of a posed face.
 
@@ -202,20 +193,21 @@ def observe_vertices(
     looked_into = _grown(visible, faces, _inside(region, "mouth_interior"))
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     cosine = view_cosine(face.verts_cam, face.normals_view)
-    read = _read_classes(maps, screen[..., :2], camera, region)
+    read = _at_vertices(maps, screen[..., :2], camera)
+    inside = _sure(read.gather(2, region.expand(len(read), -1)[..., None])[..., 0])
     any_angle = _inside(region, *_ANY_ANGLE)
     facing = looked_into * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
     on_face = _inside(region, "face", "eyes_nose_mouth")
     rotated = step_down(cosine, DOUBTED_COSINE) * ~any_angle
-    doubt = (read.near + rotated).clamp(max=1) * _inside(region, *_DOUBTED)
+    doubt = (read[..., -1] + rotated).clamp(max=1) * _inside(region, *_DOUBTED)
     expected = face.albedo * face.shading.clamp(min=MINIMUM_SHADING)
-    lit = facing * on_face * read.light
+    lit = facing * on_face * _sure(read[..., -2])
     found = deviation(linear, expected, lit * (1 - doubt))
     inlier = inlier_weight(found, doubt)
-    confidence = facing * read.inside * inlier
+    confidence = facing * inside * inlier
     with_eyes = on_face | _inside(region, "eyeballs")
     return VertexObservation(
-        linear, visible, confidence, read.inside, lit * inlier, confidence * with_eyes, face.normals_view
+        linear, visible, confidence, inside, lit * inlier, confidence * with_eyes, face.normals_view
     )
 
 
@@ -240,29 +232,12 @@ def _grown(visible: Tensor, faces: Tensor, part: Tensor) -> Tensor:
     return grown
 
 
-@dataclass(frozen=True)
-class _Read:
-    """The parser's classes at the vertices, each (B, V) in [0, 1].
-
-    Attributes:
-        inside: classes that the vertex's region may show, at a distance from classes that bleed.
-        light: likewise classes that the light is estimated from.
-        near: hair, glasses or background are near, and the vertex shows no feature.
-    """
-
-    inside: Tensor
-    light: Tensor
-    near: Tensor
-
-
-def _read_classes(maps: Tensor, xy_px: Tensor, camera: Camera, region: Tensor) -> _Read:
-    """`class_maps` at points (B, V, 2) of the camera's frame."""
+def _at_vertices(maps: Tensor, xy_px: Tensor, camera: Camera) -> Tensor:
+    """(B, V, C) of maps (B, C, H, W) at points (B, V, 2) of the camera's frame."""
     scale = xy_px.new_tensor([maps.shape[3] / camera.hw[1], maps.shape[2] / camera.hw[0]])
-    values = sample_image(maps, xy_px * scale)
-    own = values.gather(2, region.expand(len(values), -1)[..., None])[..., 0]
-    return _Read(_ramp(own, SURENESS), _ramp(values[..., -2], SURENESS), values[..., -1])
+    return sample_image(maps, xy_px * scale)
 
 
-def _ramp(values: Tensor, limits: tuple[float, float]) -> Tensor:
-    """0 up to the first limit, evenly up to 1 at the second."""
-    return ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
+def _sure(probability: Tensor) -> Tensor:
+    """0 up to the first of `SURENESS`, evenly up to 1 at the second."""
+    return ((probability - SURENESS[0]) / (SURENESS[1] - SURENESS[0])).clamp(0, 1)

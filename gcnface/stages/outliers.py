@@ -26,10 +26,15 @@ _SPARSE = 4
 """Every so many vertices tell the overall difference."""
 
 
+def step_up(values: Tensor, limits: Sequence[float]) -> Tensor:
+    """0 up to the first limit, smoothly up to 1 at the second."""
+    t = ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def step_down(values: Tensor, limits: Sequence[float]) -> Tensor:
     """1 up to the first limit, smoothly down to 0 at the second."""
-    t = ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
-    return 1 - t * t * (3 - 2 * t)
+    return 1 - step_up(values, limits)
 
 
 def log_ratio(colors: Tensor, expected: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coarse.face_model import REGIONS, FaceModel, kept_with_model
+from coarse.face_model import FaceModel, kept_with_model
 from coarse.morphable import DARKEST_ALBEDO
 from gcnface.stages.outliers import step_down
 from refine.diffusion import extend_values
@@ -71,8 +71,8 @@ def match_tones(model: FaceModel, pyramid: MeshPyramid, albedo: Tensor, confiden
 @kept_with_model
 def _tables(model: FaceModel, pyramid: MeshPyramid) -> Tensor:
     """(V, 5): soft shares of skin and hair and how far a vertex is moved; whose colours are carried on as which."""
-    region = torch.from_numpy(model.region.astype(np.int64))
-    skin, hair, sources, untaught = (_inside(region, x).float() for x in (_SKIN, _HAIR, _SKIN_SOURCES, _UNTAUGHT))
+    groups = (_SKIN, _HAIR, _SKIN_SOURCES, _UNTAUGHT)
+    skin, hair, sources, untaught = (torch.from_numpy(model.region_mask(*names)).float() for names in groups)
     movable = (skin + hair) * torch.maximum(_rarely_seen(model), untaught)
     hard = torch.stack([skin, hair, movable], 1)[None].to(pyramid.faces.device)
     soft = extend_values(hard, torch.ones_like(hard[..., :1]), pyramid, finest=_SOFT_LEVEL)[0].cpu()
@@ -84,10 +84,6 @@ def _rarely_seen(model: FaceModel) -> Tensor:
     """(V,) 1 where the head's surface is turned to the side, 0 where it looks ahead."""
     normals = vertex_normals(torch.from_numpy(model.mean)[None], torch.from_numpy(model.faces.astype(np.int64)))
     return step_down(normals[0, :, 2], AHEAD)
-
-
-def _inside(region: Tensor, names: tuple[str, ...]) -> Tensor:
-    return torch.isin(region, region.new_tensor([REGIONS.index(name) for name in names]))
 
 
 def _shift(logs: Tensor, evidence: Tensor, known: Tensor, source: Tensor, pyramid: MeshPyramid) -> Tensor:
