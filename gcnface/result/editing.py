@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
+from coarse.face_model import LANDMARKS68_FROM_468
 from coarse.morphable import cam_from_model
 from gcnface.face_model import ExpressionError, model_of
 from gcnface.result.lights import OWN, LightLike, lighting_of
@@ -133,7 +133,8 @@ def with_expression(face: Reconstruction, expression: Mapping[str, float], *, ne
     if not delta.any():
         return face
     model = model_of(face)
-    vertices = face.mesh.vertices + _applied(model, delta)
+    used = np.flatnonzero(delta)
+    vertices = face.mesh.vertices + (model.expression_basis[..., used] @ delta[used]).astype(np.float32)
     landmarks468 = model.landmarks468(vertices).astype(np.float32)
     faces = torch.from_numpy(face.faces)
     mesh = replace(
@@ -144,12 +145,6 @@ def with_expression(face: Reconstruction, expression: Mapping[str, float], *, ne
         landmarks468=landmarks468,
     )
     return _shaded_anew(face, _placed(face, mesh=mesh, expression=wanted))
-
-
-def _applied(model: FaceModel, units: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(V, 3) mm that blendshapes move the vertices by."""
-    used = np.flatnonzero(units)
-    return (model.expression_basis[..., used] @ units[used]).astype(np.float32)
 
 
 def _placed(face: Reconstruction, **changes: Any) -> Reconstruction:

@@ -22,23 +22,17 @@ from refine.pyramid import MeshPyramid
 from render.lighting import MINIMUM_SHADING
 from render.shapes import check_shape
 
-
-@dataclass(frozen=True)
-class DelightSettings:
-    """Scales and limits; ratios are natural logarithms."""
-
-    wide_level: int = 3
-    """Level of the pyramid whose detail differences between the sides are smoothed to: vertices about 10 mm apart."""
-    narrow_level: int = 2
-    """The same for highlights: about 5 mm."""
-    shine_from: float = 0.2
-    """How far above the photo's usual ratio to the model skin must be to count as a highlight."""
-    shine_share: float = 0.7
-    """Share of what lies above that is taken out."""
-    shown: tuple[float, float] = (0.05, 0.3)
-    """Smoothed share of skin, on the side that shows less, from which differences count, and at which in full."""
-    largest: float = 0.7
-    """The most, in either direction, that the shading is changed by."""
+WIDE_LEVEL, NARROW_LEVEL = 3, 2
+"""Levels of the pyramid whose detail differences between the sides, and highlights, are smoothed to: vertices about 10
+and 5 mm apart."""
+SHINE_FROM = 0.2
+"""How far above the photo's usual ratio to the model skin must be to count as a highlight, a natural logarithm."""
+SHINE_SHARE = 0.7
+"""Share of what lies above that is taken out."""
+SHOWN = (0.05, 0.3)
+"""Smoothed share of skin, on the side that shows less, from which differences count, and at which in full."""
+LARGEST = 0.7
+"""The most, in either direction, that the shading is changed by, a natural logarithm."""
 
 
 @dataclass(frozen=True)
@@ -58,30 +52,24 @@ class SkinColors:
     shading: Tensor
 
 
-def full_shading(
-    seen: SkinColors,
-    pyramid: MeshPyramid,
-    mirror: NDArray | Tensor,
-    settings: DelightSettings = DelightSettings(),
-) -> Tensor:
+def full_shading(seen: SkinColors, pyramid: MeshPyramid, mirror: NDArray | Tensor) -> Tensor:
     """The shading (B, V, 3) with cast shadows and highlights in it.
 
     Args:
         seen: what the photo shows.
         pyramid: of the face model's mesh.
         mirror: (V,) index of each vertex's mirror image.
-        settings: scales and limits.
     """
     check_shape("linear", seen.linear, "B V 3")
     table = torch.as_tensor(mirror).long().to(seen.skin.device)
     colors, weight = log_ratio(seen.linear, seen.shading), seen.skin[..., None]
-    uneven = _sides(colors, weight, pyramid, table, settings)
+    uneven = _sides(colors, weight, pyramid, table)
     skin = seen.albedo.clamp(min=DARKEST_ALBEDO).log()
     above = colors - uneven - (skin + skin[:, table]) / 2
-    shine = extend_values(above, weight, pyramid, finest=settings.narrow_level)
+    shine = extend_values(above, weight, pyramid, finest=NARROW_LEVEL)
     usual = weighted_median(shine, seen.skin)[:, None]
-    shine = settings.shine_share * (shine - usual - settings.shine_from).clamp(min=0)
-    return seen.shading * (uneven + shine).clamp(-settings.largest, settings.largest).exp()
+    shine = SHINE_SHARE * (shine - usual - SHINE_FROM).clamp(min=0)
+    return seen.shading * (uneven + shine).clamp(-LARGEST, LARGEST).exp()
 
 
 def photo_light(face: CoarseFace, seen: VertexObservation, pyramid: MeshPyramid, mirror: NDArray | Tensor) -> Tensor:
@@ -97,9 +85,9 @@ def photo_light(face: CoarseFace, seen: VertexObservation, pyramid: MeshPyramid,
     return full_shading(skin, pyramid, mirror).clamp(min=MINIMUM_SHADING)
 
 
-def _sides(colors: Tensor, weight: Tensor, pyramid: MeshPyramid, mirror: Tensor, settings: DelightSettings) -> Tensor:
+def _sides(colors: Tensor, weight: Tensor, pyramid: MeshPyramid, mirror: Tensor) -> Tensor:
     """(B, V, 3) half the smooth difference of the two sides, where both were seen; it sums to 0 over them."""
-    smooth = extend_values(colors, weight, pyramid, finest=settings.wide_level)
-    known = extend_values(weight, torch.ones_like(weight), pyramid, finest=settings.wide_level + 1)
-    both = 1 - step_down(torch.minimum(known, known[:, mirror]), settings.shown)
+    smooth = extend_values(colors, weight, pyramid, finest=WIDE_LEVEL)
+    known = extend_values(weight, torch.ones_like(weight), pyramid, finest=WIDE_LEVEL + 1)
+    both = 1 - step_down(torch.minimum(known, known[:, mirror]), SHOWN)
     return 0.5 * both * (smooth - smooth[:, mirror])
