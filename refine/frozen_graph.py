@@ -26,9 +26,7 @@ def read_constants(content: bytes) -> dict[str, Tensor]:
     """The float32 constants of a GraphDef by node name."""
     found = {}
     for number, node in _fields(memoryview(content)):
-        if number != _GRAPH_NODE:
-            continue
-        name, tensor = _constant(node)
+        name, tensor = _constant(node) if number == _GRAPH_NODE else ("", None)
         if tensor is not None:
             found[name] = tensor
     return found
