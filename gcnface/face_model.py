@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from coarse.face_model import FaceModel, load_face_model
-from gcnface.errors import GcnfaceError
-
-if TYPE_CHECKING:
-    from gcnface.result.reconstruction import Reconstruction
 
 _IN_USE: WeakValueDictionary[str, FaceModel] = WeakValueDictionary()
-
-
-class ExpressionError(GcnfaceError):
-    """A blendshape that is not known, or a face whose units are not known."""
 
 
 @lru_cache(maxsize=1)
@@ -48,22 +39,3 @@ def known_model(name: str) -> FaceModel | None:
     """The model that records call so, "" standing for the shipped one; None where it is not in use."""
     shipped = shipped_model()
     return shipped if name in ("", shipped.name) else _IN_USE.get(name)
-
-
-def model_of(face: Reconstruction) -> FaceModel:
-    """The face model that a reconstruction was made with.
-
-    Raises:
-        ExpressionError: it is neither the shipped one nor in use.
-    """
-    model, shipped = known_model(face.face_model), shipped_model()
-    remedy = "run `gcnface refine` on the photo again to change its expression"
-    if model is None or model.mean.shape != face.mesh.vertices.shape:
-        raise ExpressionError(
-            f"the face was made with the face model {face.face_model or shipped.name} of {len(face.mesh.vertices)} "
-            f"vertices, this gcnface has {shipped.name} of {len(shipped.mean)}; {remedy}, or give that model to "
-            "gcnface.face_model.remember"
-        )
-    if face.expression_names != model.expression_names:
-        raise ExpressionError(f"the face's units are not those of {model.name} in their order; {remedy}")
-    return model

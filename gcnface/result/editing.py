@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from coarse.face_model import LANDMARKS68_FROM_468
 from coarse.morphable import cam_from_model
-from gcnface.face_model import ExpressionError, model_of
+from gcnface.errors import GcnfaceError
+from gcnface.face_model import known_model, shipped_model
 from gcnface.result.lights import OWN, LightLike, lighting_of
 from gcnface.system.isolation import plain_torch
 from render.color import linear_from_srgb, srgb_from_linear
@@ -28,6 +29,10 @@ from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, 
 
 if TYPE_CHECKING:
     from gcnface.result.reconstruction import Reconstruction
+
+
+class ExpressionError(GcnfaceError):
+    """A blendshape that is not known, or a face whose units are not known."""
 
 
 @plain_torch()
@@ -194,3 +199,22 @@ def _unknown(unknown: list[str], names: tuple[str, ...]) -> str:
         parts.append(f"{name!r}{guess}")
     what = "is no blendshape" if len(parts) == 1 else "are no blendshapes"
     return f"{', '.join(parts)} {what}; the {len(names)} ARKit names are listed in docs/render.md"
+
+
+def model_of(face: Reconstruction) -> FaceModel:
+    """The face model that a reconstruction was made with.
+
+    Raises:
+        ExpressionError: it is neither the shipped one nor in use.
+    """
+    model, shipped = known_model(face.face_model), shipped_model()
+    remedy = "run `gcnface refine` on the photo again to change its expression"
+    if model is None or model.mean.shape != face.mesh.vertices.shape:
+        raise ExpressionError(
+            f"the face was made with the face model {face.face_model or shipped.name} of {len(face.mesh.vertices)} "
+            f"vertices, this gcnface has {shipped.name} of {len(shipped.mean)}; {remedy}, or give that model to "
+            "gcnface.face_model.remember"
+        )
+    if face.expression_names != model.expression_names:
+        raise ExpressionError(f"the face's units are not those of {model.name} in their order; {remedy}")
+    return model

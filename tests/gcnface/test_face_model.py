@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gcnface.face_model import ExpressionError, is_shipped, known_model, model_of, remember, shipped_model
+from gcnface.face_model import is_shipped, known_model, remember, shipped_model
+from gcnface.result.editing import ExpressionError, model_of
 from gcnface.result.morph_targets import ModelBlendshapes
 from tests.gcnface.results import make_reconstruction
 

@@ -15,11 +15,11 @@ from coarse.morphable import layout_of
 from coarse.regressor import load_regressor
 from gcnface.dense.aligner import DenseAligner
 from gcnface.dense.flattener import Flattener
-from gcnface.face_model import ExpressionError
 from gcnface.multi_photo import PersonReconstructor
 from gcnface.options import ReconstructionOptions
 from gcnface.photo.detection import DETECTORS, Detection, make_detector
 from gcnface.photo.input import NamedPhoto
+from gcnface.result.editing import ExpressionError
 from tests.coarse.variants import front_model
 
 OPTIONS = ReconstructionOptions(texture_size=256)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcnface.face_model import ExpressionError
-from gcnface.result.editing import drawn_shading
+from gcnface.result.editing import ExpressionError, drawn_shading
 from gcnface.result.lights import LIGHTS
 from render.color import linear_from_srgb
 from render.lighting import rotated_lighting
