@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coarse.face_model import LANDMARKS68_FROM_468
+from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
 from coarse.morphable import cam_from_model
 from gcnface.errors import GcnfaceError
 from gcnface.face_model import known_model, shipped_model
