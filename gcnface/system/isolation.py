@@ -6,8 +6,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 _AUTOCAST_KINDS = ("cpu", "cuda", "mps")
+_lock = threading.Lock()
+_types_before: list[Any] = []
+"""Default types that the calls under way have found: the first one's is the caller's."""
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def plain_torch() -> Iterator[None]:
     import torch
 
     with ExitStack() as stack:
-        stack.enter_context(_FLOAT32)
+        stack.enter_context(_float32())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in _AUTOCAST_KINDS:
@@ -47,29 +51,19 @@ def _cpu_is_default() -> bool:
         return False
 
 
-class _Float32:
-    """Makes float32 the default type while any thread is within; the last to leave puts the caller's back."""
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Make float32 the default type while any thread is within; the last to leave puts the caller's back."""
+    import torch
 
-    def __init__(self) -> None:
-        self._lock, self._within = threading.Lock(), 0
-
-    def __enter__(self) -> None:
-        import torch
-
-        with self._lock:
-            if not self._within:
-                self._callers = torch.get_default_dtype()
-                if self._callers != torch.float32:
-                    torch.set_default_dtype(torch.float32)
-            self._within += 1
-
-    def __exit__(self, *failure: object) -> None:
-        import torch
-
-        with self._lock:
-            self._within -= 1
-            if not self._within and self._callers != torch.float32:
-                torch.set_default_dtype(self._callers)
-
-
-_FLOAT32 = _Float32()
+    with _lock:
+        _types_before.append(torch.get_default_dtype())
+        if _types_before[-1] != torch.float32:
+            torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        with _lock:
+            before = _types_before.pop()
+            if not _types_before and before != torch.float32:
+                torch.set_default_dtype(before)

@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import sys
 from functools import cache
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,26 +54,18 @@ def errors_module() -> ModuleType:
 
 def _sentence(name: str, found: Path) -> str:
     what = "folder" if found.is_dir() else "file"
-    shown = str(found).encode("unicode_escape").decode("ascii") if not str(found).isprintable() else found
-    return f"{shown}: this {what} hides gcnface's own package {name!r}; rename it"
+    return f"{errors_module().printable(found)}: this {what} hides gcnface's own package {name!r}; rename it"
 
 
 def _file(name: str) -> Path | None:
     """The file that a name stands for, imported already or not."""
     module = sys.modules.get(name)
-    if module is not None:
-        file = getattr(module, "__file__", None)
-    else:
-        spec = _found(name)
-        file = spec.origin if spec is not None and spec.has_location else None
-    return Path(file).resolve() if file else None
-
-
-def _found(name: str) -> ModuleSpec | None:
     try:
-        return importlib.util.find_spec(name)
+        spec = None if module else importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
+    file = spec.origin if spec and spec.has_location else getattr(module, "__file__", None)
+    return Path(file).resolve() if file else None
 
 
 @cache

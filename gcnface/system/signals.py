@@ -16,22 +16,21 @@ _came: list[int] = []
 """Signals that have raised an exception: a library that is just being imported may make another of it."""
 
 
-def leave_on_signals() -> None:
-    """Let the signals of `ENDING` raise SystemExit, but for those that are ignored (as ``nohup`` has it)."""
-    for number in ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
-
-
 @contextmanager
 def leaving_on_signals() -> Iterator[None]:
-    """The same for a block, and Ctrl-C; outside the main thread, where signals cannot be caught, nothing."""
+    """Let the signals of `ENDING` raise SystemExit in a block, and Ctrl-C be remembered.
+
+    Those that are ignored (as ``nohup`` has it) stay so; outside the main thread, where signals cannot be caught,
+    nothing is done.
+    """
     _came.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (*ENDING, signal.SIGINT)}
-    leave_on_signals()
+    for number in ENDING:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, _leave)
     if before[signal.SIGINT] is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     try:

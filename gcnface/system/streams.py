@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
@@ -24,18 +24,17 @@ class GuardedStream:
 
     def write(self, text: str) -> int:
         """Write it, if that can be done."""
-        if self.error is None:
-            try:
-                self._stream.write(text)
-            except OSError as error:
-                self._give_up(error)
+        self._attempt(self._stream.write, text)
         return len(text)
 
     def flush(self) -> None:
         """Flush what was written, if that can be done."""
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, act: Callable[..., object], *arguments: object) -> None:
         if self.error is None:
             try:
-                self._stream.flush()
+                act(*arguments)
             except OSError as error:
                 self._give_up(error)
 

@@ -49,7 +49,7 @@ def survive_forks() -> None:
     A fork whose parent had loaded neither loads them itself and has all threads.
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_stop_opencv, after_in_parent=_restart_opencv, after_in_child=_one_thread_of_torch)
+        os.register_at_fork(before=_stop_opencv, after_in_parent=_restart_opencv, after_in_child=one_thread)
 
 
 def _stop_opencv() -> None:
@@ -63,10 +63,3 @@ def _stop_opencv() -> None:
 def _restart_opencv() -> None:
     if _opencv_threads:
         sys.modules["cv2"].setNumThreads(_opencv_threads.pop())
-
-
-def _one_thread_of_torch() -> None:
-    _opencv_threads.clear()
-    torch: Any = sys.modules.get("torch")
-    if hasattr(torch, "set_num_threads"):
-        torch.set_num_threads(1)
