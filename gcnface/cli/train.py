@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from gcnface.errors import GcnfaceError, printable
@@ -143,12 +143,7 @@ def prepared(name: str, words: Sequence[str] | Mapping[str, Any]) -> TrainingCLI
     try:
         from gcnface.training.command import TrainingCLI
 
-        module, data = (_class(place) for place in (part.module, part.data))
+        module, data = (resolve_name(place) for place in (part.module, part.data))
     except ModuleNotFoundError as error:
         raise GcnfaceError(f'training needs the package {error.name}; pip install "gcnface[train]"') from error
     return TrainingCLI.of(module, data, words, name, part.summary)
-
-
-def _class(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)

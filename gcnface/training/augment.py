@@ -24,8 +24,68 @@ class Augmentation:
     blur: float = 0.2
     jpeg: float = 0.3
     occluder: float = 0.25
+    clouds: float = 0.3
+    """Share of occluders that are coloured clouds; the others are pieces of photos."""
     small: float = 0.1
     """Share of faces shrunk to 24 to 80 px and enlarged again."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A window of a canvas.
+
+    Attributes:
+        matrix: (3, 3) takes homogenous canvas px to window px; of negative determinant where it mirrors.
+        image: (3, S, S) float32 sRGB.
+        covered: (S, S) bool, where an occluder lies.
+        natural: whether the colours are still the photo's.
+    """
+
+    matrix: NDArray[np.float64]
+    image: NDArray[np.float32]
+    covered: NDArray[np.bool_]
+    natural: bool
+
+
+def view_of(
+    canvas: NDArray[np.uint8],
+    side_px: int,
+    settings: Augmentation,
+    rng: np.random.Generator | None,
+    occluders: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None,
+) -> View:
+    """The middle of a canvas (H, H, 3), changed at random.
+
+    Args:
+        canvas: sRGB.
+        side_px: of the view.
+        settings: ranges of the changes.
+        rng: None changes nothing.
+        occluders: canvases that occluders are cut from, and rows of those that may be; None covers nothing.
+    """
+    covered = np.zeros((side_px, side_px), bool)
+    if rng is None:
+        matrix, natural = middle_window(canvas.shape[0], side_px), True
+        colors = np.asarray(draw_window(canvas, matrix, side_px) / 255, np.float32)
+    else:
+        matrix = random_window(rng, settings, canvas.shape[0], side_px)
+        image = draw_window(canvas, matrix, side_px)
+        if occluders is not None and rng.random() < settings.occluder:
+            image, covered = occluded(image, _texture(rng, settings, side_px, *occluders), rng)
+        colors, natural = recolored(image, rng, settings)
+    return View(matrix, np.ascontiguousarray(colors.transpose(2, 0, 1)), covered, natural)
+
+
+def _texture(
+    rng: np.random.Generator,
+    settings: Augmentation,
+    side_px: int,
+    canvases: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+) -> NDArray[np.uint8]:
+    if rng.random() < settings.clouds:
+        return noise_texture(rng, side_px)
+    return canvases[rows[rng.integers(len(rows))]][:side_px, :side_px]
 
 
 def sample_rng() -> np.random.Generator:
@@ -87,9 +147,7 @@ def noise_texture(rng: np.random.Generator, side_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(noise, (side_px, side_px), interpolation=cv2.INTER_LINEAR))
 
 
-def recolored(
-    image: NDArray[np.uint8], rng: np.random.Generator, s: Augmentation
-) -> tuple[NDArray[np.float32], bool]:
+def recolored(image: NDArray[np.uint8], rng: np.random.Generator, s: Augmentation) -> tuple[NDArray[np.float32], bool]:
     """Colour, blur and compression changes of (S, S, 3); floats in [0, 1], and whether colours are still a photo's."""
     natural = True
     if rng.random() < s.small:

@@ -14,7 +14,7 @@ from coarse.confidence import ConfidenceNetwork, backbone_checksum
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel, layout_of
 from coarse.regressor import LIGHT, CoefficientRegressor, load_regressor
-from gcnface.training.identity import apply_heads
+from gcnface.training.identity import apply_heads, distance_mm, face_basis
 from gcnface.training.module import ModuleSettings, TrainingModule
 from gcnface.training.person_views import PersonViews, ViewData, ViewSettings
 
@@ -124,9 +124,7 @@ class ConfidenceModule(TrainingModule):
         model = load_face_model()
         morphable = MorphableModel(model, level=3)
         self.network = ConfidenceNetwork(LIGHT.outputs, morphable.layout.identity, morphable.layout.albedo)
-        face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[morphable.vertex_index]
-        basis = morphable.shape_basis.view(len(face), 3, -1)[face, :, : morphable.identity_count]
-        self.register_buffer("basis", basis.clone(), persistent=False)
+        self.register_buffer("basis", face_basis(model, morphable), persistent=False)
 
     def setup(self, stage: str) -> None:
         """Note which regressor it stands beside."""
@@ -138,7 +136,7 @@ class ConfidenceModule(TrainingModule):
         """Vertex error of the aggregated identity, mm, and the error of the aggregated albedo."""
         features, identity, albedo, present, truth, albedo_truth = batch
         trust = self._trust(features)
-        shape = self.vertex_error_mm(_weighted(identity, trust[0] * present[..., None]), truth)
+        shape = distance_mm(self.basis, _weighted(identity, trust[0] * present[..., None]) - truth)
         color = (_weighted(albedo, trust[1] * present[..., None]) - albedo_truth).square().mean().add(1e-8).sqrt()
         self.log_dict({"train/vertex_mm": shape.detach(), "train/albedo": color.detach()})
         return shape + self.settings.albedo * color
@@ -149,16 +147,9 @@ class ConfidenceModule(TrainingModule):
         weighted = _weighted(identity, self._trust(features)[0] * present[..., None])
         plain = _weighted(identity, present[..., None].expand_as(identity))
         single = (identity - truth[:, None])[present > 0]
-        figures = {
-            "vertex_mm": self.vertex_error_mm(weighted, truth),
-            "plain_mean_mm": self.vertex_error_mm(plain, truth),
-            "single_mm": self.vertex_error_mm(single, torch.zeros_like(single)),
-        }
-        self.log_dict({f"valid/{k}": v for k, v in figures.items()}, prog_bar=True, batch_size=len(truth))
-
-    def vertex_error_mm(self, identity: Tensor, truth: Tensor) -> Tensor:
-        """Mean distance of the face's vertices that two identities (B, Ni) give."""
-        return torch.einsum("vci,bi->bvc", self.basis, identity - truth).norm(dim=2).mean()
+        wrong = {"vertex_mm": weighted - truth, "plain_mean_mm": plain - truth, "single_mm": single}
+        figures = {f"valid/{name}": distance_mm(self.basis, difference) for name, difference in wrong.items()}
+        self.log_dict(figures, prog_bar=True, batch_size=len(truth))
 
     def _trust(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Confidences (B, M, Ni) and (B, M, Na) of features (B, M, F)."""

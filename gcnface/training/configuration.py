@@ -12,9 +12,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-_CLOSE_ENOUGH = 0.6
-"""How alike two names must be, 0..1, for one to be suggested in place of the other."""
-
 
 def plain(settings: Any) -> Any:
     """Dataclasses, paths and tuples as YAML knows them."""
@@ -64,6 +61,6 @@ def check_choices(settings: Any) -> None:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """" (did you mean ...?)" with the likeliest of some names, or nothing when none is alike."""
-    close = difflib.get_close_matches(word, known, 1, _CLOSE_ENOUGH)
+    """The likeliest of some names as " (did you mean ...?)"; nothing when none is alike."""
+    close = difflib.get_close_matches(word, known, 1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -19,23 +19,12 @@ from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.training.augment import (
-    Augmentation,
-    draw_window,
-    middle_window,
-    noise_texture,
-    occluded,
-    random_window,
-    recolored,
-    sample_rng,
-)
+from gcnface.training.augment import Augmentation, draw_window, sample_rng, view_of
 from gcnface.training.loading import DataSettings, TensorBatch, TrainingData
 
-__all__ = ["Augmentation", "Crop", "CropBatch", "CropData", "CropDataset", "CropSettings", "mirror468"]
+__all__ = ["Augmentation", "CropBatch", "CropData", "CropDataset", "CropSettings", "mirror468"]
 
 _SKIN = [PARSING_CLASSES.index(name) for name in ("skin", "brows", "eyes", "nose", "lips")]
-
-
 _PUBLISHED = Augmentation()
 
 
@@ -52,21 +41,8 @@ def _identity_sign() -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Crop:
-    """One sample; fields as in `CropBatch`."""
-
-    image: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    skin: NDArray[np.float32]
-    drawable: bool
-    depth: NDArray[np.float32]
-    identity: NDArray[np.float32]
-    known: bool
-
-
-@dataclass(frozen=True)
 class CropBatch(TensorBatch):
-    """A batch of `Crop`.
+    """A batch of crops, or one without B.
 
     Attributes:
         image: (B, 3, 224, 224) sRGB.
@@ -87,7 +63,7 @@ class CropBatch(TensorBatch):
     known: Tensor
 
 
-class CropDataset(Dataset[Crop]):
+class CropDataset(Dataset[CropBatch]):
     """Crops of prepared faces and, after them, of rendered heads.
 
     Args:
@@ -116,54 +92,35 @@ class CropDataset(Dataset[Crop]):
     def __len__(self) -> int:
         return len(self.rows) + len(self.head_rows)
 
-    def __getitem__(self, index: int) -> Crop:
-        if index < len(self.rows):
-            row = self.rows[index]
-            skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
-            points = self.faces.landmarks[row] * np.array([1, 1, 0], np.float32)
-            return self._crop(self.faces.canvases[row], points, skin, None)
-        assert self.heads is not None
-        row = self.head_rows[index - len(self.rows)]
-        skin = np.zeros((CANVAS_PX, CANVAS_PX), np.uint8)
-        return self._crop(self.heads.canvases[row], self.heads.landmarks[row], skin, self.heads.identity[row])
-
-    def _crop(
-        self, canvas: NDArray[np.uint8], points: NDArray, skin: NDArray[np.uint8], identity: NDArray[Any] | None
-    ) -> Crop:
-        known, natural = identity is not None, True
-        of_whom = identity if identity is not None else np.zeros_like(_identity_sign())
-        rng = sample_rng() if self.augment else None
-        window = random_window(rng, self.settings, CANVAS_PX, CROP_SIDE_PX) if rng else _MIDDLE
-        image, mask = draw_window(canvas, window, CROP_SIDE_PX), draw_window(skin, window, CROP_SIDE_PX, nearest=True)
-        determinant = float(np.linalg.det(window[:2, :2]))
-        moved = np.column_stack([warp_points(points[:, :2], window), points[:, 2] * abs(determinant) ** 0.5])
-        if determinant < 0:
-            moved, of_whom = moved[mirror468()], of_whom * _identity_sign()
-        if rng and rng.random() < self.settings.occluder:
-            image, covered = occluded(image, self._texture(rng), rng)
-            mask = np.where(covered, 0, mask)
-        if rng:
-            colors, natural = recolored(image, rng, self.settings)
+    def __getitem__(self, index: int) -> CropBatch:
+        known = index >= len(self.rows)
+        if known:
+            assert self.heads is not None
+            row = self.head_rows[index - len(self.rows)]
+            canvas, points, identity = self.heads.canvases[row], self.heads.landmarks[row], self.heads.identity[row]
+            skin = np.zeros((CANVAS_PX, CANVAS_PX), np.uint8)
         else:
-            colors = np.asarray(image / 255, np.float32)
-        landmarks = moved.astype(np.float32)
-        return Crop(
-            image=np.ascontiguousarray(colors.transpose(2, 0, 1), np.float32),
+            row = self.rows[index]
+            canvas, identity = self.faces.canvases[row], np.zeros_like(_identity_sign())
+            points = self.faces.landmarks[row] * np.array([1, 1, 0], np.float32)
+            skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
+        rng = sample_rng() if self.augment else None
+        view = view_of(canvas, CROP_SIDE_PX, self.settings, rng, (self.faces.canvases, self.rows))
+        mask = np.where(view.covered, 0, draw_window(skin, view.matrix, CROP_SIDE_PX, nearest=True))
+        determinant = float(np.linalg.det(view.matrix[:2, :2]))
+        moved = np.column_stack([warp_points(points[:, :2], view.matrix), points[:, 2] * abs(determinant) ** 0.5])
+        if determinant < 0:
+            moved, identity = moved[mirror468()], identity * _identity_sign()
+        landmarks = torch.from_numpy(moved.astype(np.float32))
+        return CropBatch(
+            image=torch.from_numpy(view.image),
             landmarks=landmarks[:, :2],
-            skin=mask.astype(np.float32),
-            drawable=natural and bool(mask.any()),
+            skin=torch.from_numpy(mask.astype(np.float32)),
+            drawable=torch.tensor(view.natural and bool(mask.any())),
             depth=landmarks[:, 2],
-            identity=of_whom.astype(np.float32),
-            known=known,
+            identity=torch.from_numpy(identity.astype(np.float32)),
+            known=torch.tensor(known),
         )
-
-    def _texture(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        if rng.random() < 0.3:
-            return noise_texture(rng, CROP_SIDE_PX)
-        return self.faces.canvases[self.rows[rng.integers(len(self.rows))]][:CROP_SIDE_PX, :CROP_SIDE_PX]
-
-
-_MIDDLE = middle_window(CANVAS_PX, CROP_SIDE_PX)
 
 
 @dataclass(frozen=True, kw_only=True)

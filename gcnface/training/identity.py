@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
-from coarse.face_model import load_face_model
+from coarse.face_model import FaceModel, load_face_model
 from coarse.losses import asymmetric_euclidean_loss, euclidean_loss, landmark_distance_loss
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.regressor import CoefficientRegressor, load_regressor
@@ -94,6 +94,7 @@ class IdentityModule(TrainingModule):
     """The regressor's heads (or all of it), the loss of coefficients and of landmarks."""
 
     settings: IdentitySettings
+    basis: Tensor
     stem = "regressor"
     trainer_defaults = {"precision": "32-true"}
     links = (("model.start", "data.regressor"), ("model.whole", "data.whole"))
@@ -104,9 +105,7 @@ class IdentityModule(TrainingModule):
         self.model = MorphableModel(model, level=3)
         network = CoefficientRegressor(self.model.layout)
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        region = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[self.model.vertex_index]
-        basis = self.model.shape_basis.view(len(region), 3, -1)[region, :, : self.model.identity_count]
-        self.register_buffer("basis", basis.clone(), persistent=False)
+        self.register_buffer("basis", face_basis(model, self.model), persistent=False)
         network.requires_grad_(self.settings.whole)
         network.heads.requires_grad_(True)
 
@@ -136,7 +135,7 @@ class IdentityModule(TrainingModule):
         seen, identity, _, landmarks, _ = batch
         found = self.model.layout.decode(self._raw(seen).float())
         points = crop_camera(len(identity)).project(self.model.landmarks_cam(found))[..., :2]
-        away = torch.einsum("vci,bi->bvc", self.basis, found.identity - identity).norm(dim=2).mean()
+        away = distance_mm(self.basis, found.identity - identity)
         figures = {"vertex_mm": away, "landmarks_percent": 100 * landmark_distance_loss(points, landmarks)}
         self.log_dict({f"valid/{k}": v for k, v in figures.items()}, prog_bar=True, batch_size=len(identity))
 
@@ -152,6 +151,17 @@ class IdentityModule(TrainingModule):
         if s.loss == "euclidean":
             return euclidean_loss(predicted, label)
         return asymmetric_euclidean_loss(predicted, label, s.over, s.under)
+
+
+def face_basis(model: FaceModel, morphable: MorphableModel) -> Tensor:
+    """(V, 3, Ni) identity basis of the face's vertices, mm."""
+    face = torch.from_numpy(model.region_mask("face", "eyes_nose_mouth"))[morphable.vertex_index]
+    return morphable.shape_basis.view(len(face), 3, -1)[face, :, : morphable.identity_count].clone()
+
+
+def distance_mm(basis: Tensor, difference: Tensor) -> Tensor:
+    """Mean distance of the face's vertices when identities differ by `difference` (B, Ni)."""
+    return torch.einsum("vci,bi->bvc", basis, difference).norm(dim=2).mean()
 
 
 def apply_heads(network: CoefficientRegressor, features: Tensor) -> Tensor:

@@ -13,15 +13,21 @@ import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from coarse.coefficients import CoefficientLayout
+from coarse.face_model import load_face_model
+from coarse.mirroring import RawMirror, remove_mirror_bias
+from coarse.spatial_transformer.theta import ThetaLayout
 from coarse.weights import half_state
+from gcnface.data.faces import PreparedFaces
 from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import staged
 from gcnface.training.callbacks import Finite
 from gcnface.training.checkpoints import check_finite
 from gcnface.training.configuration import check_choices, check_least, check_positive, plain
+from gcnface.training.crops import CropBatch, CropDataset
 from gcnface.training.loading import run_seed
-from gcnface.training.mirror_bias import subtract_mirror_bias
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -72,6 +78,7 @@ class TrainingModule(lightning.LightningModule):
         trainer_defaults: arguments of the Trainer that differ from what the command gives all trainings.
         warm_up: share of the steps in which the learning rate rises, where `configure_optimizers` is not another.
         links: settings that the module shares with its data module, as (source, target) keys of the command.
+        within_batch: settings that count samples of a batch.
     """
 
     settings: Any
@@ -80,6 +87,7 @@ class TrainingModule(lightning.LightningModule):
     trainer_defaults: ClassVar[Mapping[str, Any]] = {}
     warm_up: ClassVar[float] = 0.3
     links: ClassVar[Sequence[tuple[str, str]]] = ()
+    within_batch: ClassVar[Sequence[str]] = ()
 
     _INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
     """How Lightning turns plain values into nested records when it loads a checkpoint."""
@@ -105,7 +113,16 @@ class TrainingModule(lightning.LightningModule):
         return None
 
     def setup(self, stage: str) -> None:
-        """Take the weights to start from; those of a checkpoint come after."""
+        """Take the weights to start from; those of a checkpoint come after.
+
+        Raises:
+            GcnfaceError: a setting counts more samples than a batch of the run's data module has.
+        """
+        size = getattr(getattr(getattr(self.trainer, "datamodule", None), "settings", None), "batch_size", None)
+        for name in self.within_batch:
+            value = getattr(self.settings, name)
+            if size is not None and value > size:
+                raise GcnfaceError(f"model.{name} is {value}; it must lie between 0 and data.batch_size {size}")
         if stage == "fit" and (start := self.started()) is not None:
             self.network.load_state_dict(start.state_dict())
 
@@ -131,18 +148,6 @@ class TrainingModule(lightning.LightningModule):
         for schedule in checkpoint["lr_schedulers"]:
             for key in self._LENGTH_OF_SCHEDULE:
                 schedule.pop(key, None)
-
-    def check_within_batch(self, *names: str) -> None:
-        """Settings that count samples of a batch, against the batches that the run's data module gives.
-
-        Raises:
-            GcnfaceError: there are more than a batch has.
-        """
-        size = getattr(getattr(getattr(self.trainer, "datamodule", None), "settings", None), "batch_size", None)
-        for name in names:
-            value = getattr(self.settings, name)
-            if size is not None and value > size:
-                raise GcnfaceError(f"model.{name} is {value}; it must lie between 0 and data.batch_size {size}")
 
     def planned_steps(self) -> int:
         """Steps of the whole run.
@@ -208,3 +213,21 @@ class TrainingModule(lightning.LightningModule):
         from safetensors.torch import save_file
 
         save_file(half_state(self.network), path)
+
+
+def subtract_mirror_bias(network: nn.Module, biases: Sequence[Tensor | nn.Parameter], faces: PreparedFaces) -> None:
+    """Take the constant turn to one side, which training photographs beside their mirror images show, out of a network.
+
+    Args:
+        network: crops to raw vectors, with a `layout`; it is put on the CPU and into evaluation mode.
+        biases: of its last layers, in the order of the vector; they are changed.
+        faces: prepared faces; of held-out people and drawn faces none is looked at.
+    """
+    layout = network.layout
+    assert isinstance(layout, CoefficientLayout | ThetaLayout)
+    photographs = CropDataset(faces, ~faces.validation & ~faces.drawn, augment=False)
+    if len(photographs):
+        crops = (batch.image for batch in DataLoader(photographs, batch_size=32, collate_fn=CropBatch.stack))
+        with torch.no_grad():
+            mirror = RawMirror(load_face_model(), layout.sizes)
+            remove_mirror_bias(network.cpu().eval(), [bias.data for bias in biases], crops, mirror)

@@ -30,14 +30,7 @@ from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.stages.observation import class_maps, observe_vertices
-from gcnface.training.augment import (
-    Augmentation,
-    draw_window,
-    middle_window,
-    random_window,
-    recolored,
-    sample_rng,
-)
+from gcnface.training.augment import Augmentation, sample_rng, view_of
 from gcnface.training.configuration import check_least
 from gcnface.training.loading import DataSettings, TrainingData
 
@@ -269,14 +262,8 @@ def crop_window(
     canvas: NDArray[np.uint8], points: NDArray[np.float32], rng: np.random.Generator | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A crop (3, 224, 224) sRGB of a canvas and its landmarks (468, 2); changed at random when there is a generator."""
-    if rng is None:
-        matrix = middle_window(CANVAS_PX, CROP_SIDE_PX)
-        colors = np.asarray(draw_window(canvas, matrix, CROP_SIDE_PX) / 255, np.float32)
-    else:
-        matrix = random_window(rng, _AUGMENTATION, CANVAS_PX, CROP_SIDE_PX)
-        colors, _ = recolored(draw_window(canvas, matrix, CROP_SIDE_PX), rng, _AUGMENTATION)
-    moved = warp_points(points[:, :2], matrix)
-    return np.ascontiguousarray(colors.transpose(2, 0, 1), np.float32), moved.astype(np.float32)
+    view = view_of(canvas, CROP_SIDE_PX, _AUGMENTATION, rng)
+    return view.image, warp_points(points[:, :2], view.matrix).astype(np.float32)
 
 
 def _pictures(

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torchvision.utils import make_grid
 
 from gcnface.io.images import write_image
 from render.shapes import check_shape
@@ -68,12 +69,9 @@ class Pictures(Callback):
 def tiled(pictures: Tensor) -> Tensor:
     """(3, rows * H, columns * W): pictures (B, 3, H, W) side by side in about a square, black where there are none."""
     check_shape("pictures", pictures, "B C H W", C=3)
-    count, channels, height, width = pictures.shape
+    count, _, height, width = pictures.shape
     columns = max(1, math.ceil(math.sqrt(count * height / width)))
-    rows = math.ceil(count / columns)
-    blank = pictures.new_zeros(rows * columns - count, channels, height, width)
-    grid = torch.cat([pictures, blank]).reshape(rows, columns, channels, height, width)
-    return grid.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
+    return make_grid(pictures, columns, padding=0)
 
 
 def dotted(images: Tensor, points: Tensor, channel: int) -> Tensor:
@@ -90,6 +88,5 @@ def dotted(images: Tensor, points: Tensor, channel: int) -> Tensor:
     column, line = points.clamp(min=0).minimum(limit).long().unbind(2)
     rows = torch.arange(size["B"], device=points.device)[:, None].expand(column.shape)
     drawn = images.clone()
-    for other in range(3):
-        drawn[rows, other, line, column] = float(other == channel)
+    drawn[rows, :, line, column] = torch.eye(3).to(images)[channel]
     return drawn

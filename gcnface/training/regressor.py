@@ -66,6 +66,7 @@ class RegressorModule(TrainingModule):
     skin: Tensor
     stem = "regressor"
     warm_up = 0.15
+    within_batch = ("rendered",)
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(RegressorSettings(**settings))
@@ -76,11 +77,6 @@ class RegressorModule(TrainingModule):
         self.facenet = Fixed(load_facenet()) if self.settings.rendered else None
         region = torch.from_numpy(model.region.astype(int))[self.drawn.vertex_index]
         self.register_buffer("skin", region == 0, persistent=False)
-
-    def setup(self, stage: str) -> None:
-        """Check what depends on the data as well."""
-        self.check_within_batch("rendered")
-        super().setup(stage)
 
     def started(self) -> CoefficientRegressor | None:
         """The regressor to go on from."""
@@ -161,4 +157,3 @@ class RegressorModule(TrainingModule):
             "identity": w.identity * losses.identity_loss(embedding.float(), target.float()),
             "reflectance": w.reflectance * losses.reflectance_loss(face.albedo, self.skin),
         }
-

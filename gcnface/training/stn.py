@@ -23,7 +23,7 @@ from coarse.spatial_transformer.theta import Theta, theta_layout_of
 from coarse.spatial_transformer.transformer import FlattenedTexture, SpatialTransformer
 from gcnface.photo.crop import CROP_SIDE_PX
 from gcnface.training.configuration import check_least
-from gcnface.training.crops import Crop, CropBatch, CropData, CropDataset, CropSettings, mirror468
+from gcnface.training.crops import CropBatch, CropData, CropDataset, CropSettings, mirror468
 from gcnface.training.module import ModuleSettings, TrainingModule
 
 Pairs = Literal["flip", "person"]
@@ -126,6 +126,7 @@ class StnModule(TrainingModule):
     mirror: Tensor
     stem = "stn"
     warm_up = 0.15
+    within_batch = ("paired",)
     links = (("model.pairs", "data.pairs"),)
 
     def __init__(self, **settings: Any) -> None:
@@ -138,11 +139,6 @@ class StnModule(TrainingModule):
         )
         self.select = LandmarkSelection(POINT_SELECTIONS[s.points])
         self.register_buffer("mirror", torch.from_numpy(mirror468()), persistent=False)
-
-    def setup(self, stage: str) -> None:
-        """Check what depends on the data as well."""
-        self.check_within_batch("paired")
-        super().setup(stage)
 
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""
@@ -221,7 +217,7 @@ def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> Views:
     )
 
 
-class PersonPairs(Dataset[tuple[Crop, Crop]]):
+class PersonPairs(Dataset[tuple[CropBatch, CropBatch]]):
     """A crop and one of another photo of the same person, drawn anew each time; of the same photo where there is no
     other.
 
@@ -241,11 +237,11 @@ class PersonPairs(Dataset[tuple[Crop, Crop]]):
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, index: int) -> tuple[Crop, Crop]:
+    def __getitem__(self, index: int) -> tuple[CropBatch, CropBatch]:
         others = self.others[index]
         return self.crops[index], self.crops[int(others[int(torch.randint(len(others), ()))])]
 
     @staticmethod
-    def stack(pairs: list[tuple[Crop, Crop]]) -> CropBatch:
+    def stack(pairs: list[tuple[CropBatch, CropBatch]]) -> CropBatch:
         """Collate: all first crops, then all second ones."""
         return CropBatch.stack([one for one, _ in pairs] + [other for _, other in pairs])

@@ -16,16 +16,7 @@ from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, window_camera
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.data.heads import HeadRenders
-from gcnface.training.augment import (
-    Augmentation,
-    draw_window,
-    middle_window,
-    noise_texture,
-    occluded,
-    random_window,
-    recolored,
-    sample_rng,
-)
+from gcnface.training.augment import Augmentation, middle_window, sample_rng, view_of
 from gcnface.training.loading import TensorBatch
 
 
@@ -109,7 +100,7 @@ class WindowBatch(TensorBatch):
         )
 
 
-PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35)
+PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35, clouds=0.5)
 """Rotation up to 45 degrees, scale 0.8 to 1.2 and occluders, as PRNet."""
 
 
@@ -129,19 +120,9 @@ class WindowDataset(Dataset[WindowBatch]):
         return len(self.known)
 
     def __getitem__(self, index: int) -> WindowBatch:
-        known, s = self.known, self.settings
-        rng = sample_rng() if self.augment else None
-        window = random_window(rng, s, CANVAS_PX, WINDOW_PX) if rng else middle_window(CANVAS_PX, WINDOW_PX)
-        image = draw_window(known.canvases[known.rows[index]], window, WINDOW_PX)
-        if rng and rng.random() < s.occluder:
-            image = occluded(image, self._texture(rng), rng)[0]
-        colors = recolored(image, rng, s)[0] if rng else image.astype(np.float32) / 255
-        camera = (window @ known.px_from_cam[index]).astype(np.float32)
-        planes = np.ascontiguousarray(colors.transpose(2, 0, 1), np.float32)
-        arrays = (planes, *(getattr(known, name)[index] for name in _COEFFICIENTS), camera)
+        known, rng = self.known, sample_rng() if self.augment else None
+        canvas = known.canvases[known.rows[index]]
+        view = view_of(canvas, WINDOW_PX, self.settings, rng, (known.canvases, known.rows))
+        camera = (view.matrix @ known.px_from_cam[index]).astype(np.float32)
+        arrays = (view.image, *(getattr(known, name)[index] for name in _COEFFICIENTS), camera)
         return WindowBatch(*(torch.from_numpy(array) for array in arrays))
-
-    def _texture(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        if rng.random() < 0.5:
-            return noise_texture(rng, WINDOW_PX)
-        return self.known.canvases[self.known.rows[rng.integers(len(self.known))]][:WINDOW_PX, :WINDOW_PX]
