@@ -15,10 +15,14 @@ from torch import Tensor
 
 from benchmarks.timing import milliseconds
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, load_parser
-from gcnface.training.parser import ParserDataSettings, training_samples
+from gcnface.training.parser import (
+    ParserDataSettings,
+    confusion_matrix,
+    gather,
+    intersection_over_union,
+    training_samples,
+)
 from gcnface.training.parser_augment import center_views
-from gcnface.training.parser_data import gather
-from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 
 CROP_PX = 224
 BATCH = 16

@@ -35,7 +35,8 @@ from gcnface.photo.parsing import PARSING_CLASSES
 CANVAS_PX = 288
 """Side of a canvas: the 224 px crop with 32 px more on every side, so that it can be moved, turned and scaled."""
 CANVAS_MARGIN_PX = (CANVAS_PX - CROP_SIDE_PX) // 2
-_INSIDE = slice(CANVAS_MARGIN_PX, CANVAS_MARGIN_PX + CROP_SIDE_PX)
+INSIDE = slice(CANVAS_MARGIN_PX, CANVAS_MARGIN_PX + CROP_SIDE_PX)
+"""Rows, and columns, of a canvas that are the crop."""
 
 UNKNOWN = 255
 """Label of pixels that no teacher saw (outside the photo); they carry no loss."""
@@ -93,18 +94,23 @@ class PreparedFaces:
 
     def crop(self, row: int) -> Tensor:
         """(1, 3, 224, 224) float32 sRGB: the aligned crop."""
-        image = self.canvases[row, _INSIDE, _INSIDE].transpose(2, 0, 1)
-        return torch.from_numpy(image[None].astype(np.float32) / 255)
+        return crop_of(self.canvases[row])
 
     def parsing(self, row: int) -> Tensor:
         """(1, 10, 224, 224) float32: the label map as certain probabilities; all zero where unknown."""
-        labels = self.labels[row, _INSIDE, _INSIDE]
+        labels = self.labels[row, INSIDE, INSIDE]
         one_hot = labels[..., None] == np.arange(len(PARSING_CLASSES))
         return torch.from_numpy(one_hot.astype(np.float32)).permute(2, 0, 1)[None]
 
     def crop_landmarks(self) -> Tensor:
         """(N, 468, 2) float32, crop px."""
         return torch.from_numpy(self.landmarks[..., :2] - CANVAS_MARGIN_PX)
+
+
+def crop_of(canvas: NDArray[np.uint8]) -> Tensor:
+    """(1, 3, 224, 224) float32 sRGB: the middle of a canvas (288, 288, 3)."""
+    image = canvas[INSIDE, INSIDE].transpose(2, 0, 1)
+    return torch.from_numpy(image[None].astype(np.float32) / 255)
 
 
 def load_prepared(folder: Path) -> PreparedFaces:

@@ -71,21 +71,14 @@ def view_of(
         matrix = random_window(rng, settings, canvas.shape[0], side_px)
         image = draw_window(canvas, matrix, side_px)
         if occluders is not None and rng.random() < settings.occluder:
-            image, covered = occluded(image, _texture(rng, settings, side_px, *occluders), rng)
+            canvases, rows = occluders
+            if rng.random() < settings.clouds:
+                texture = noise_texture(rng, side_px)
+            else:
+                texture = canvases[rows[rng.integers(len(rows))]][:side_px, :side_px]
+            image, covered = occluded(image, texture, rng)
         colors, natural = recolored(image, rng, settings)
     return View(matrix, np.ascontiguousarray(colors.transpose(2, 0, 1)), covered, natural)
-
-
-def _texture(
-    rng: np.random.Generator,
-    settings: Augmentation,
-    side_px: int,
-    canvases: NDArray[np.uint8],
-    rows: NDArray[np.int64],
-) -> NDArray[np.uint8]:
-    if rng.random() < settings.clouds:
-        return noise_texture(rng, side_px)
-    return canvases[rows[rng.integers(len(rows))]][:side_px, :side_px]
 
 
 def sample_rng() -> np.random.Generator:

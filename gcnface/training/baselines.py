@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,26 +32,12 @@ from refine.unet import dense_unet_config
 FACES = 700
 """Faces each network sees, two a step."""
 
-Change = Callable[[RefinerSettings], RefinerSettings]
-
 BRIEF = RefinerSettings(critic=CriticTraining(network=DiscriminatorConfig(side=128)), drawn_every=3, average=0.98)
 """The shipped configuration, its average of the weights made for few steps."""
 
 
-def _network(config: TextureRefinerConfig) -> Change:
-    return lambda base: replace(base, network=config)
-
-
-def _published(network: TextureRefinerConfig, objective: Objective) -> Change:
-    return lambda base: replace(base, network=network, objective=objective, drawn_every=1, learning_rate=1e-3)
-
-
-def _without(change: Callable[[Objective], Objective]) -> Change:
-    return lambda base: replace(base, objective=change(base.objective))
-
-
-def _silent(objective: Objective) -> Objective:
-    return replace(objective, schedule=replace(objective.schedule, identity=0.0))
+def _objective(**changes: Any) -> RefinerSettings:
+    return replace(BRIEF, objective=replace(BRIEF.objective, **changes))
 
 
 OURS = TextureRefinerConfig()
@@ -60,29 +45,32 @@ FINE_IMAGE = ImageUNetConfig(channels=(12, 16, 32, 48, 48, 52), side=512)
 """As many parameters as the graph's; at 256 px two vertices share a texel, which a comparison should not hinge on."""
 SWIFT_FLAT = FlatConfig(channels=16, embedding_hidden=64)
 """As long a step as the graph's; as many parameters would take seven times as long."""
-CHANGES: dict[str, Change] = {
-    "equal": lambda base: base,
-    "image": _network(replace(OURS, network="image", image=FINE_IMAGE)),
-    "dense": _network(replace(OURS, completion=dense_unet_config())),
-    "paper": _published(paper_config(), Objective("paper", LossSchedule(ramp_end=1.0))),
-    "released": _published(
-        released_config(), Objective("released", LossSchedule(ramp_end=0.1, vertex_floor=0.2), adversarial=0.0)
+PUBLISHED = replace(BRIEF, drawn_every=1, learning_rate=1e-3)
+SETTINGS = {
+    "equal": BRIEF,
+    "image": replace(BRIEF, network=replace(OURS, network="image", image=FINE_IMAGE)),
+    "dense": replace(BRIEF, network=replace(OURS, completion=dense_unet_config())),
+    "paper": replace(PUBLISHED, network=paper_config(), objective=Objective("paper", LossSchedule(ramp_end=1.0))),
+    "released": replace(
+        PUBLISHED,
+        network=released_config(),
+        objective=Objective("released", LossSchedule(ramp_end=0.1, vertex_floor=0.2), adversarial=0.0),
     ),
-    "no_pixel": _without(lambda objective: replace(objective, pixel=0.0)),
-    "no_identity": _without(_silent),
-    "no_vertex": _without(lambda objective: replace(objective, vertex=0.0)),
-    "no_adversarial": _without(lambda objective: replace(objective, adversarial=0.0)),
-    "no_embedding": _network(replace(OURS, conditioned=False)),
-    "no_pyramid": _network(replace(OURS, network="flat", flat=SWIFT_FLAT)),
+    "no_pixel": _objective(pixel=0.0),
+    "no_identity": _objective(schedule=replace(BRIEF.objective.schedule, identity=0.0)),
+    "no_vertex": _objective(vertex=0.0),
+    "no_adversarial": _objective(adversarial=0.0),
+    "no_embedding": replace(BRIEF, network=replace(OURS, conditioned=False)),
+    "no_pyramid": replace(BRIEF, network=replace(OURS, network="flat", flat=SWIFT_FLAT)),
 }
-"""What each of `refine.baselines.BASELINES` changes in the brief training."""
+"""Settings of each of `refine.baselines.BASELINES`."""
 
 
 def baseline_training(name: str, faces: Path, heads: Path | None, work: Path) -> dict[str, Any]:
     """The configuration of one baseline's training, by the keys of ``gcnface train refiner``.
 
     Args:
-        name: one of `CHANGES`.
+        name: one of `SETTINGS`.
         faces: prepared faces.
         heads: rendered heads of them; None learns without turned copies.
         work: folder of the runs and of what was observed, which they share.
@@ -90,7 +78,7 @@ def baseline_training(name: str, faces: Path, heads: Path | None, work: Path) ->
     data = {"faces": faces, "heads": heads, "observations": work / "observations"}
     return {
         "trainer": {"default_root_dir": str(work / name), "max_epochs": 1, "precision": "bf16-mixed"},
-        "model": plain(CHANGES[name](BRIEF)),
+        "model": plain(SETTINGS[name]),
         "data": {**data, "drawn_faces": 0, "copies": 1, "faces_an_epoch": FACES},
         "threads": 1,
     }

@@ -118,7 +118,8 @@ class TrainingModule(lightning.LightningModule):
         Raises:
             GcnfaceError: a setting counts more samples than a batch of the run's data module has.
         """
-        size = getattr(getattr(getattr(self.trainer, "datamodule", None), "settings", None), "batch_size", None)
+        data = getattr(self._trainer, "datamodule", None)
+        size = getattr(getattr(data, "settings", None), "batch_size", None)
         for name in self.within_batch:
             value = getattr(self.settings, name)
             if size is not None and value > size:

@@ -18,8 +18,7 @@ from coarse.morphable import crop_camera, layout_of
 from coarse.regressor import load_regressor
 from coarse.skin_tone import SkinToneRegressor, load_skin_tone
 from gcnface.data.caches import Cache, fingerprint, fingerprint_of_rows
-from gcnface.data.faces import CANVAS_MARGIN_PX, PreparedFaces
-from gcnface.data.heads import HeadRenders
+from gcnface.data.faces import INSIDE, crop_of
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.stages.coarse import CoarseStage
 from gcnface.stages.delight import photo_light
@@ -37,8 +36,6 @@ CODE_VERSION = 1
 
 _BLOCK = 100
 """Pictures that an interruption costs at most."""
-
-_INSIDE = slice(CANVAS_MARGIN_PX, -CANVAS_MARGIN_PX)
 
 
 @dataclass(frozen=True)
@@ -101,18 +98,7 @@ class Pictures:
 
     def crop(self, index: int) -> Tensor:
         """(1, 3, 224, 224) sRGB: a picture's middle."""
-        image = self.canvases[self.rows[index], _INSIDE, _INSIDE].transpose(2, 0, 1)
-        return torch.from_numpy(image[None].astype(np.float32) / 255)
-
-
-def photographs(faces: PreparedFaces, rows: NDArray[np.int64]) -> Pictures:
-    """Some prepared faces."""
-    return Pictures(faces.canvases, rows)
-
-
-def rotated_copies(heads: HeadRenders, views: NDArray[np.int64]) -> Pictures:
-    """Some rendered heads."""
-    return Pictures(heads.canvases, views)
+        return crop_of(self.canvases[self.rows[index]])
 
 
 def observe(pictures: Pictures, observer: Observer, folder: Path) -> Observations:
@@ -141,7 +127,7 @@ def _made_from(pictures: Pictures, observer: Observer) -> dict[str, str | int]:
     return {
         "code": CODE_VERSION,
         "count": len(pictures),
-        "pictures": fingerprint_of_rows(pictures.canvases[:, _INSIDE, _INSIDE], pictures.rows),
+        "pictures": fingerprint_of_rows(pictures.canvases[:, INSIDE, INSIDE], pictures.rows),
         "face_model": fingerprint(replace(stage.model, cage=None)),
         "regressor": fingerprint(stage.regressor),
         "fit": fingerprint(None if stage.fitter is None else stage.fitter.settings),

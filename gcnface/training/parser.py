@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from gcnface.data.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings
 from gcnface.errors import GcnfaceError
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, read_parser
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.label_maps import load_label_maps
-from gcnface.training.loading import DataSettings, TrainingData
+from gcnface.training.loading import DataSettings, TensorBatch, TrainingData
 from gcnface.training.module import ModuleSettings, TrainingModule
 from gcnface.training.parser_augment import AugmentConfig, center_views, random_views
-from gcnface.training.parser_data import CanvasDataset, Canvases, labeled_rows, photo_weights
-from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 
 CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 2.0, 1.2, 2.0, 2.5, 1.8, 1.0)
 """Weight of each of PARSING_CLASSES in the cross entropy: what covers few pixels counts more."""
@@ -30,6 +30,62 @@ CLASS_COLORS = (
     *((0.8, 0.1, 0.2), (0.5, 0.0, 0.3), (0.9, 0.9, 0.3), (0.3, 0.6, 0.2)),
 )
 """sRGB in which pictures show each of PARSING_CLASSES."""
+
+
+@dataclass(frozen=True)
+class Canvases(TensorBatch):
+    """Canvases with label maps.
+
+    Attributes:
+        canvases: (B, 288, 288, 3) uint8 sRGB.
+        labels: (B, 288, 288) uint8, UNKNOWN where no teacher saw.
+    """
+
+    canvases: Tensor
+    labels: Tensor
+
+    @property
+    def images(self) -> Tensor:
+        """(B, 3, 288, 288) float32 sRGB in [0, 1]."""
+        return self.canvases.permute(0, 3, 1, 2).float() / 255
+
+
+class CanvasDataset(Dataset[Canvases]):
+    """Canvases with labels, one by one.
+
+    Args:
+        faces: prepared faces.
+        rows: which of them.
+    """
+
+    stack = staticmethod(Canvases.stack)
+
+    def __init__(self, faces: PreparedFaces, rows: NDArray[np.int64]) -> None:
+        self.faces, self.rows = faces, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Canvases:
+        row = self.rows[index]
+        return Canvases(*(torch.from_numpy(np.array(a[row])) for a in (self.faces.canvases, self.faces.labels)))
+
+
+def gather(faces: PreparedFaces, rows: NDArray[np.int64]) -> Canvases:
+    """Some faces as a batch."""
+    dataset = CanvasDataset(faces, rows)
+    return dataset.stack([dataset[index] for index in range(len(rows))])
+
+
+def labeled_rows(faces: PreparedFaces) -> NDArray[np.int64]:
+    """Training faces that have a label map at all: the middle of the face is known."""
+    middle = faces.labels.shape[1] // 2
+    return np.flatnonzero(~faces.validation & (faces.labels[:, middle, middle] != UNKNOWN))
+
+
+def photo_weights(faces: PreparedFaces, rows: NDArray[np.int64], photo_weight: float) -> NDArray[np.float64]:
+    """How often each of the rows is drawn: photographs `photo_weight` times as often as drawn faces."""
+    return np.where(faces.drawn[rows], 1.0, photo_weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +140,21 @@ class ParserSettings(ModuleSettings):
         super().__post_init__()
         if self.augment.side_px % 16:
             raise ValueError(f"augment.side_px must be a multiple of 16, found {self.augment.side_px}")
+
+
+def confusion_matrix(predicted: Tensor, truth: Tensor) -> Tensor:
+    """(10, 10) int64 counts, rows the truth, columns the prediction; truths beyond the classes are left out."""
+    classes = len(PARSING_CLASSES)
+    known = truth < classes
+    pairs = truth[known].long() * classes + predicted[known].long()
+    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+
+def intersection_over_union(confusion: Tensor) -> Tensor:
+    """(10,) IoU of each class from a confusion matrix; NaN for a class that is neither present nor predicted."""
+    counts = confusion.double()
+    common = counts.diagonal()
+    return common / (counts.sum(0) + counts.sum(1) - common)
 
 
 def parsing_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -239,19 +240,15 @@ def _features(
 ) -> dict[str, NDArray]:
     """Features (K, N, F) and landmarks in crop px (K, N, 468, 2)."""
     regressor = copy.deepcopy(regressor).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    features, landmarks = [], []
+    features: list[NDArray] = []
+    landmarks: list[NDArray] = []
     for window in range(windows):
         rng = np.random.default_rng(window) if window else None
-        images: list[NDArray[np.float32]] = []
-        for canvas, points in _pictures(faces, rows, heads):
-            image, moved = crop_window(canvas, points, rng)
-            images.append(image)
-            landmarks.append(moved)
-            if len(images) == _BATCH:
-                features.append(_through(regressor, images))
-                images = []
-        if images:
-            features.append(_through(regressor, images))
+        pictures = (crop_window(canvas, points, rng) for canvas, points in _pictures(faces, rows, heads))
+        while part := list(islice(pictures, _BATCH)):
+            images = torch.from_numpy(np.stack([image for image, _ in part]))
+            features.append(regressor.features(images.to(memory_format=torch.channels_last)).numpy())
+            landmarks.extend(moved for _, moved in part)
         _log.info("features of window %d of %d", window + 1, windows)
     width = features[0].shape[1]
     moved_points = np.stack(landmarks).reshape(windows, -1, 468, 2)
@@ -300,8 +297,3 @@ class ViewPictures(Dataset[list[Tensor]]):
         image, landmarks = crop_window(source.canvases[place], source.landmarks[place], sample_rng())
         _, identity, albedo, _, raw = self.data[index]
         return [torch.from_numpy(image), identity, albedo, torch.from_numpy(landmarks), raw]
-
-
-def _through(regressor: CoefficientRegressor, images: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    batch = torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last)
-    return regressor.features(batch).numpy()

@@ -17,7 +17,7 @@ from gcnface.data.faces import PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.training.configuration import check_least, check_positive
 from gcnface.training.loading import DataSettings, TensorBatch, TrainingData, nobody_to_learn_from
-from gcnface.training.observations import Observations, load_observer, observe, photographs, rotated_copies
+from gcnface.training.observations import Observations, Pictures, load_observer, observe
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,11 @@ class RefinerDataset(Dataset[RefinerSample]):
         copies: RotatedCopies | None = None,
         *,
         fixed: bool = False,
-        hiding: Hiding | None = None,
+        hiding: Hiding,
     ) -> None:
-        self.photographs, self.copies, self.fixed = photographs, copies, fixed
-        self.hiding = hiding or Hiding()
+        self.photographs, self.copies, self.fixed, self.hiding = photographs, copies, fixed, hiding
         self.rows = np.nonzero(chosen)[0]
-        none = np.zeros(0, np.int64)
-        self.rotated = none if copies is None else np.nonzero(chosen[copies.first])[0]
+        self.rotated = np.nonzero(chosen[copies.first if copies is not None else []])[0]
         self.points = torch.from_numpy(model.mean)
         self.spots = torch.nonzero(torch.from_numpy(model.region.astype(np.int64)) <= 1)[:, 0]
 
@@ -232,11 +230,11 @@ class RefinerData(TrainingData):
         s, faces, observer = self.settings, load_prepared(self.settings.faces), load_observer(load_face_model())
         heads = load_heads(s.heads, faces) if s.heads is not None else None
         rows = self._rows(faces, heads)
-        seen = observe(photographs(faces, rows), observer, s.observations / "photographs")
+        seen = observe(Pictures(faces.canvases, rows), observer, s.observations / "photographs")
         copies = None
         if heads is not None:
             views = chosen_views(heads, rows, s.copies)
-            rotated = observe(rotated_copies(heads, views), observer, s.observations / "turned")
+            rotated = observe(Pictures(heads.canvases, views), observer, s.observations / "turned")
             copies = RotatedCopies(rotated, np.searchsorted(rows, heads.person[views]))
         held_out, model = faces.validation[rows], observer.stage.model
         learn = RefinerDataset(seen, ~held_out, model, copies, hiding=s.hiding)
@@ -255,8 +253,7 @@ class RefinerData(TrainingData):
 def chosen_views(heads: HeadRenders, rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
     """The photographic views of some faces, at most so many of each; 0 for all."""
     views = np.nonzero(heads.photographic & np.isin(heads.person, rows))[0]
-    order = np.zeros(len(views), np.int64)
+    first = np.zeros(len(views), bool)
     for person in np.unique(heads.person[views]):
-        mine = heads.person[views] == person
-        order[mine] = np.arange(mine.sum())
-    return views[order < limit] if limit else views
+        first[np.flatnonzero(heads.person[views] == person)[:limit]] = True
+    return views[first] if limit else views

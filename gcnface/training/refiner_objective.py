@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ from refine.losses import (
 from render.color import srgb_from_linear
 
 Kind = Literal["ours", "paper", "released"]
-KINDS: tuple[Kind, ...] = ("ours", "paper", "released")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,14 @@ class Objective:
         if self.kind == "paper":
             terms = {"coarse": at.vertex * vertex_loss(refined, coarse), "vertex": at.vertex * vertex_loss(lit, photo)}
         elif self.kind == "released":
-            terms = self._released(refined, lit, photo, coarse, encoded(face.albedo * shading), batch, mirror, at)
+            coarse_lit = encoded(face.albedo * shading)
+            terms = {
+                "coarse": at.vertex * vertex_loss(refined, coarse, norm="l1"),
+                "vertex": at.drawn * vertex_loss(lit, photo, batch.shown, norm="l1"),
+                "unseen": at.drawn * self.unseen * vertex_loss(lit, coarse_lit, 1 - batch.shown, norm="l1"),
+                "symmetry": at.drawn * self.symmetry * symmetry_loss(refined, mirror),
+                "variance": at.drawn * self.variance * variance_loss(refined, batch.shown),
+            }
         else:
             terms = {
                 "vertex": at.vertex * vertex_loss(lit, photo, batch.shown),
@@ -102,25 +109,6 @@ class Objective:
                 "coarse": at.vertex * self.coarse * vertex_loss(refined, coarse, (1 - batch.known) * (1 - batch.shown)),
             }
         return {name: self.vertex * value for name, value in terms.items()}
-
-    def _released(
-        self,
-        refined: Tensor,
-        lit: Tensor,
-        photo: Tensor,
-        coarse: Tensor,
-        coarse_lit: Tensor,
-        batch: RefinerSample,
-        mirror: Tensor,
-        at: LossWeights,
-    ) -> dict[str, Tensor]:
-        return {
-            "coarse": at.vertex * vertex_loss(refined, coarse, norm="l1"),
-            "vertex": at.drawn * vertex_loss(lit, photo, batch.shown, norm="l1"),
-            "unseen": at.drawn * self.unseen * vertex_loss(lit, coarse_lit, 1 - batch.shown, norm="l1"),
-            "symmetry": at.drawn * self.symmetry * symmetry_loss(refined, mirror),
-            "variance": at.drawn * self.variance * variance_loss(refined, batch.shown),
-        }
 
     def picture_terms(
         self,

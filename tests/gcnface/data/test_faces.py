@@ -12,8 +12,8 @@ from gcnface.photo.parsing import PARSING_CLASSES
 from gcnface.preparing.labels import CLASS_OF_TEACHER_CLASS
 from gcnface.preparing.layouts import find_sources
 from gcnface.training.crops import Augmentation, CropBatch, CropDataset, mirror468
+from gcnface.training.parser import confusion_matrix, intersection_over_union
 from gcnface.training.parser_augment import AugmentConfig, center_views, random_views
-from gcnface.training.parser_metrics import confusion_matrix, intersection_over_union
 from tests.gcnface.annotated_folder import DRAWN, PEOPLE, write_prepared_faces
 
 REAL_FACES = Path(__file__).parents[4] / "shared" / "faces"

@@ -6,7 +6,7 @@ import pytest
 
 from coarse.face_model import load_face_model
 from gcnface.cli.train import prepared
-from gcnface.training.baselines import BRIEF, CHANGES, baseline_training
+from gcnface.training.baselines import BRIEF, SETTINGS, baseline_training
 from gcnface.training.configuration import plain
 from refine.baselines import BASELINES
 from refine.network import TextureRefiner
@@ -17,7 +17,7 @@ def training(name):
 
 
 def test_every_baseline_has_a_training():
-    assert set(CHANGES) == set(BASELINES)
+    assert set(SETTINGS) == set(BASELINES)
     assert len({training(name)["trainer"]["default_root_dir"] for name in BASELINES}) == len(BASELINES)
 
 
@@ -34,7 +34,7 @@ def test_a_baseline_is_a_configuration_of_the_command(tmp_path):
     words = training("no_pixel")
     words["trainer"]["default_root_dir"] = str(tmp_path)
     run = prepared("refiner", words)
-    assert run.model.settings == CHANGES["no_pixel"](BRIEF)
+    assert run.model.settings == SETTINGS["no_pixel"]
     assert run.datamodule.settings.observations == Path("work/observations")
 
 
@@ -43,6 +43,6 @@ def test_networks_in_place_of_the_graph_have_its_number_of_parameters(name, size
     model = load_face_model()
     counts = [
         sum(p.numel() for p in TextureRefiner.from_face_model(model, settings.network).parameters())
-        for settings in (CHANGES[name](BRIEF), BRIEF)
+        for settings in (SETTINGS[name], BRIEF)
     ]
     assert counts[0] == pytest.approx(counts[1], rel=size)

@@ -11,10 +11,10 @@ from gcnface.photo.parsing import FaceParser
 from gcnface.training.parser import (
     CLASS_WEIGHTS,
     ParserDataSettings,
+    labeled_rows,
     parsing_loss,
     training_samples,
 )
-from gcnface.training.parser_data import labeled_rows
 from tests.gcnface.annotated_folder import write_prepared_faces
 
 

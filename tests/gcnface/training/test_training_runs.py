@@ -19,8 +19,7 @@ from gcnface.photo.parsing import PARSING_CLASSES, load_parser
 from gcnface.training.configuration import plain
 from gcnface.training.crops import CropBatch, CropDataset
 from gcnface.training.loading import SeededOrder
-from gcnface.training.parser import ParserDataSettings, parsing_loss
-from gcnface.training.parser_data import gather, labeled_rows, photo_weights
+from gcnface.training.parser import ParserDataSettings, gather, labeled_rows, parsing_loss, photo_weights
 from gcnface.training.regressor import RegressorModule, RegressorSettings
 from tests.gcnface.annotated_folder import write_prepared_faces
 
