@@ -13,6 +13,7 @@ from tests.fuzz.kills import Job, Kill, Unbroken, contents, differences, killed,
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
 
+@pytest.mark.slow
 def test_refine_killed_and_run_again(tmp_path):
     job = refine_job(write_photos(tmp_path / "photos", 3), 2)
     kill = Kill("file", 0.35, signal.SIGKILL, "process", pause_s=0.2)

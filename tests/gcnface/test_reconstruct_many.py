@@ -83,6 +83,7 @@ def test_wrong_calls_are_refused_at_once():
     assert list(gcnface.reconstruct_many([])) == []
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds():
     content = (DATA / "glasses.jpg").read_bytes()
     how = {"fit": False, "texture_size": 64}

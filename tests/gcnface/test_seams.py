@@ -75,6 +75,7 @@ def face(reconstructor, portrait_photo):
     return reconstructor(portrait_photo)[0]
 
 
+@pytest.mark.slow
 def test_a_face_of_another_model_looks_like_the_photo(face, shipped, front, portrait_photo, tmp_path):
     assert face.mesh.vertices.shape == front.mean.shape
     between_eyes = np.linalg.norm(shipped.landmarks68[36, :2] - shipped.landmarks68[45, :2])

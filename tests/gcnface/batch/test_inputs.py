@@ -80,6 +80,7 @@ def test_a_large_folder_is_read_in_pieces_in_the_same_order(folder, monkeypatch)
     assert names(collect_photos([str(folder)])) == whole
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_photos_are_never_held_at_once(tmp_path, monkeypatch):
     """All that grows is the set of names that have been given away; headers of files are not what is measured."""
     monkeypatch.setattr(inputs_module, "is_own_picture", lambda path: False)

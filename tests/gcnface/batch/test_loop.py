@@ -213,10 +213,12 @@ def reconstructed(folder, **how):
     return files_of(folder)
 
 
+@pytest.mark.slow
 def test_two_processes_reconstruct_what_one_does(tmp_path):
     assert reconstructed(tmp_path / "2", workers=2) == reconstructed(tmp_path / "1", workers=1)
 
 
+@pytest.mark.slow
 def test_a_cluster_reconstructs_what_one_process_does(tmp_path, capsys):
     distributed = pytest.importorskip("distributed", reason="Dask's distributed is not installed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:

@@ -146,6 +146,7 @@ def test_an_interrupt_keeps_what_was_done(evaluate, cold, monkeypatch, tmp_path,
     assert any("interrupted" in note for note in data["notes"])
 
 
+@pytest.mark.slow
 def test_several_processes_measure_what_one_does(evaluate, cold, tmp_path, folder):
     (folder / "anna" / "again.jpg").write_bytes(PORTRAIT.read_bytes())
     words = (folder, "--methods", "mean,coarse", "--identity", "facenet", "--no-mirrored", "--relit", "1")

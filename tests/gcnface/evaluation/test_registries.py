@@ -78,6 +78,7 @@ def test_rows_appear_in_the_help():
         assert word in told
 
 
+@pytest.mark.slow
 def test_rows_appear_in_table_and_report(tmp_path):
     words = ["--methods", "mean,grey", "--identity", "tint", "--dusk", "1", "--no-mirrored", "-o", tmp_path / "report"]
     found = python("-m", "tests.gcnface.evaluation.added_rows", "evaluate", PORTRAIT, *words)

@@ -51,6 +51,7 @@ def cut(photo, points, side, percent):
     return np.ascontiguousarray(photo[y0:y1, x0:x1]), np.array([x0, y0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("percent", [0, 5, 15, 30])
 @pytest.mark.parametrize("side", SIDES)
 def test_a_cut_picture_gives_the_face_of_the_whole(reconstructor, whole, side, percent):

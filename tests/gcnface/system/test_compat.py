@@ -64,6 +64,7 @@ def test_torchvision_imports_and_suppresses():
         assert set(kept[classes[kept] == index].tolist()) == set(expected.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["gcnface", "refine"])
 def test_the_compiler_is_left_alone_and_there_when_asked_for(first):
     """With and without the finder of gcnface."""
@@ -91,12 +92,14 @@ def python(code):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", IMPORTERS)
 def test_any_import_after_gcnface(package):
     pytest.importorskip(package)
     python(f"import sys, gcnface\nassert 'torch' not in sys.modules\nimport {package}\n{WORKS}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", IMPORTERS)
 def test_an_import_that_failed_before_gcnface_can_be_repeated(package):
     """Where it did not fail, nothing had to be repeated; what it leaves behind is whole either way."""
@@ -126,6 +129,7 @@ def test_import_of_gcnface_is_quick():
     assert min(seconds) < 0.1
 
 
+@pytest.mark.slow
 def test_other_threads_may_want_the_compiler_meanwhile():
     python(
         "import gcnface, threading, torch\nstop = threading.Event()\nthread = threading.Thread(target=stop.wait)\n"

@@ -73,6 +73,7 @@ def test_a_fork_that_loads_the_libraries_itself_has_all_threads():
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=120).returncode == 0
 
 
+@pytest.mark.slow
 def test_reconstruction_in_forks_equals_that_of_one_thread():
     portrait = Path(__file__).parents[2] / "data" / "face.jpg"
     python(
@@ -96,6 +97,7 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     )
 
 
+@pytest.mark.slow
 def test_threads_of_torch_show_in_the_last_digits_alone():
     python(
         f"""
@@ -112,6 +114,7 @@ assert (one.mesh.texture == again.mesh.texture).all()
     )
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_and_of_workers_changes_no_byte(tmp_path):
     photos = [str(Path(__file__).parents[2] / "data" / name) for name in ("face.jpg", "glasses.jpg")]
     formats = ["--formats", "glb,obj,ply,overlay,maps", "--texture-size", "256"]

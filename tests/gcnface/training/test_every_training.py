@@ -169,6 +169,7 @@ def check_resumed(name, words, tmp_path, monkeypatch):
     return whole.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(config, folders, tmp_path, monkeypatch):
     name, words = shrunk(config, folders, tmp_path)
@@ -185,6 +186,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(config, folders, tm
     assert (again.model.settings, again.datamodule.settings) == (module.settings, run.datamodule.settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_can_be_resumed(name, folders, tmp_path, monkeypatch):
     words = baselines.baseline_training(name, folders["data"], folders["heads"], tmp_path)
@@ -237,6 +239,7 @@ def test_a_refiner_or_critic_that_diverges_writes_nothing(folders, tmp_path, mon
     assert not list(tmp_path.glob("*.ckpt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", FIRST, ids=lambda path: path.stem)
 def test_a_fast_dev_run_goes_through_and_writes_nothing(config, folders, tmp_path):
     words = ("trainer.fast_dev_run=true", "trainer.profiler=simple", "pictures.every=1", "data.num_workers=1")
@@ -252,6 +255,7 @@ REFINER_ALONE = ["model.rate=decay", "model.drawn_every=99", "model.learning_rat
 """Without a critic, which changes what is learned, at a rate that goes with steps of one face."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["regressor", "refiner"])
 def test_one_batch_is_learned_by_heart(folders, tmp_path, stem):
     """Lightning's own way to see whether a training learns: the same batch in every epoch."""
@@ -267,6 +271,7 @@ def test_one_batch_is_learned_by_heart(folders, tmp_path, stem):
     assert losses[-1] < 0.8 * losses[0], losses
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_samples(folders, tmp_path):
     for config in FIRST:
         name, words = shrunk(config, folders, tmp_path)

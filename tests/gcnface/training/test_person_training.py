@@ -127,6 +127,7 @@ def test_identity_learns_a_batch_by_heart(views, model, loss):
     assert torch.equal(network.blocks[0].body[0][0].weight, frozen)
 
 
+@pytest.mark.slow
 def test_runs_write_weights_that_load_beside_each_other(data, heads, tmp_path, model, regressor):
     views = tmp_path / "views"
     common = ["trainer.max_epochs=2", "threads=1", "data.batch_size=4"]

@@ -89,6 +89,7 @@ def answer(module, batch):
     return face, module.network(face.albedo, batch.projected, batch.shown, batch.embedding)
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_with_every_term_in_it(batch):
     module = make_module(rate="decay", learning_rate=2e-4)
     optimizers = [part["optimizer"] for part in module.configure_optimizers()]
@@ -317,6 +318,7 @@ def fit(data, output, epochs, **settings):
     return module.export(output), module
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_bits_of_one_without_a_break(data, tmp_path):
     whole, _ = fit(data, tmp_path / "whole", 2)
     fit(data, tmp_path / "broken", 1)
@@ -336,6 +338,7 @@ def test_a_resumed_run_ends_with_the_bits_of_one_without_a_break(data, tmp_path)
     assert fit(data, tmp_path / "whole", 2)[0].read_bytes() == before, "a run that is over writes its average again"
 
 
+@pytest.mark.slow
 def test_the_average_is_what_is_saved_and_the_rate_is_the_schedulers(data, tmp_path):
     weights, module = fit(data, tmp_path / "cycle", 2, rate="cycle", average=0.5)
     kept = torch.load(weights.parent / "last.ckpt", weights_only=True)

@@ -24,6 +24,7 @@ BEST = "--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.monitor=vali
 pytestmark = pytest.mark.usefixtures("quiet_training")
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does_with_the_whole_batch(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.gcnface.small_training", str(tmp_path / "two"), "2"]

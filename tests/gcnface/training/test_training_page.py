@@ -47,6 +47,7 @@ def test_a_plain_trainer_runs_the_modules(folder):
     assert kept["datamodule_hyper_parameters"]["faces"] == "runs/faces"
 
 
+@pytest.mark.slow
 def test_parts_of_the_readers_own_plug_in(folder):
     commands = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
     assert len(commands) == 2
