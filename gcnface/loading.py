@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 ReconstructsPhotos: TypeAlias = "Callable[..., list[Reconstruction]]"
 """`gcnface.pipeline.Reconstructor`, or what is called as it is."""
 
-FusesPhotos: TypeAlias = "Callable[..., Reconstruction]"
-"""`gcnface.multi_photo.PersonReconstructor`, or what is called as it is."""
-
 
 @lru_cache(maxsize=2)
 def load_reconstructor(options: ReconstructionOptions) -> Reconstructor:

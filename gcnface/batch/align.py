@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gcnface.batch.loop import ReadPhoto, ResultFiles, Work, Write, Written, work_through
+from gcnface.batch.loop import ReadPhoto, ResultFiles, Work, Write, savings, work_through
 from gcnface.options import AlignOptions
-
-if TYPE_CHECKING:
-    from gcnface.dense.aligned_face import AlignedFace
 
 STAGES = 8
 """Those of the aligner and, around them, reading, loading and writing; only the bar depends on it."""
@@ -35,23 +30,9 @@ def _load(options: AlignOptions) -> Work:
     from gcnface.dense import aligner as dense
 
     aligner = dense.load_aligner(options.device, options.texture_size, options.all_faces)
-    return partial(_aligned, aligner, options.outputs)
 
+    def work(photo: ReadPhoto, on_stage: Callable[[str], None]) -> list[Write]:
+        faces = dense.aligned_faces(aligner, photo.pixels, photo.path, on_stage)
+        return savings(faces, options.outputs)
 
-def _aligned(
-    aligner: Callable[..., list[AlignedFace]],
-    outputs: tuple[str, ...],
-    photo: ReadPhoto,
-    on_stage: Callable[[str], None],
-) -> list[Write]:
-    """What writes each face of one photo."""
-    from gcnface.dense.aligner import aligned_faces
-
-    faces = aligned_faces(aligner, photo.pixels, photo.path, on_stage)
-    return [partial(_write, face, outputs) for face in faces]
-
-
-def _write(face: AlignedFace, outputs: tuple[str, ...], folder: Path, name: str) -> Written:
-    """The files of one face."""
-    face.save(folder, name, outputs)
-    return Written(" ".join(outputs))
+    return work

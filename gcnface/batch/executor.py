@@ -18,12 +18,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from gcnface.batch.capacity import FORKS
-from gcnface.batch.worker import TaskResult, WorkerEndedError, attempt, begin, call, forget, keep
+from gcnface.batch.worker import TaskResult, WorkerEndedError, attempt, begin, call, kept
 from gcnface.errors import GcnfaceError, MissingPackageError, printable
 from gcnface.system.signals import ENDING
 from gcnface.system.threads import ONE_THREAD
@@ -80,27 +82,7 @@ def run_tasks(
         pool.close()
 
 
-class Pool(Protocol):
-    """Workers that tasks can be given to."""
-
-    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
-        """Have a task done; the future raises only where its worker, or the way to it, is lost."""
-        ...
-
-    def window(self) -> int:
-        """How many tasks may be under way."""
-        ...
-
-    def restart(self) -> bool:
-        """Start again with fresh workers after some were lost; False where the pool sees to that itself."""
-        ...
-
-    def close(self) -> None:
-        """End the workers."""
-        ...
-
-
-def _in_order(pool: Pool, do: Do, tasks: Iterable[Any]) -> Results:
+def _in_order(pool: LocalPool | _Cluster, do: Do, tasks: Iterable[Any]) -> Results:
     """Every task; of those that a lost worker leaves undone (future None) one at a time is tried again."""
     tasks, under_way = iter(tasks), deque[tuple[Any, Future[TaskResult] | None]]()
     while True:
@@ -156,11 +138,11 @@ class LocalPool:
         self._futures: set[Future[TaskResult]] = set()
 
     def submit(self, do: Do, task: Any) -> Future[TaskResult]:
-        """See `Pool`."""
+        """Have a task done; the future raises only where its worker, or the way to it, is lost."""
         try:
             if self._executor is None and self._ready is not None:
                 self._ready()
-                keep(self._key, do)
+                kept[self._key] = do
             with _signals_blocked():
                 self._executor = self._executor or self._started()
                 future = self._executor.submit(call, self._key, None if self._ready else do, task)
@@ -173,17 +155,17 @@ class LocalPool:
         return future
 
     def window(self) -> int:
-        """See `Pool`."""
+        """How many tasks may be under way."""
         return 2 * self._workers
 
     def restart(self) -> bool:
-        """See `Pool`."""
+        """Start again with fresh workers after some were lost; False where the pool sees to that itself."""
         self.close()
         return True
 
     def close(self) -> None:
-        """See `Pool`."""
-        forget(self._key)
+        """End the workers."""
+        kept.pop(self._key, None)
         executor, self._executor = self._executor, None
         if executor is None:
             return
@@ -218,81 +200,64 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _cluster(address: str) -> Pool:
-    if address.startswith("ray://"):
-        return _RayPool(address)
-    if re.match(r"(tcp|tls|ucx|ws|wss)://", address):
-        return _DaskPool(address)
-    raise GcnfaceError(f"cluster is {address!r}; expected tcp://HOST:PORT (Dask) or ray://HOST:PORT")
+@dataclass(frozen=True)
+class _Cluster:
+    """Workers of a cluster, which tries again by itself what it loses with a worker.
+
+    Attributes:
+        begin: has a worker make a `call` with its arguments.
+        cores: how many there are at the time; clusters grow and shrink.
+        close: lets go of the cluster, which stays; tasks that have not begun are given up.
+    """
+
+    begin: Callable[..., Future[TaskResult]]
+    cores: Callable[[], float]
+    close: Callable[[], None]
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
+        """As in `LocalPool`."""
+        return self.begin(self.key, do, task)
+
+    def window(self) -> int:
+        """As in `LocalPool`."""
+        return 2 * max(1, int(self.cores()))
+
+    def restart(self) -> bool:
+        """As in `LocalPool`."""
+        return False
 
 
-def _driver(package: str) -> ModuleType:
+def _cluster(address: str) -> _Cluster:
+    """Reach a cluster; its driver, by the address."""
+    if re.match(r"(tcp|tls|ucx|ws|wss|ray)://", address) is None:
+        raise GcnfaceError(f"cluster is {address!r}; expected tcp://HOST:PORT (Dask) or ray://HOST:PORT")
+    package, reach = ("ray", _ray) if address.startswith("ray://") else ("distributed", _dask)
     try:
-        return importlib.import_module(package)
+        return reach(importlib.import_module(package), address)
     except ImportError as error:
         raise MissingPackageError(
             f'{package} is not installed, which drives such clusters; pip install "gcnface[cluster]"'
         ) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise GcnfaceError(
+            f"cluster {address} cannot be reached ({printable(error)}); start it, or check the address"
+        ) from error
 
 
-def _unreachable(address: str, error: Exception) -> GcnfaceError:
-    return GcnfaceError(f"cluster {address} cannot be reached ({printable(error)}); start it, or check the address")
+def _dask(distributed: ModuleType, address: str) -> _Cluster:
+    client = distributed.Client(address, set_as_default=False, timeout=30)
+    executor = client.get_executor(pure=False)
+
+    def close() -> None:
+        executor.shutdown(wait=False)
+        client.close()
+
+    return _Cluster(partial(executor.submit, call), lambda: len(client.ncores()), close)
 
 
-class _DaskPool:
-    """Workers of a Dask cluster, which tries again by itself what it loses with a worker."""
-
-    def __init__(self, address: str) -> None:
-        distributed = _driver("distributed")
-        try:
-            self._client = distributed.Client(address, set_as_default=False, timeout=30)
-        except (OSError, ValueError) as error:
-            raise _unreachable(address, error) from error
-        self._key, self._executor = uuid.uuid4().hex, self._client.get_executor(pure=False)
-
-    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
-        """See `Pool`."""
-        future: Future[TaskResult] = self._executor.submit(call, self._key, do, task)
-        return future
-
-    def window(self) -> int:
-        """See `Pool`; clusters grow and shrink."""
-        return 2 * max(1, len(self._client.ncores()))
-
-    def restart(self) -> bool:
-        """See `Pool`."""
-        return False
-
-    def close(self) -> None:
-        """See `Pool`; tasks that have not begun are given up, the cluster stays."""
-        self._executor.shutdown(wait=False)
-        self._client.close()
-
-
-class _RayPool:
-    """Workers of a Ray cluster, which tries again by itself what it loses with a worker."""
-
-    def __init__(self, address: str) -> None:
-        self._ray = _driver("ray")
-        try:
-            self._ray.init(address=address, log_to_driver=False, logging_level="error")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise _unreachable(address, error) from error
-        self._key, self._call = uuid.uuid4().hex, self._ray.remote(num_cpus=1, max_retries=1)(call)
-
-    def submit(self, do: Do, task: Any) -> Future[TaskResult]:
-        """See `Pool`."""
-        future: Future[TaskResult] = self._call.remote(self._key, do, task).future()
-        return future
-
-    def window(self) -> int:
-        """See `Pool`; clusters grow and shrink."""
-        return 2 * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-
-    def restart(self) -> bool:
-        """See `Pool`."""
-        return False
-
-    def close(self) -> None:
-        """See `Pool`; the cluster stays."""
-        self._ray.shutdown()
+def _ray(ray: ModuleType, address: str) -> _Cluster:
+    ray.init(address=address, log_to_driver=False, logging_level="error")
+    remote = ray.remote(num_cpus=1, max_retries=1)(call)
+    cores = ray.cluster_resources
+    return _Cluster(lambda *task: remote.remote(*task).future(), lambda: cores().get("CPU", 1), ray.shutdown)

@@ -22,63 +22,44 @@ from gcnface.options import FlattenOptions
 ENDING, MEAN_ENDING, MASK_ENDING = "_flat", "_mean", "_mean_mask"
 
 
-def load_flattener(options: FlattenOptions) -> Flattener:
-    """The flattener with its networks."""
-    return Flattener(options.device, size=options.size)
-
-
-def flatten_photos(
-    options: FlattenOptions, make_flattener: Callable[[FlattenOptions], Callable[..., FlattenedFace]] = load_flattener
-) -> int:
+def flatten_photos(options: FlattenOptions) -> int:
     """Flatten every photo and write its file, then the mean of those that could be done.
-
-    Args:
-        options: what the user asked for.
-        make_flattener: called once in each worker, when the first photo has been read.
 
     Returns:
         The exit status: 0 when every argument gave its results, else 1.
     """
     faces: list[FlattenedFace] = []
-    files = ResultFiles(_files, endings=(ENDING,))
-    load = partial(_load, make_flattener, options)
+    files = ResultFiles(lambda name: [f"{name}{ENDING}.png"], endings=(ENDING,))
     keep = faces.append if options.mean is not None else None
-    status = work_through(options, files, load, stages=len(STAGES) + 2, keep=keep)
-    return _write_mean(options, faces, status) if faces else status
+    status = work_through(options, files, partial(_load, options), stages=len(STAGES) + 2, keep=keep)
+    if faces:
+        _write_mean(options, faces)
+    return status
 
 
-def _files(name: str) -> list[str]:
-    """Names of the files of one face."""
-    return [f"{name}{ENDING}.png"]
-
-
-def _load(make_flattener: Callable[[FlattenOptions], Callable[..., FlattenedFace]], options: FlattenOptions) -> Work:
+def _load(options: FlattenOptions) -> Work:
     """The work, with its networks."""
-    return partial(_flattened, make_flattener(options), options.mean is not None)
+    flattener = Flattener(options.device, size=options.size)
+
+    def work(photo: ReadPhoto, on_stage: Callable[[str], None]) -> list[Write]:
+        return [partial(write, flattener(photo.pixels, name=photo.path, on_stage=on_stage))]
+
+    def write(face: FlattenedFace, folder: Path, name: str) -> Written:
+        _save(folder, {f"{name}{ENDING}.png": face.rgba})
+        told = f"{name}{ENDING}.png, {100 * face.mask.mean():.0f} % seen"
+        return Written(told, None if options.mean is None else face)
+
+    return work
 
 
-def _flattened(
-    flattener: Callable[..., FlattenedFace], keep: bool, photo: ReadPhoto, on_stage: Callable[[str], None]
-) -> list[Write]:
-    """What writes the face of one photo."""
-    return [partial(_write, flattener(photo.pixels, name=photo.path, on_stage=on_stage), keep)]
-
-
-def _write(face: FlattenedFace, keep: bool, folder: Path, name: str) -> Written:
-    """The file of one face."""
-    _save(folder, {f"{name}{ENDING}.png": face.rgba})
-    return Written(f"{name}{ENDING}.png, {100 * face.mask.mean():.0f} % seen", face if keep else None)
-
-
-def _write_mean(options: FlattenOptions, faces: Sequence[FlattenedFace], status: int) -> int:
-    """The files of the mean; the exit status."""
+def _write_mean(options: FlattenOptions, faces: Sequence[FlattenedFace]) -> None:
+    """The files of the mean."""
     reporter = Reporter(len(faces), quiet=options.quiet, debug=options.debug)
     name = ResultNames(options.output, (MEAN_ENDING, MASK_ENDING)).claim(str(options.mean))
     mean = mean_face(faces)
     _save(options.output, {f"{name}{MEAN_ENDING}.png": mean.rgba, f"{name}{MASK_ENDING}.png": mean.seen})
     target = options.output / f"{name}{MEAN_ENDING}.png"
     reporter.result(f"{len(faces)} photos -> {printable(target)} ({100 * (mean.seen > 0).mean():.0f} % seen)")
-    return status
 
 
 def _save(folder: Path, pictures: dict[str, NDArray[np.float32]]) -> None:

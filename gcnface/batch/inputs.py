@@ -11,11 +11,15 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from gcnface.errors import GcnfaceError, PhotoError
 from gcnface.io.files import open_input
 from gcnface.io.images import is_own_picture
+
+Item = TypeVar("Item")
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"})
 """What is taken from a folder. A file that is named itself is tried whatever its suffix."""
@@ -23,7 +27,7 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 RESULT_ENDINGS = ("", "_overlay", "_source", "_confidence")
 """What follows a result's name in the pictures (.png) that are written beside it."""
 
-CHUNK = 50_000
+CHUNK = 20_000
 """Names of a folder that are held at once; a larger folder is read once for each so many."""
 
 _OF_FACE = re.compile(r"(.+)_face\d+")
@@ -48,7 +52,7 @@ def collect_photos(arguments: Sequence[str]) -> Inputs:
     Pictures that gcnface drew are no photos: folders and patterns pass over them, and one that is named is an error.
     A link to a photo that a folder gives anyway is left out.
     """
-    sources: list[_Folder | list[Path]] = []
+    sources: list[Path | list[Path]] = []
     errors: list[GcnfaceError] = []
     for argument in arguments:
         try:
@@ -58,21 +62,12 @@ def collect_photos(arguments: Sequence[str]) -> Inputs:
     return Inputs(_each_once(sources), tuple(errors))
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """A folder whose photos are read from the disk whenever they are asked for."""
-
-    path: Path
-
-    def __iter__(self) -> Iterator[Path]:
-        return (path for path, _ in self.entries())
-
-    def entries(self) -> Iterator[tuple[Path, bool]]:
-        """Each photo, and whether it is a plain file and no link to one."""
-        for name, is_plain in _sorted_names(self.path):
-            path = self.path / name
-            if (is_plain or path.is_file()) and not is_own_picture(path):
-                yield path, is_plain
+def _photos_in(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Each photo in a folder, read from the disk now, and whether it is a plain file and no link to one."""
+    for name, is_plain in _sorted_names(folder):
+        path = folder / name
+        if (is_plain or path.is_file()) and not is_own_picture(path):
+            yield path, is_plain
 
 
 def _sorted_names(folder: Path) -> Iterator[tuple[str, bool]]:
@@ -92,16 +87,16 @@ def _may_be_photo(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES
 
 
-def _each_once(sources: Iterable[_Folder | list[Path]]) -> Iterator[Path]:
-    """All photos; only links and files that do not come from folders are remembered one by one."""
+def _each_once(sources: Iterable[Path | list[Path]]) -> Iterator[Path]:
+    """All photos of folders and lists; only links and files that come from no folder are remembered one by one."""
     folders: set[Path] = set()
     others: set[Path] = set()
     for source in sources:
-        folder = _resolved(source.path) if isinstance(source, _Folder) else None
+        folder = _resolved(source) if isinstance(source, Path) else None
         if folder in folders:
             continue
         folders |= {folder} if folder else set()
-        for path, is_plain in source.entries() if isinstance(source, _Folder) else ((path, False) for path in source):
+        for path, is_plain in _photos_in(source) if isinstance(source, Path) else ((path, False) for path in source):
             if folder and is_plain:
                 if not others or folder / path.name not in others:
                     yield path
@@ -112,16 +107,16 @@ def _each_once(sources: Iterable[_Folder | list[Path]]) -> Iterator[Path]:
                 yield path
 
 
-def _expand(argument: str) -> _Folder | list[Path]:
-    """The files that one argument means; raises GcnfaceError when there is none."""
+def _expand(argument: str) -> Path | list[Path]:
+    """The folder or the files that one argument means; raises GcnfaceError when there is no photo."""
     check_named(argument)
     path = Path(argument)
     try:
         if path.is_dir():
-            if next(iter(_Folder(path)), None) is None:
+            if next(_photos_in(path), None) is None:
                 remedy = f"name a folder with {', '.join(sorted(PHOTO_SUFFIXES))} files"
                 raise PhotoError(path, "holds no photo", remedy)
-            return _Folder(path)
+            return path
         if path.exists():
             return [_named_photo(path)]
     except OSError as error:
@@ -175,21 +170,10 @@ def _resolved(path: Path) -> Path:
         return path.absolute()
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Every `count`-th photo, from the `number`-th on, counted from 1."""
-
-    number: int = 1
-    count: int = 1
-
-    @staticmethod
-    def of(text: str | None) -> Shard:
-        """From ``K/N`` as `gcnface.options.BatchOptions` has it; all photos where nothing is given."""
-        return Shard(*map(int, (text or "1/1").split("/")))
-
-    def has(self, index: int) -> bool:
-        """Whether the photo of this index, counted from 0, belongs to it."""
-        return index % self.count == self.number - 1
+def shard(text: str | None, every: Iterable[Item]) -> Iterator[Item]:
+    """Of ``K/N`` every N-th item from the K-th on, as `gcnface.options.BatchOptions` has it; all without a text."""
+    which, of = map(int, (text or "1/1").split("/"))
+    return islice(every, which - 1, None, of)
 
 
 @dataclass

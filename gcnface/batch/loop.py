@@ -8,9 +8,10 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from gcnface.batch.capacity import default_workers
 from gcnface.batch.executor import WorkerLostError, run_tasks
 from gcnface.batch.failures import failed, reason
-from gcnface.batch.inputs import RESULT_ENDINGS, ResultNames, Shard, collect_photos, in_the_way
+from gcnface.batch.inputs import RESULT_ENDINGS, ResultNames, collect_photos, in_the_way, shard
 from gcnface.batch.progress import Reporter
 from gcnface.batch.worker import TaskResult
 from gcnface.errors import GcnfaceError, OutputError, printable
@@ -26,6 +27,8 @@ from gcnface.io.atomic import writable
 from gcnface.io.images import read_photo
 from gcnface.options import BatchOptions
 from gcnface.system.streams import READER_GONE, reader_gone
+
+Loaded = TypeVar("Loaded")
 
 _AHEAD = 1000
 """Photos that are looked for before the first is done, to tell how many there are."""
@@ -63,6 +66,28 @@ Write = Callable[[Path, str], Written]
 
 Work = Callable[[ReadPhoto, Callable[[str], None]], Sequence[Write]]
 """From a photo to its faces, the largest first; the second argument is told the name of each stage as it begins."""
+
+
+def savings(faces: Iterable[Any], formats: Sequence[str]) -> list[Write]:
+    """What writes faces whose `save` takes a folder, a name and formats."""
+
+    def write(face: Any, folder: Path, name: str) -> Written:
+        face.save(folder, name, formats)
+        return Written(" ".join(formats))
+
+    return [partial(write, face) for face in faces]
+
+
+def loaded(load: Callable[[], Loaded]) -> Loaded:
+    """What `load` gives.
+
+    Raises:
+        CannotStartError: it cannot be loaded.
+    """
+    try:
+        return load()
+    except Exception as error:
+        raise CannotStartError(f"the networks cannot be loaded ({reason(error)})") from error
 
 
 @dataclass(frozen=True)
@@ -123,9 +148,9 @@ def work_through(
     if len(inputs.errors) == len(options.photos):
         return 1
     with writable(options.output):
-        tasks = _Tasks(options, files, inputs.photos, Shard.of(options.shard))
-        run = _Run(options, files, reporter, keep or (lambda kept: None))
-        went_well = run.all(tasks, load, stages)
+        tasks = _Tasks(options, files, inputs.photos)
+        run = _Run(options, reporter, keep or (lambda kept: None))
+        went_well = run.all(tasks, PhotoProcessor(load, options.output, files.endings), stages)
     if reader_gone():
         raise SystemExit(READER_GONE)
     if tasks.left_out:
@@ -161,13 +186,11 @@ class PhotoResult:
     """What came of a photo.
 
     Attributes:
-        lines: one a face that was written, for the user.
-        kept: of each face.
+        faces: of each that was written a line for the user, and what was kept of it.
         failure: what went wrong, if something did.
     """
 
-    lines: list[str] = field(default_factory=list)
-    kept: list[Any] = field(default_factory=list)
+    faces: list[tuple[str, Any]] = field(default_factory=list)
     failure: Failure | None = None
 
 
@@ -181,15 +204,12 @@ class _Tasks:
     options: BatchOptions
     files: ResultFiles
     photos: Iterable[Path]
-    shard: Shard
     left_out: int = 0
 
     def __iter__(self) -> Iterator[PhotoTask]:
         names = ResultNames(self.options.output, self.files.endings, self.files.all_faces)
-        for index, path in enumerate(self.photos):
-            name = names.claim(path.stem)
-            if not self.shard.has(index):
-                continue
+        named = ((path, names.claim(path.stem)) for path in self.photos)
+        for path, name in shard(self.options.shard, named):
             if self.options.resume and self.files.whole(self.options.output, name):
                 self.left_out += 1
             else:
@@ -201,24 +221,23 @@ class _Run:
     """One call of a command."""
 
     options: BatchOptions
-    files: ResultFiles
     reporter: Reporter
     keep: Callable[[Any], None]
 
-    def all(self, every: Iterable[PhotoTask], load: Callable[[], Work], stages: int) -> bool:
+    def all(self, every: Iterable[PhotoTask], processor: PhotoProcessor, stages: int) -> bool:
         """Every photo; whether all went well."""
         tasks = iter(every)
         first = list(islice(tasks, _AHEAD))
         tasks = takewhile(lambda task: not reader_gone(), chain(first, tasks))
         workers, cluster = self.options.workers, self.options.cluster
+        on_cpu = getattr(self.options, "device", "cpu") == "cpu"
         if workers is None:
-            workers = default_workers(len(first)) if getattr(self.options, "device", "cpu") == "cpu" else 1
+            workers = default_workers(len(first)) if on_cpu else 1
         workers = min(workers, len(first))
-        processor = PhotoProcessor(load, self.options.output, self.files.endings)
-        ready = processor.ready if getattr(self.options, "device", "cpu") == "cpu" else None
+        ready = processor.ready if on_cpu else None
         shared = workers > 1 or cluster is not None
         if not shared:
-            tasks, processor.on_stage = self._begun(tasks), self.reporter.stage
+            processor.on_photo, processor.on_stage = self.reporter.photo, self.reporter.stage
         went_well = True
         if len(first) < _AHEAD:
             self.reporter.expect(len(first))
@@ -233,15 +252,10 @@ class _Run:
                         break
         return went_well
 
-    def _begun(self, tasks: Iterable[PhotoTask]) -> Iterator[PhotoTask]:
-        for task in tasks:
-            self.reporter.photo(task.path)
-            yield task
-
     def _tell(self, result: TaskResult) -> Failure | None:
         """Say what came of a photo; what went wrong, if something did."""
         found = PhotoResult(failure=_failure(result.task, result.error)) if result.error else result.value
-        for line, kept in zip(found.lines, found.kept, strict=True):
+        for line, kept in found.faces:
             self.reporter.result(line)
             self.keep(kept)
         if found.failure:
@@ -264,8 +278,8 @@ def _failure(task: PhotoTask, error: Exception) -> Failure:
     return Failure(failed(task.path, error), trace)
 
 
-def _nobody(stage: str) -> None:
-    """Stages are told to nobody where a photo is done in another process."""
+def _nobody(what: object) -> None:
+    """Photos and stages are told to nobody where a photo is done in another process."""
 
 
 @dataclass
@@ -276,18 +290,21 @@ class PhotoProcessor:
         load: gives the work.
         output: folder of the results.
         endings: as in `ResultFiles`.
+        on_photo: is told the path of each photo as it begins.
         on_stage: is told the name of each stage as it begins.
     """
 
     load: Callable[[], Work]
     output: Path
-    endings: tuple[str, ...] = ()
+    endings: tuple[str, ...]
+    on_photo: Callable[[Path], None] = _nobody
     on_stage: Callable[[str], None] = _nobody
     _work: Work | None = None
 
     def __call__(self, task: PhotoTask) -> PhotoResult:
         """Do a photo; what fails is told in the result."""
         result = PhotoResult()
+        self.on_photo(task.path)
         try:
             self._do(task, result)
         except Exception as error:
@@ -303,8 +320,8 @@ class PhotoProcessor:
             self.on_stage("write")
             written = write(self.output, name)
             took = f"{time.perf_counter() - begin:.1f} s"
-            result.lines.insert(0, f"{task.path} -> {self.output / name} ({written.what}), {took}")
-            result.kept.insert(0, written.kept)
+            line = f"{task.path} -> {self.output / name} ({written.what}), {took}"
+            result.faces.insert(0, (line, written.kept))
 
     def _names(self, name: str) -> Iterator[str]:
         """NAME, NAME_face2, NAME_face3, ..., but for what would overwrite a picture that is no result."""
@@ -323,8 +340,5 @@ class PhotoProcessor:
         """The work, made when it is needed first; without it no photo can be done."""
         if self._work is None:
             self.on_stage("load")
-            try:
-                self._work = self.load()
-            except Exception as error:
-                raise CannotStartError(f"the networks cannot be loaded ({reason(error)})") from error
+            self._work = loaded(self.load)
         return self._work

@@ -56,8 +56,11 @@ def _render(options: RenderOptions, reporter: Reporter, frames: int) -> None:
     face = _as_asked(read_npz(options.face), options)
     if options.output is not None:
         reporter.stage("draw")
-        hw = _write_still(face, options, options.output)
-        _tell(reporter, options.face, options.output, f"{hw[1]} x {hw[0]} px", begin)
+        drawing = face.draw(options.size or STILL_PX, options.view)
+        height, width = drawing.alpha.shape
+        transparent = (options.background or _TRANSPARENT).lower() == _TRANSPARENT
+        drawing.save(options.output, None if transparent else _background(options.background, (height, width)))
+        _tell(reporter, options.face, options.output, f"{width} x {height} px", begin)
     if options.turntable is not None:
         begin = time.perf_counter()
         codec = write_video(options.turntable, _turning(face, options, reporter, frames), FPS)
@@ -72,21 +75,13 @@ def _as_asked(face: Reconstruction, options: RenderOptions) -> Reconstruction:
     return face.rotated(options.yaw, options.pitch, options.roll, light_follows=follows)
 
 
-def _write_still(face: Reconstruction, options: RenderOptions, path: Path) -> tuple[int, int]:
-    """Draw and write the picture; its height and width."""
-    drawing = face.draw(options.size or STILL_PX, options.view)
-    transparent = (options.background or _TRANSPARENT).lower() == _TRANSPARENT
-    drawing.save(path, None if transparent else _background(options.background or "", drawing.alpha.shape))
-    return drawing.alpha.shape[0], drawing.alpha.shape[1]
-
-
 def _turning(
     face: Reconstruction, options: RenderOptions, reporter: Reporter, count: int
 ) -> Iterator[NDArray[np.float32]]:
     """The frames of the turntable."""
     size = options.size or VIDEO_PX
     hw = (size, size) if isinstance(size, int) else size
-    behind = _background(options.background or "", hw)
+    behind = _background(options.background, hw)
 
     def on_frame(number: int) -> None:
         reporter.stage(f"frame {number} of {count}")
@@ -95,26 +90,19 @@ def _turning(
         yield drawing.over(behind)
 
 
-def _background(text: str, hw: tuple[int, ...]) -> NDArray[np.float32]:
-    """(H, W, 3) sRGB in [0, 1] of a colour's name or a picture, which is cut to the proportions of `hw`.
+def _background(text: str | None, hw: tuple[int, int]) -> NDArray[np.float32]:
+    """(H, W, 3) sRGB in [0, 1] of a colour's name or a picture, which is scaled and cut to height and width.
 
     Raises:
         GcnfaceError: neither a colour nor a picture that can be read.
     """
-    height, width = hw[:2]
-    rgb: tuple[float, ...] = BACKGROUND
-    if text:
-        try:
-            rgb = tuple(value / 255 for value in ImageColor.getrgb(text)[:3])
-        except ValueError:
-            return _backdrop(text, (height, width))
-    return np.broadcast_to(np.asarray(rgb, np.float32), (height, width, 3))
-
-
-def _backdrop(text: str, hw: tuple[int, int]) -> NDArray[np.float32]:
-    """A picture scaled and cut to height and width."""
-    if not Path(text).suffix:
-        raise GcnfaceError(f"background {text!r} is neither a colour nor a file; give white, '#d8d4cc' or a picture")
+    try:
+        rgb = tuple(value / 255 for value in ImageColor.getrgb(text)[:3]) if text else BACKGROUND
+        return np.broadcast_to(np.asarray(rgb, np.float32), (*hw, 3))
+    except ValueError as error:
+        if not text or not Path(text).suffix:
+            remedy = "give white, '#d8d4cc' or a picture"
+            raise GcnfaceError(f"background {text!r} is neither a colour nor a file; {remedy}") from error
     pixels = cv2.convertScaleAbs(read_photo(text), alpha=255)
     fitted = ImageOps.fit(Image.fromarray(pixels), (hw[1], hw[0]), Image.Resampling.LANCZOS)
     return np.asarray(fitted, np.float32) / np.float32(255)

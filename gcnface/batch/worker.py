@@ -19,8 +19,8 @@ _LOOK_S = 1.0
 """How often a worker looks for its parent."""
 
 _lock = threading.Lock()
-_kept: dict[str, Callable[[Any], Any]] = {}
-"""What does the tasks of the run in hand, with its networks, by the run's key."""
+kept: dict[str, Callable[[Any], Any]] = {}
+"""What does the tasks of the run in hand, with its networks, by the run's key; forks find what their parent keeps."""
 
 
 class WorkerEndedError(Exception):
@@ -61,16 +61,6 @@ def attempt(do: Callable[[Any], Any], task: Any) -> TaskResult:
         return TaskResult(task, error=error)
 
 
-def keep(key: str, do: Callable[[Any], Any]) -> None:
-    """Keep what does the tasks of a run, for the processes that are forked from this one."""
-    _kept[key] = do
-
-
-def forget(key: str) -> None:
-    """Let go of what `keep` has kept."""
-    _kept.pop(key, None)
-
-
 def call(key: str, do: Callable[[Any], Any] | None, task: Any) -> TaskResult:
     """Do a task in a worker. The first `do` of a run is kept, so that what it has loaded serves its next tasks.
 
@@ -83,15 +73,15 @@ def call(key: str, do: Callable[[Any], Any] | None, task: Any) -> TaskResult:
         WorkerEndedError: this process was told to end; what the task had half written is removed.
     """
     with _lock:
-        if do is not None and key not in _kept:
+        if do is not None and key not in kept:
             os.environ.update(ONE_THREAD)
             one_thread()
-            _kept.clear()
-            _kept[key] = do
+            kept.clear()
+            kept[key] = do
         try:
             _state.busy = True
             if not _state.ended:
-                return attempt(_kept[key], task)
+                return attempt(kept[key], task)
         except SystemExit:
             pass
         finally:

@@ -8,17 +8,18 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from gcnface.batch.capacity import default_workers
 from gcnface.batch.executor import WorkerLostError, run_tasks
-from gcnface.batch.inputs import Shard
+from gcnface.batch.inputs import shard
 from gcnface.batch.progress import Reporter
 from gcnface.data.faces import PreparedFaces, load_prepared, read_settings
 from gcnface.errors import GcnfaceError, WeightsError, printable
 from gcnface.io.atomic import staged, writable
 from gcnface.options import PrepareOptions
-from gcnface.preparing.faces import FAILED, Drop, FacePreparer, FaceSettings
+from gcnface.preparing.faces import FAILED, Drop, FacePreparer
 from gcnface.preparing.landmarkers import STORED, find_landmarks
 from gcnface.preparing.layouts import find_sources, read_identities
 from gcnface.preparing.shards import SHARD_FACES, assemble, remove_parts, shard_path, write_shard
@@ -26,15 +27,6 @@ from gcnface.preparing.sources import Source
 from gcnface.system.threads import single_threaded
 from gcnface.version import __version__
 
-OPTION_OF = {
-    "layout": "--layout",
-    "landmarks": "--landmarks",
-    "parsing": "--parsing",
-    "embeddings": "--no-embed",
-    "min_face_px": "--min-face",
-    "identities": "--identities",
-}
-"""The option behind each of the settings that a data set keeps."""
 _LISTED = 5
 
 
@@ -43,7 +35,6 @@ class Report:
     """What came of it.
 
     Attributes:
-        version: of gcnface.
         prepared: faces in the data set.
         held_out: those of held-out people.
         people: how many there are.
@@ -55,7 +46,6 @@ class Report:
         seconds: of the last call.
     """
 
-    version: str
     prepared: int
     held_out: int
     people: int
@@ -92,15 +82,13 @@ def prepare(options: PrepareOptions) -> Report:
             otherwise, or a network is missing.
     """
     begin = time.perf_counter()
-    shard, identities = Shard.of(options.shard), read_identities(options.identities)
-    found = find_sources(options.photos, options.layout, identities)
-    sources = [source for index, source in enumerate(found) if shard.has(index)]
+    found = find_sources(options.photos, options.layout, read_identities(options.identities))
+    sources = list(shard(options.shard, found))
     with writable(options.output):
         landmarks = STORED if _all_stored(sources) else find_landmarks(options.landmarks)
-        settings = FaceSettings(landmarks, options.parsing, options.embed, options.min_face_px)
         if options.embed:
             _check_facenet()
-        _agree(options, settings)
+        _agree(options, landmarks.name)
     before, dropped = _so_far(options.output)
     dropped = [drop for drop in dropped if drop.reason != FAILED]
     done = {drop.file for drop in dropped}
@@ -110,10 +98,10 @@ def prepare(options: PrepareOptions) -> Report:
     groups = [missing[start : start + SHARD_FACES] for start in range(0, len(missing), SHARD_FACES)]
     parts = [_Part(group, shard_path(options.output.absolute(), group)) for group in groups]
     if parts:
-        _work(parts, settings, options)
+        _work(parts, options, FacePreparer(options, landmarks))
         dropped += assemble(options.output, [part.path for part in parts], before)
     remove_parts(options.output)
-    return _report(options, settings, dropped, time.perf_counter() - begin)
+    return _report(options, landmarks.name, dropped, time.perf_counter() - begin)
 
 
 def _all_stored(sources: Sequence[Source]) -> bool:
@@ -131,26 +119,27 @@ def _check_facenet() -> None:
         raise GcnfaceError(f"{error}; or leave embeddings out with --no-embed") from error
 
 
-def _agree(options: PrepareOptions, settings: FaceSettings) -> None:
+def _agree(options: PrepareOptions, landmarks: str) -> None:
     """Keep the settings beside the data, or compare them with those that are there."""
     wanted = {
-        "layout": options.layout,
-        "landmarks": settings.landmarks.name,
-        "parsing": settings.parsing,
-        "embeddings": settings.embed,
-        "min_face_px": settings.min_face_px,
-        "identities": None if options.identities is None else str(options.identities.resolve()),
+        "layout": (options.layout, "--layout"),
+        "landmarks": (landmarks, "--landmarks"),
+        "parsing": (options.parsing, "--parsing"),
+        "embeddings": (options.embed, "--no-embed"),
+        "min_face_px": (options.min_face_px, "--min-face"),
+        "identities": (options.identities and str(options.identities.resolve()), "--identities"),
     }
     found = read_settings(options.output)
-    for name, value in wanted.items():
+    for name, (value, option) in wanted.items():
         if found and found.get(name) != value:
             raise GcnfaceError(
                 f"{printable(options.output)}: was prepared with {name.replace('_', ' ')} {found.get(name)!r}, this "
-                f"call says {value!r}; give {OPTION_OF[name]} as before or choose another folder"
+                f"call says {value!r}; give {option} as before or choose another folder"
             )
     if not found:
         with staged(options.output) as stage:
-            (stage / "settings.json").write_text(json.dumps(wanted, indent=1) + "\n")
+            kept = {name: value for name, (value, _) in wanted.items()}
+            (stage / "settings.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def _so_far(folder: Path) -> tuple[PreparedFaces | None, list[Drop]]:
@@ -169,25 +158,17 @@ class _Part:
     path: Path
 
 
-@dataclass
-class _PartPreparer:
-    """Prepares and writes one part after the other, with the networks that the first one has loaded."""
-
-    settings: FaceSettings
-    preparer: FacePreparer | None = None
-
-    def __call__(self, part: _Part) -> None:
-        """Prepare a part; it is the same wherever it is done."""
-        with single_threaded():
-            write_shard(part.path, *self.ready()(part.sources))
-
-    def ready(self) -> FacePreparer:
-        """Load the networks, if that has not been done."""
-        self.preparer = self.preparer or FacePreparer(self.settings)
-        return self.preparer
+def _prepare_part(preparer: FacePreparer, part: _Part) -> None:
+    """Prepare and write a part; it is the same wherever it is done."""
+    with single_threaded():
+        write_shard(part.path, *preparer(part.sources))
 
 
-def _work(parts: list[_Part], settings: FaceSettings, options: PrepareOptions) -> None:
+def _nothing() -> None:
+    """What workers are forked with: each loads what its photos need."""
+
+
+def _work(parts: list[_Part], options: PrepareOptions, preparer: FacePreparer) -> None:
     """Prepare the parts that are not on disk yet.
 
     Raises:
@@ -203,8 +184,8 @@ def _work(parts: list[_Part], settings: FaceSettings, options: PrepareOptions) -
         for part in parts:
             if part not in todo:
                 _tell(reporter, part)
-        do = _PartPreparer(settings)
-        with closing(run_tasks(do, todo, workers=workers, cluster=options.cluster, ready=do.ready)) as results:
+        do = partial(_prepare_part, preparer)
+        with closing(run_tasks(do, todo, workers=workers, cluster=options.cluster, ready=_nothing)) as results:
             for result in results:
                 if isinstance(result.error, WorkerLostError):
                     lost.append(str(result.error).split("; ")[0])
@@ -224,22 +205,21 @@ def _tell(reporter: Reporter, part: _Part) -> None:
         reporter.photo(source.file)
 
 
-def _report(options: PrepareOptions, settings: FaceSettings, dropped: list[Drop], seconds: float) -> Report:
+def _report(options: PrepareOptions, landmarks: str, dropped: list[Drop], seconds: float) -> Report:
     """Write report.json and return what it says."""
     there = (options.output / "table.csv").exists()
     faces = load_prepared(options.output) if there else None
     report = Report(
-        version=__version__,
         prepared=0 if faces is None else len(faces),
         held_out=0 if faces is None else int(faces.validation.sum()),
         people=0 if faces is None else len(set(faces.identities.tolist())),
-        landmarks=settings.landmarks.name,
-        parsing=settings.parsing,
-        embeddings=settings.embed,
+        landmarks=landmarks,
+        parsing=options.parsing,
+        embeddings=options.embed,
         reasons=dict(Counter(drop.reason for drop in dropped)),
         dropped=dropped,
         seconds=round(seconds, 1),
     )
     with staged(options.output) as stage:
-        (stage / "report.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
+        (stage / "report.json").write_text(json.dumps({"version": __version__, **asdict(report)}, indent=1) + "\n")
     return report

@@ -14,6 +14,7 @@ from coarse.face_model import LANDMARKS5_FROM_468
 from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, UNKNOWN
 from gcnface.errors import GcnfaceError
 from gcnface.io.images import open_picture, read_photo
+from gcnface.options import PrepareOptions
 from gcnface.photo.crop import (
     TEMPLATE_POINTS5_PX,
     similarity_from_points,
@@ -52,28 +53,7 @@ class Drop:
 
 
 class DroppedError(Exception):
-    """Ends the work on one photo."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
-
-
-@dataclass(frozen=True)
-class FaceSettings:
-    """How faces are prepared.
-
-    Attributes:
-        landmarks: where they come from when the source has none.
-        parsing: "shipped", by the shipped parser, or "stored", the source's own maps.
-        embed: compute FaceNet embeddings.
-        min_face_px: smallest face, as the side of its box in the photo.
-    """
-
-    landmarks: LandmarkSource
-    parsing: str = "shipped"
-    embed: bool = True
-    min_face_px: int = 40
+    """Ends the work on one photo; its arguments are a reason and a detail, as `Drop` has them."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +73,16 @@ class FacePreparer:
     """Looks at photos; networks are loaded when they are needed first.
 
     Args:
-        settings: how.
+        options: how; the output is not looked at.
+        landmarks: where they come from when the source has none.
     """
 
-    def __init__(self, settings: FaceSettings) -> None:
-        self.settings = settings
-
-    @cached_property
-    def _detector(self) -> MtcnnDetector:
-        return MtcnnDetector()
+    def __init__(self, options: PrepareOptions, landmarks: LandmarkSource) -> None:
+        self.options, self.landmarks, self._detector = options, landmarks, MtcnnDetector()
 
     @cached_property
     def _landmarker(self) -> Landmarker:
-        return self.settings.landmarks.load()
+        return self.landmarks.load()
 
     @cached_property
     def _parser(self) -> FaceParser:
@@ -119,12 +96,13 @@ class FacePreparer:
         """The faces of those photos that give one, in order, and why the others do not."""
         faces: list[PreparedFace] = []
         drops: list[Drop] = []
-        self._load_for(sources)
+        if any(source.annotation is None or source.annotation.landmarks468 is None for source in sources):
+            _ = self._landmarker  # if it is missing, that is no photo's fault
         for source in sources:
             try:
                 faces.append(self._cut(source))
             except DroppedError as error:
-                drops.append(Drop(str(source.file), error.reason, error.detail))
+                drops.append(Drop(str(source.file), *error.args))
             except GcnfaceError as error:
                 drops.append(Drop(str(source.file), "unreadable", str(error)))
             except Exception as error:
@@ -132,30 +110,23 @@ class FacePreparer:
         batches = (faces[start : start + BATCH] for start in range(0, len(faces), BATCH))
         return [face for batch in batches for face in self._seen(batch)], drops
 
-    def _load_for(self, sources: Sequence[Source]) -> None:
-        """Load the networks that these photos need: if one is missing, that is no photo's fault."""
-        if any(source.annotation is None and not source.dropped for source in sources):
-            _ = self._detector
-        if any(source.annotation is None or source.annotation.landmarks468 is None for source in sources):
-            _ = self._landmarker
-
     def _cut(self, source: Source) -> PreparedFace:
         """A face without what the networks say of its canvas; its labels tell only what lies outside the photo."""
         if source.dropped:
             raise DroppedError(source.dropped)
-        if self.settings.parsing == "stored" and source.labels is None:
+        if self.options.parsing == "stored" and source.labels is None:
             raise DroppedError("no label map", "nothing is stored; use --parsing shipped")
         photo = read_photo(source.file)
         annotation = annotation_of(source) or self._detected(photo)
         matrix = similarity_from_points(annotation.points5, TEMPLATE_POINTS5_PX + CANVAS_MARGIN_PX)
         size_px = _WINDOW_PX / similarity_scale(matrix)
-        if size_px < self.settings.min_face_px:
-            raise DroppedError("face too small", f"{size_px:.0f} px, at least {self.settings.min_face_px} are needed")
+        if size_px < self.options.min_face_px:
+            raise DroppedError("face too small", f"{size_px:.0f} px, at least {self.options.min_face_px} are needed")
         points = self._landmarks(photo, annotation, matrix)
         hw = (CANVAS_PX, CANVAS_PX)
         canvas = np.rint(warp_image(photo, matrix, hw) * 255).astype(np.uint8)
         labels = np.zeros(hw, np.uint8)
-        if self.settings.parsing == "stored":
+        if self.options.parsing == "stored":
             labels = _stored_labels(source, photo.shape[:2], matrix)
         labels[~warp_inside(photo.shape[:2], matrix, hw)] = UNKNOWN
         points68 = np.full((68, 2), np.nan, np.float32)
@@ -189,14 +160,14 @@ class FacePreparer:
         return found.points
 
     def _seen(self, faces: Sequence[PreparedFace]) -> list[PreparedFace]:
-        """The faces with label maps of the parser and embeddings, as the settings want them."""
+        """The faces with label maps of the parser and embeddings, as the options want them."""
         images = torch.from_numpy(np.stack([face.canvas for face in faces])).permute(0, 3, 1, 2).float() / 255
         labels = [face.labels for face in faces]
-        if self.settings.parsing == "shipped":
+        if self.options.parsing == "shipped":
             classes = self._parser.parse(images).argmax(1).numpy().astype(np.uint8)
             labels = [np.where(old == UNKNOWN, old, new) for old, new in zip(labels, classes, strict=True)]
         embeddings: list[NDArray[np.float32] | None] = [None] * len(faces)
-        if self.settings.embed:
+        if self.options.embed:
             inside = slice(CANVAS_MARGIN_PX, -CANVAS_MARGIN_PX)
             with torch.no_grad():
                 embeddings = list(embed_crop224(self._facenet, images[:, :, inside, inside]).numpy())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -39,11 +39,9 @@ class Landmarks:
     score: float
 
 
-class Landmarker(Protocol):
-    """Finds the landmarks of one face."""
-
-    def __call__(self, photo: NDArray[np.float32], points5: NDArray, box: NDArray) -> Landmarks:
-        """Landmarks of the face at `points5` (5, 2) and `box` (4,) px of a photo (H, W, 3) sRGB in [0, 1]."""
+Landmarker = Callable[[NDArray[np.float32], NDArray, NDArray], Landmarks]
+"""Finds the landmarks of the face at points (5, 2) and box (4,) px of a photo (H, W, 3) sRGB in [0, 1]: the arguments
+are the photo, the points and the box."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +145,7 @@ class RegressorLandmarker:
     """The landmarks of the shipped regressor's face; their mean depth is z = 0, as with the teacher."""
 
     def __init__(self) -> None:
-        model = load_face_model()
-        self._model = MorphableModel(model)
+        self._model = MorphableModel(load_face_model())
         self._regressor = load_regressor(self._model.layout)
 
     def __call__(self, photo: NDArray[np.float32], points5: NDArray, box: NDArray) -> Landmarks:

@@ -53,7 +53,7 @@ def find_sources(arguments: Sequence[str], layout: str, identities: Identities) 
 
 def detect_layout(folder: Path) -> str:
     """The layout of a folder by what lies in it; "photos" when nothing else fits."""
-    if any((folder / f"{kind}_landmarks.npz").exists() for kind in ("photos", "synthetic")):
+    if _annotated_kinds(folder):
         return "annotated"
     if _celeba_photos(folder) is not None:
         return "celeba"
@@ -110,24 +110,21 @@ def annotated_photos(argument: str, identities: Identities) -> Iterator[Source]:
     """``photos/`` and ``synthetic/`` with their ``*_landmarks.npz`` and ``*_parsing/``, and ``photos.csv``."""
     folder = Path(argument)
     people = {**read_identities(_if_there(folder / "photos.csv")), **identities}
-    any_found = False
-    for kind in ("photos", "synthetic"):
-        if not (folder / f"{kind}_landmarks.npz").exists():
-            continue
-        any_found, known = True, _stored_landmarks(folder / f"{kind}_landmarks.npz")
+    kinds = _annotated_kinds(folder)
+    if not kinds:
+        raise GcnfaceError(f"{folder}: holds no photos_landmarks.npz; docs/training.md describes the annotated layout")
+    for kind in kinds:
+        known = _stored_landmarks(folder / f"{kind}_landmarks.npz")
         on_disk = sorted(path.name for path in (folder / kind).glob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
-        for name in [*known, *(name for name in on_disk if name not in known)]:
+        for name in dict.fromkeys([*known, *on_disk]):
             labels = folder / f"{kind}_parsing" / f"{Path(name).stem}.png"
-            known_people = people if kind == "photos" else {}
             yield replace(
-                _source(folder / kind / name, name, Path(name).stem, known_people),
+                _source(folder / kind / name, name, Path(name).stem, people if kind == "photos" else {}),
                 drawn=kind == "synthetic",
                 annotation=known.get(name),
                 labels=_if_there(labels),
                 dropped="" if name in known else "not annotated",
             )
-    if not any_found:
-        raise GcnfaceError(f"{folder}: holds no photos_landmarks.npz; docs/training.md describes the annotated layout")
 
 
 def celeba(argument: str, identities: Identities) -> Iterator[Source]:
@@ -190,6 +187,10 @@ def _stored_landmarks(path: Path) -> dict[str, Annotation]:
 
 def _if_there(path: Path) -> Path | None:
     return path if path.exists() else None
+
+
+def _annotated_kinds(folder: Path) -> list[str]:
+    return [kind for kind in ("photos", "synthetic") if (folder / f"{kind}_landmarks.npz").exists()]
 
 
 def _celeba_photos(folder: Path) -> Path | None:

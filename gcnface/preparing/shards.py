@@ -8,16 +8,16 @@ import json
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.data.faces import COLUMNS, PreparedFaces, check_rows
+from gcnface.data.faces import COLUMNS, ROWS, PreparedFaces, check_rows
 from gcnface.errors import FileError
 from gcnface.io import plain_json
 from gcnface.io.arrays import Archive, opened
@@ -29,15 +29,8 @@ from gcnface.preparing.sources import Source
 SHARD_FACES = 32
 """Photos a part: what an interruption costs at most, for every worker."""
 FOLDER = "shards"
-_ARRAYS = ("canvases", "labels", "landmarks", "landmarks68", "canvas_from_photo", "embeddings")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A part: its rows of the table, its arrays by name."""
-
-    rows: list[dict[str, str]]
-    arrays: Mapping[str, NDArray]
+_FIELDS = {"canvases": "canvas", "embeddings": "embedding"}
+"""Of a face, where they are not called as its array."""
 
 
 def shard_path(dataset: Path, sources: Sequence[Source]) -> Path:
@@ -48,30 +41,24 @@ def shard_path(dataset: Path, sources: Sequence[Source]) -> Path:
 
 def write_shard(path: Path, faces: Sequence[PreparedFace], drops: Sequence[Drop]) -> None:
     """Write a part."""
-    arrays: dict[str, Any] = {}
-    if faces:
-        for name, field in zip(_ARRAYS, ("canvas", "labels", *_ARRAYS[2:5], "embedding"), strict=True):
-            values = [getattr(face, field) for face in faces]
-            if values[0] is not None:
-                arrays[name] = np.stack(values)
+    values = {name: [getattr(face, _FIELDS.get(name, name)) for face in faces] for name in ROWS}
+    arrays: dict[str, Any] = {name: np.stack(of) for name, of in values.items() if faces and of[0] is not None}
     told = json.dumps({"rows": [_row(face.source) for face in faces], "drops": [asdict(drop) for drop in drops]})
     with staged(path.parent) as stage:
         np.savez(stage / path.name, told=np.array(told), **arrays)
 
 
-def read_shard(path: Path) -> Shard:
-    """Read a part.
+def read_shard(path: Path) -> tuple[list[dict[str, str]], dict[str, NDArray]]:
+    """A part: its rows of the table, its arrays by name.
 
     Raises:
         GcnfaceError: it is damaged.
     """
     with _told(path) as (archive, rows, _):
-        arrays = {}
-        for name in _ARRAYS:
-            if name in archive.names:
-                check_rows(name, archive.header(name), len(rows))
-                arrays[name] = archive.read(name)
-    return Shard(rows, arrays)
+        names = [name for name in ROWS if name in archive.names]
+        for name in names:
+            check_rows(name, archive.header(name), len(rows))
+        return rows, {name: archive.read(name) for name in names}
 
 
 @contextmanager
@@ -135,12 +122,16 @@ def _write_arrays(
     """Arrays and table; the table moves into place last."""
     with staged(dataset, last="table.csv") as stage:
         out: dict[str, NDArray] = {}
-        for start, arrays in _blocks(paths, before):
+        start = 0
+        for count, arrays in _blocks(paths, before):
             for name, values in arrays.items():
                 if name not in out:
                     shape = (len(rows), *values.shape[1:])
                     out[name] = np.lib.format.open_memmap(stage / f"{name}.npy", "w+", values.dtype, shape)
-                out[name][start : start + len(values)] = values
+                    if name == "landmarks68":
+                        out[name][:start] = np.nan  # of faces that were there without
+                out[name][start : start + count] = values
+            start += count
         if "landmarks68" in out and np.isnan(out["landmarks68"]).all():
             del out["landmarks68"]
             (stage / "landmarks68.npy").unlink()
@@ -150,22 +141,13 @@ def _write_arrays(
             table.writerows(rows)
 
 
-def _blocks(paths: Sequence[Path], before: PreparedFaces | None) -> Iterator[tuple[int, Mapping[str, NDArray]]]:
-    """First row and arrays of each block, in order."""
-    start = 0
+def _blocks(paths: Sequence[Path], before: PreparedFaces | None) -> Iterator[tuple[int, dict[str, NDArray]]]:
+    """Number of faces and arrays of each block, in order."""
     if before is not None:
+        known = {name: values for name in ROWS if (values := getattr(before, name)) is not None}
         for first in range(0, len(before), SHARD_FACES):
-            arrays = {}
-            for name in _ARRAYS:
-                values = getattr(before, name)
-                if values is not None:
-                    arrays[name] = values[first : first + SHARD_FACES]
-                elif name == "landmarks68":
-                    count = len(before.names[first : first + SHARD_FACES])
-                    arrays[name] = np.full((count, 68, 2), np.nan, np.float32)
-            yield first, arrays
-        start = len(before)
+            arrays = {name: values[first : first + SHARD_FACES] for name, values in known.items()}
+            yield len(arrays["canvases"]), arrays
     for path in paths:
-        shard = read_shard(path)
-        yield start, shard.arrays
-        start += len(shard.rows)
+        rows, arrays = read_shard(path)
+        yield len(rows), arrays

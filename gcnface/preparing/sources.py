@@ -11,11 +11,6 @@ from numpy.typing import NDArray
 from gcnface.errors import GcnfaceError
 from gcnface.io.files import open_input
 
-LEFT_EYE_OF_68, RIGHT_EYE_OF_68 = slice(36, 42), slice(42, 48)
-"""Image-left and image-right eye among the 68 points of iBUG (Sagonas et al. 2013), counted from 0."""
-NOSE_AND_MOUTH_OF_68 = (30, 48, 54)
-"""Nose tip, image-left and image-right corner of the mouth."""
-
 
 @dataclass(frozen=True)
 class Annotation:
@@ -87,6 +82,7 @@ def read_mat(path: Path) -> Annotation:
 
 
 def five_of_68(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(5, 2) from (68, 2): the eyes' means, nose tip and mouth corners."""
-    eyes = [points[LEFT_EYE_OF_68].mean(0), points[RIGHT_EYE_OF_68].mean(0)]
-    return np.stack([*eyes, *points[list(NOSE_AND_MOUTH_OF_68)]]).astype(np.float32)
+    """(5, 2) from the (68, 2) points of iBUG (Sagonas et al. 2013): means of the image-left and the image-right eye,
+    nose tip, image-left and image-right corner of the mouth.
+    """
+    return np.stack([points[36:42].mean(0), points[42:48].mean(0), *points[[30, 48, 54]]]).astype(np.float32)

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import sys
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,7 +42,10 @@ def check_own_packages() -> None:
     """
     hidden = hidden_package()
     if hidden is not None:
-        raise _error_class()(_sentence(*hidden), name=hidden[0], path=str(hidden[1]))
+        name, found = hidden
+        what = f"this {'folder' if found.is_dir() else 'file'} hides gcnface's own package {name!r}"
+        text = f"{errors_module().printable(found)}: {what}; rename it"
+        raise _error_class()(text, name=name, path=str(found))
 
 
 def errors_module() -> ModuleType:
@@ -50,11 +54,6 @@ def errors_module() -> ModuleType:
     if hidden is not None and hidden[0] == "render":
         return _errors_from_file()
     return importlib.import_module("gcnface.errors")
-
-
-def _sentence(name: str, found: Path) -> str:
-    what = "folder" if found.is_dir() else "file"
-    return f"{errors_module().printable(found)}: this {what} hides gcnface's own package {name!r}; rename it"
 
 
 def _file(name: str) -> Path | None:
@@ -76,9 +75,7 @@ def _error_class() -> type[Any]:
 
 @cache
 def _errors_from_file() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{__name__}.errors", _ROOT / "render" / "errors.py")
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{_ROOT / 'render' / 'errors.py'} is missing; install gcnface again")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader = SourceFileLoader(f"{__name__}.errors", str(_ROOT / "render" / "errors.py"))
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
     return module

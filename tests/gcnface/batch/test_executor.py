@@ -93,6 +93,7 @@ def test_a_lost_worker_costs_its_task_alone_and_is_told_of_truthfully(what, how,
     assert not capfd.readouterr().err
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_task_that_loses_its_worker_once_is_done_in_the_second_attempt(number, kind, tmp_path):
@@ -175,9 +176,6 @@ def test_what_drives_a_cluster_may_be_missing(monkeypatch):
 
 
 class Preparer:
-    def __init__(self, settings):
-        self.settings = settings
-
     def __call__(self, sources):
         if sources == ["deadly"]:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -190,19 +188,18 @@ def write_part(path, name):
     path.write_text(name)
 
 
-class StubPreparer(dataset._PartPreparer):
-    def __call__(self, part):
-        write_part(part.path, *Preparer(self.settings)(part.sources))
+def prepare_part(preparer, part):
+    write_part(part.path, *Preparer()(part.sources))
 
 
 @posix
 def test_a_lost_worker_costs_its_part_of_a_data_set_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(dataset, "_PartPreparer", StubPreparer)
+    monkeypatch.setattr(dataset, "_prepare_part", prepare_part)
     monkeypatch.setattr(dataset, "_tell", lambda reporter, part: None)
     options = dataset.PrepareOptions(photos=("x",), output=tmp_path, workers=2, quiet=True)
     parts = [dataset._Part([name], tmp_path / name) for name in ("a", "deadly", "b", "c")]
     with pytest.raises(GcnfaceError, match=r"1 of 4 parts are missing \(.*signal 9.*run again with fewer --workers"):
-        dataset._work(parts, None, options)
+        dataset._work(parts, options, None)
     assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
     with pytest.raises(ValueError, match="a fault"):
-        dataset._work([dataset._Part(["faulty"], tmp_path / "x"), dataset._Part(["d"], tmp_path / "d")], None, options)
+        dataset._work([dataset._Part(["faulty"], tmp_path / "x"), dataset._Part(["d"], tmp_path / "d")], options, None)

@@ -18,8 +18,8 @@ SIZE = 16
 class FakeFlattener:
     """Flattens to the photo's first colour, seen on its half; a photo 33 px wide has no face, one of 66 px breaks."""
 
-    def __init__(self, options):
-        self.size = options.size
+    def __init__(self, device, *, size):
+        self.size = size
 
     def __call__(self, photo, *, name, on_stage):
         on_stage("detect")
@@ -47,8 +47,10 @@ def photo(tmp_path):
     return make
 
 
-def run(photos, output, **options):
-    return flatten_photos(FlattenOptions(photos=photos, output=output, size=SIZE, **options), FakeFlattener)
+def run(photos, output, make=FakeFlattener, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flatten_command, "Flattener", make)
+        return flatten_photos(FlattenOptions(photos=photos, output=output, size=SIZE, **options))
 
 
 def read(path):
@@ -110,11 +112,10 @@ def test_quiet_says_nothing(photo, tmp_path, capsys):
 
 
 def test_missing_networks_stop_the_run(photo, tmp_path, capsys):
-    def fail(options):
+    def fail(device, *, size):
         raise ValueError("stn.safetensors: localiser weights are missing")
 
-    options = FlattenOptions(photos=[photo("a.png"), photo("b.png")], output=tmp_path / "out")
-    assert flatten_photos(options, fail) == 1
+    assert run([photo("a.png"), photo("b.png")], tmp_path / "out", fail) == 1
     assert capsys.readouterr().err.count("weights are missing") == 1
 
 

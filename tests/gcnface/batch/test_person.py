@@ -51,7 +51,9 @@ def photos(tmp_path):
 
 def run(arguments, output, formats=("json",), **options):
     wanted = RefineOptions(photos=arguments, output=output, formats=formats, **options)
-    return status_of(lambda options: refine_person(options, FakeFuser), wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(person_command, "load_person_reconstructor", FakeFuser)
+        return status_of(refine_person, wanted)
 
 
 def test_one_result_named_after_the_first_photo(photos, tmp_path, capsys):

@@ -54,7 +54,9 @@ def photos(tmp_path):
 
 def run(arguments, output, *, formats=("json",), make=FakeReconstructor, **options):
     wanted = RefineOptions(photos=arguments, output=output, formats=formats, **options)
-    return status_of(lambda options: refine(options, make), wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refine_command, "load_reconstructor", make)
+        return status_of(refine, wanted)
 
 
 def test_files_and_one_line_a_face(photos, tmp_path, capsys):

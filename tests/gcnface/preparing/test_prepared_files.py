@@ -102,6 +102,6 @@ def test_a_damaged_part_is_named(tmp_path, changes):
 
 def test_a_good_part_is_read(tmp_path):
     np.savez(tmp_path / "part.npz", **part(more=np.zeros(3)))
-    shard = read_shard(tmp_path / "part.npz")
-    assert shard.arrays.keys() == ROWS.keys()
-    assert shard.rows == [{"name": "a"}]
+    rows, arrays = read_shard(tmp_path / "part.npz")
+    assert arrays.keys() == ROWS.keys()
+    assert rows == [{"name": "a"}]

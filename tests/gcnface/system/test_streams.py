@@ -147,9 +147,7 @@ def test_names_are_shown_and_not_obeyed(photos, tmp_path, capsys, monkeypatch):
 
 
 def test_summary_warnings_and_bar(capsys):
-    report = Report(
-        "1", 1, 0, 1, "stored", "shipped", True, {"no face": 1}, [Drop(f"{NASTY}.png", "no face", NASTY)], 1.0
-    )
+    report = Report(1, 0, 1, "stored", "shipped", True, {"no face": 1}, [Drop(f"{NASTY}.png", "no face", NASTY)], 1.0)
     text = report.text(NASTY)
     assert safe(text)
     assert text.count("\n") == 3
