@@ -90,7 +90,8 @@ def main(arguments: Sequence[str]) -> int:
         return _failed(printable(error), 1, debug=debug)
     except Stopped as stop:
         return _failed(f"stopped by {stop}; {_how_to_go_on(run)}", stop.status, debug=debug)
-    if weights is not None and _is_first():
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # Lightning starts the other processes with this command, too
+    if weights is not None and first:
         sys.stdout.write(f"{weights}\n")
     return 0
 
@@ -107,11 +108,6 @@ def _how_to_go_on(run: Any) -> str:
     if run is not None and (run.root / "last.ckpt").exists():
         return f"the same command goes on from {run.root / 'last.ckpt'}"
     return "no epoch was over, so the same command starts anew"
-
-
-def _is_first() -> bool:
-    """Whether this process is the one that speaks: Lightning starts the others of several with this command."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def usage() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, ThroughputMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.data import extract_batch_size
 
@@ -97,13 +98,13 @@ class TrainingCLI(LightningCLI):
     ) -> None:
         own_data = _names_data(words)
         self.links = () if own_data else model.links
-        root = f"runs/{name.replace('-', '_')}"
+        self.usual_root = f"runs/{name.replace('-', '_')}"
         super().__init__(
             model,
             None if own_data else data,
             save_config_callback=SaveConfiguration,
             save_config_kwargs={"save_to_log_dir": False},
-            trainer_defaults={**_DEFAULTS, "default_root_dir": root, **model.trainer_defaults},
+            trainer_defaults={**_DEFAULTS, "default_root_dir": self.usual_root, **model.trainer_defaults},
             seed_everything_default=0,
             parser_kwargs={
                 "prog": f"gcnface train {name}",
@@ -137,15 +138,18 @@ class TrainingCLI(LightningCLI):
         if isinstance(args, Mapping):
             self.config = parser.parse_object(dict(args))
         else:
-            self.config = parser.parse_args([f"--{word}" if _is_pair(word) else word for word in args])
+            is_pair = re.compile(r"[A-Za-z_][\w.]*\+?=").match
+            self.config = parser.parse_args([f"--{word}" if is_pair(word) else word for word in args])
         parser.validate(self.config, skip_unset=False)
+        # Lightning would take the current folder and strew the run over it.
+        self.config.trainer.default_root_dir = self.config.trainer.default_root_dir or self.usual_root
         if not 0 <= (seed := self.config.seed_everything) < 2**32:
             raise ValueError(f"seed_everything is {seed}; it must be 0 or more, and less than {2**32}")
 
     @property
     def root(self) -> Path:
         """Folder of the run: the resolved configuration, checkpoints, logs, pictures and weights."""
-        return Path(self.config.trainer.default_root_dir or ".")
+        return Path(self.config.trainer.default_root_dir)
 
     def before_instantiate_classes(self) -> None:
         """Before anything random is made, untrained networks among it."""
@@ -165,7 +169,8 @@ class TrainingCLI(LightningCLI):
             kwargs["log_every_n_steps"] = None
         else:
             if chosen.logger in (None, True):
-                kwargs["logger"] = self._loggers()
+                board = [TensorBoardLogger(self.root, name="tensorboard")] if find_spec("tensorboard") else []
+                kwargs["logger"] = [CSVLogger(self.root, name="log"), *board]
             plugins, own = _listed(chosen.plugins), _listed(chosen.callbacks)
             if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
                 kwargs["plugins"] = [*plugins, WholeCheckpoints()]
@@ -175,19 +180,13 @@ class TrainingCLI(LightningCLI):
         except Exception as error:  # Lightning, and what it asks about the devices, refuse in every kind of error
             raise self._refused(error) from error
 
-    def _loggers(self) -> list[Logger]:
-        board = [TensorBoardLogger(self.root, name="tensorboard")] if find_spec("tensorboard") else []
-        return [CSVLogger(self.root, name="log"), *board]
-
     def _callbacks(self, chosen: Any) -> list[Callback]:
         callbacks: list[Callback] = [ThroughputMonitor(extract_batch_size, window_size=10), StayStopped()]
         if chosen.logger is not False:
             callbacks.append(LearningRateMonitor())
         if chosen.enable_checkpointing is not False:
-            stem = Path(LAST).stem
-            callbacks.append(
-                ModelCheckpoint(self.root, stem, save_on_train_epoch_end=True, enable_version_counter=False)
-            )
+            options = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+            callbacks.append(ModelCheckpoint(self.root, Path(LAST).stem, **options))
         return callbacks
 
     def _refused(self, error: Exception) -> GcnfaceError:
@@ -247,18 +246,12 @@ def quiet_lightning() -> Iterator[None]:
 
 def _is_lightnings(error: Exception) -> bool:
     """Whether Lightning itself raised an error, which then is about how the run is configured."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("lightning.")
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    return str(innermost.f_globals.get("__name__")).startswith("lightning.")
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _is_pair(word: str) -> bool:
-    return re.match(r"[A-Za-z_][\w.]*\+?=", word) is not None
 
 
 def _names_data(words: Sequence[str] | Mapping[str, Any]) -> bool:

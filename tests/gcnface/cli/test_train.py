@@ -41,6 +41,15 @@ def test_defaults_then_file_then_words(tmp_path):
     assert prepared("small", mapping).model.settings.rate == 0.5
 
 
+@pytest.mark.parametrize("word", ["null", ""])
+def test_a_run_without_a_folder_has_its_usual_one(word):
+    run = prepared("small", [f"trainer.default_root_dir={word}", *QUICK])
+    run.fit()
+    assert [path.name for path in Path().iterdir()] == ["runs"]
+    assert run.root == Path("runs/small")
+    assert (run.root / "small.safetensors").exists()
+
+
 def test_every_argument_of_the_trainer_has_its_name():
     """All at once; what each does is Lightning's affair."""
     words = [
