@@ -131,8 +131,6 @@ def _run(name: str, words: Sequence[str], renderer: str | None) -> int:
                 warnings.simplefilter("ignore")
             return status_of(command, options)
     except Exception as error:
-        if status_of_signals():
-            raise
         return _failed(error, {"photos": [name], "debug": "--debug" in words})
 
 
@@ -141,17 +139,21 @@ def status_of(command: Callable[[Any], int], options: Any) -> int:
     try:
         return int(command(options))
     except Exception as error:
-        if status_of_signals():
-            raise
         return _failed(error, vars(options))
 
 
 def _failed(error: Exception, options: Mapping[str, Any]) -> int:
-    """Say what went wrong, in one line about what the command was given to work on; the exit status."""
+    """Say what went wrong, in one line about what the command was given to work on; the exit status.
+
+    Raises:
+        Exception: the error itself, where it is what a library has made of a signal.
+    """
     from gcnface.batch.failures import failed
     from gcnface.batch.progress import Reporter
     from gcnface.errors import GcnfaceError
 
+    if status_of_signals():
+        raise error
     foreseen = isinstance(error, GcnfaceError)
     subject = ", ".join(map(str, options.get("photos") or [options["face"]]))
     Reporter(0, debug=options["debug"]).error(error, str(error) if foreseen else failed(subject, error))

@@ -90,7 +90,6 @@ def prepare(options: PrepareOptions) -> Report:
             _check_facenet()
         _agree(options, landmarks.name)
     before, dropped = _so_far(options.output)
-    dropped = [drop for drop in dropped if drop.reason != FAILED]
     done = {drop.file for drop in dropped}
     if before is not None and before.files is not None:
         done |= set(before.files.tolist())
@@ -143,11 +142,11 @@ def _agree(options: PrepareOptions, landmarks: str) -> None:
 
 
 def _so_far(folder: Path) -> tuple[PreparedFaces | None, list[Drop]]:
-    """The faces and the dropped photos of earlier calls."""
+    """The faces and the dropped photos of earlier calls, but for those that are to be tried again."""
     report = folder / "report.json"
     drops = json.loads(report.read_text())["dropped"] if report.exists() else []
     before = load_prepared(folder) if (folder / "table.csv").exists() else None
-    return before, [Drop(**drop) for drop in drops]
+    return before, [Drop(**drop) for drop in drops if drop["reason"] != FAILED]
 
 
 @dataclass(frozen=True)

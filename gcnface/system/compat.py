@@ -49,11 +49,5 @@ class _Watch(MetaPathFinder):
 
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def execute_mended(module: ModuleType) -> None:
-                with mended():
-                    execute(module)
-
-            spec.loader.exec_module = execute_mended  # type: ignore[method-assign]
+            spec.loader.exec_module = mended()(spec.loader.exec_module)  # type: ignore[method-assign]
         return spec
