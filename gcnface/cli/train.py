@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gcnface.errors import GcnfaceError, printable
+from gcnface.system.signals import ENDING
 from gcnface.training.configuration import did_you_mean
-from gcnface.training.stopping import Stopped, signals_stop
 
 if TYPE_CHECKING:
     from gcnface.training.command import TrainingCLI
@@ -143,3 +147,43 @@ def prepared(name: str, words: Sequence[str] | Mapping[str, Any]) -> TrainingCLI
     except ModuleNotFoundError as error:
         raise GcnfaceError(f'training needs the package {error.name}; pip install "gcnface[train]"') from error
     return TrainingCLI.of(module, data, words, name, part.summary)
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end: one exception for Ctrl-C, SIGTERM and SIGHUP, so that a training ends tidily.
+
+    Inside `gcnface.system.signals`, whose exceptions Lightning treats differently: of a KeyboardInterrupt it makes
+    status 1.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number  # as shells expect
+
+
+@contextmanager
+def signals_stop() -> Iterator[None]:
+    """Raise `Stopped` where the first signal comes, but for those that are ignored; in threads none can be caught."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    known = [number for number in (signal.SIGINT, *ENDING) if signal.getsignal(number) != signal.SIG_IGN]
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        for other in known:
+            signal.signal(other, _stay)
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in known}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    """The process is leaving; a second signal must not break off the tidying up."""

@@ -19,6 +19,8 @@ from gcnface.io.atomic import staged
 from render.camera import Camera
 
 _TABLE = "heads.npz"
+KNOWN = ("identity", "expression", "rotation", "translation")
+"""Coefficients that are known of rendered heads."""
 _REMEDY = "make them with python -m gcnface.building.rendered_heads, from the same data"
 
 
@@ -61,11 +63,7 @@ class HeadRenders:
     def coefficients(self, rows: NDArray[np.int64], model: MorphableModel) -> Coefficients:
         """True shape and pose of some heads; albedo and lighting neutral, since their colours are a photograph's."""
         neutral = model.layout.decode(torch.zeros(len(rows), model.layout.total))
-        known = {
-            name: torch.from_numpy(np.array(getattr(self, name)[rows]))
-            for name in ("identity", "expression", "rotation", "translation")
-        }
-        return replace(neutral, **known)
+        return replace(neutral, **{name: torch.from_numpy(np.array(getattr(self, name)[rows])) for name in KNOWN})
 
     def cameras(self, rows: NDArray[np.int64]) -> Camera:
         """The cameras that see the canvases."""

@@ -185,7 +185,7 @@ class TrainingCLI(LightningCLI):
         if chosen.logger is not False:
             callbacks.append(LearningRateMonitor())
         if chosen.enable_checkpointing is not False:
-            options = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+            options: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
             callbacks.append(ModelCheckpoint(self.root, Path(LAST).stem, **options))
         return callbacks
 

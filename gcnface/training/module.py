@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -89,14 +90,12 @@ class TrainingModule(lightning.LightningModule):
     links: ClassVar[Sequence[tuple[str, str]]] = ()
     within_batch: ClassVar[Sequence[str]] = ()
 
-    _INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
-    """How Lightning turns plain values into nested records when it loads a checkpoint."""
-    _LENGTH_OF_SCHEDULE = ("total_steps", "_schedule_phases")
-
     def __init__(self, settings: Any) -> None:
         super().__init__()
         self.settings = settings
-        self.save_hyperparameters({"_instantiator": self._INSTANTIATOR, **plain(settings)})
+        # How Lightning turns plain values into nested records when it loads a checkpoint.
+        instantiator = "lightning.pytorch.cli.instantiate_module"
+        self.save_hyperparameters({"_instantiator": instantiator, **plain(settings)})
 
     def log(self, *args: Any, **kwargs: Any) -> None:
         """As Lightning's, averaged over the processes where there are several."""
@@ -147,7 +146,7 @@ class TrainingModule(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep this run's own length of the schedule."""
         for schedule in checkpoint["lr_schedulers"]:
-            for key in self._LENGTH_OF_SCHEDULE:
+            for key in ("total_steps", "_schedule_phases"):
                 schedule.pop(key, None)
 
     def planned_steps(self) -> int:
@@ -211,8 +210,6 @@ class TrainingModule(lightning.LightningModule):
 
     def write(self, path: Path) -> None:
         """Write the network's state to a file."""
-        from safetensors.torch import save_file
-
         save_file(half_state(self.network), path)
 
 

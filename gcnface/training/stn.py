@@ -229,10 +229,8 @@ class PersonPairs(Dataset[tuple[CropBatch, CropBatch]]):
     def __init__(self, crops: CropDataset, identities: NDArray[np.str_]) -> None:
         self.crops = crops
         groups = {name: np.flatnonzero(identities == name) for name in np.unique(identities)}
-        self.others = [
-            groups[name][groups[name] != row] if len(groups[name]) > 1 else groups[name]
-            for row, name in enumerate(identities)
-        ]
+        others = [groups[name][groups[name] != row] for row, name in enumerate(identities)]
+        self.others = [found if len(found) else np.array([row]) for row, found in enumerate(others)]
 
     def __len__(self) -> int:
         return len(self.crops)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from coarse.fitting import LandmarkFitting, fit_landmarks
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, window_camera
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
-from gcnface.data.heads import HeadRenders
+from gcnface.data.heads import KNOWN, HeadRenders
 from gcnface.training.augment import Augmentation, middle_window, sample_rng, view_of
 from gcnface.training.loading import TensorBatch
 
@@ -48,7 +48,7 @@ class KnownFaces:
 
 def known_heads(heads: HeadRenders, rows: NDArray[np.int64]) -> KnownFaces:
     """Rendered heads, whose coefficients are true."""
-    arrays = {name: getattr(heads, name)[rows] for name in _COEFFICIENTS}
+    arrays = {name: getattr(heads, name)[rows] for name in KNOWN}
     cameras = heads.cameras(rows).px_from_cam.numpy()
     return KnownFaces(canvases=heads.canvases, px_from_cam=cameras, rows=rows, **arrays)
 
@@ -59,12 +59,9 @@ def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.i
     fits = [fit_landmarks(model, part, LandmarkFitting(steps=200)) for part in points.split(512)]
     canvas_from_window = torch.from_numpy(middle_window(WINDOW_PX, CANVAS_PX)).float()
     camera = window_camera().transformed(canvas_from_window, (CANVAS_PX, CANVAS_PX)).px_from_cam.numpy()
-    arrays = {name: torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in _COEFFICIENTS}
+    arrays = {name: torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in KNOWN}
     cameras = np.repeat(camera, len(rows), axis=0)
     return KnownFaces(canvases=faces.canvases, px_from_cam=cameras, rows=rows, **arrays)
-
-
-_COEFFICIENTS = ("identity", "expression", "rotation", "translation")
 
 
 @dataclass(frozen=True)
@@ -95,9 +92,7 @@ class WindowBatch(TensorBatch):
     def coefficients(self, model: MorphableModel) -> Coefficients:
         """Shape and pose, with neutral colours."""
         neutral = model.layout.decode(torch.zeros(len(self.image), model.layout.total, device=self.image.device))
-        return Coefficients(
-            self.identity, self.expression, neutral.albedo, self.rotation, self.translation, neutral.lighting
-        )
+        return replace(neutral, **{name: getattr(self, name) for name in KNOWN})
 
 
 PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35, clouds=0.5)
@@ -124,5 +119,5 @@ class WindowDataset(Dataset[WindowBatch]):
         canvas = known.canvases[known.rows[index]]
         view = view_of(canvas, WINDOW_PX, self.settings, rng, (known.canvases, known.rows))
         camera = (view.matrix @ known.px_from_cam[index]).astype(np.float32)
-        arrays = (view.image, *(getattr(known, name)[index] for name in _COEFFICIENTS), camera)
+        arrays = (view.image, *(getattr(known, name)[index] for name in KNOWN), camera)
         return WindowBatch(*(torch.from_numpy(array) for array in arrays))
