@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -244,8 +243,8 @@ def _features(
     landmarks: list[NDArray] = []
     for window in range(windows):
         rng = np.random.default_rng(window) if window else None
-        pictures = (crop_window(canvas, points, rng) for canvas, points in _pictures(faces, rows, heads))
-        while part := list(islice(pictures, _BATCH)):
+        for places in torch.arange(len(rows) + len(heads)).split(_BATCH):
+            part = [crop_window(*_picture(faces, rows, heads, int(place)), rng) for place in places]
             images = torch.from_numpy(np.stack([image for image, _ in part]))
             features.append(regressor.features(images.to(memory_format=torch.channels_last)).numpy())
             landmarks.extend(moved for _, moved in part)
@@ -263,13 +262,12 @@ def crop_window(
     return view.image, warp_points(points[:, :2], view.matrix).astype(np.float32)
 
 
-def _pictures(
-    faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-    """Canvas and landmarks of the photographs `rows`, then of all heads."""
-    for row in rows:
-        yield faces.canvases[row], faces.landmarks[row]
-    yield from zip(heads.canvases, heads.landmarks, strict=True)
+def _picture(
+    faces: PreparedFaces, rows: NDArray[np.int64], heads: HeadRenders, index: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Canvas and landmarks of one of the photographs `rows` and, after them, of all heads."""
+    source, place = (faces, rows[index]) if index < len(rows) else (heads, index - len(rows))
+    return source.canvases[place], source.landmarks[place]
 
 
 class ViewPictures(Dataset[list[Tensor]]):
@@ -292,8 +290,7 @@ class ViewPictures(Dataset[list[Tensor]]):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> list[Tensor]:
-        row, count = int(self.rows[index]), len(self.photographs)
-        source, place = (self.faces, self.photographs[row]) if row < count else (self.heads, row - count)
-        image, landmarks = crop_window(source.canvases[place], source.landmarks[place], sample_rng())
+        picture = _picture(self.faces, self.photographs, self.heads, int(self.rows[index]))
+        image, landmarks = crop_window(*picture, sample_rng())
         _, identity, albedo, _, raw = self.data[index]
         return [torch.from_numpy(image), identity, albedo, torch.from_numpy(landmarks), raw]

@@ -128,8 +128,7 @@ class RefinerModule(TrainingModule):
         """One step of the refiner, before it those of the critic; the loss, for the check that it is finite."""
         optimizers = self.optimizers()
         refiner, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
-        face = self._face(batch)
-        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+        face, albedo = self.refined(batch)
         terms = self.terms(albedo, face, batch, self.global_step / self.planned_steps(), *critic)
         loss = self.log_total(terms)
         self._descend(refiner, loss, self.network)
@@ -141,6 +140,13 @@ class RefinerModule(TrainingModule):
         """The published rate falls once an epoch."""
         if self.settings.rate == "decay":
             self.lr_schedulers().step()  # type: ignore[union-attr]
+
+    def refined(self, batch: RefinerSample) -> tuple[CoarseFace, Tensor]:
+        """The coarse faces of a batch, and their refined albedo (B, V, 3), linear."""
+        morphable = self.morphable.network
+        with torch.no_grad(), _full_precision(batch.raw):
+            face = replace(morphable(morphable.layout.decode(batch.raw)), shading=batch.shading)
+        return face, self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
 
     def terms(
         self, albedo: Tensor, face: CoarseFace, batch: RefinerSample, progress: float, critic_optimizer: Any = None
@@ -168,8 +174,7 @@ class RefinerModule(TrainingModule):
 
     def validation_step(self, batch: RefinerSample, index: int) -> None:
         """Errors on what was hidden and on what was shown, by the default objective, and the drawn picture's PSNR."""
-        face = self._face(batch)
-        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+        face, albedo = self.refined(batch)
         objective = Objective()  # whatever the run's is, so that runs can be compared
         terms = objective.vertex_terms(albedo, face, batch, self.network.mirror, objective.schedule.at(1.0))
         picture = self._drawn(albedo, face, batch)
@@ -194,19 +199,12 @@ class RefinerModule(TrainingModule):
 
     def pictures(self, batch: RefinerSample) -> Tensor:
         """(B, 3, 224, 448): each picture beside itself with the refined face drawn over it."""
-        face = self._face(batch)
-        albedo = self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+        face, albedo = self.refined(batch)
         return torch.cat([batch.image, self._drawn(albedo, face, batch).pasted], 3)
 
     def write(self, path: Path) -> None:
         """Write the network with its configuration."""
         save_refiner(self.network, path)
-
-    @torch.no_grad()
-    def _face(self, batch: RefinerSample) -> CoarseFace:
-        morphable = self.morphable.network
-        with _full_precision(batch.raw):
-            return replace(morphable(morphable.layout.decode(batch.raw)), shading=batch.shading)
 
     def _drawn(self, albedo: Tensor, face: CoarseFace, batch: RefinerSample) -> DrawnFace:
         """The lit face."""

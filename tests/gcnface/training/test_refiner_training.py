@@ -85,8 +85,7 @@ def module():
 
 
 def answer(module, batch):
-    face = module._face(batch)
-    return face, module.network(face.albedo, batch.projected, batch.shown, batch.embedding)
+    return module.refined(batch)
 
 
 @pytest.mark.slow
@@ -296,9 +295,7 @@ def data(tmp_path_factory):
     return write_prepared_faces(tmp_path_factory.mktemp("faces"))
 
 
-TINY = TextureRefinerConfig(
-    completion=replace(TextureRefinerConfig().completion, channels=(4, 4, 4, 4, 4), order=2)
-)
+TINY = TextureRefinerConfig(completion=replace(TextureRefinerConfig().completion, channels=(4, 4, 4, 4, 4), order=2))
 
 
 def fit(data, output, epochs, **settings):
