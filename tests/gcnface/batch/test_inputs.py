@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import tempfile
@@ -99,12 +100,15 @@ def test_two_hundred_thousand_photos_are_never_held_at_once(tmp_path, monkeypatc
 
     monkeypatch.setattr(loop, "run_tasks", stub)
     options = BatchOptions(photos=(str(folder),), output=tmp_path / "out", workers=2, shard="3/16")
+    gc.collect()
+    gc.freeze()  # else cycles are collected the later the more objects other tests have left
     tracemalloc.start()
     try:
         assert loop.work_through(options, loop.ResultFiles(lambda name: [name]), lambda: None) == 0
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+        gc.unfreeze()
         shutil.rmtree(folder)
     assert handed == [count // 16]
     assert peak < 200 * count
