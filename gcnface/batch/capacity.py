@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-import joblib
-
 WORKER_BYTES = 1_800_000_000
 """Memory that one process may take: measured 1.5 GB with JPEGs of any size, 1.8 GB with a PNG of 169 megapixels."""
 FORKS = sys.platform == "linux"
@@ -24,7 +22,12 @@ _CONTAINER_MEMORY = (
 
 def default_workers(photos: int, *, forked: bool = FORKS) -> int:
     """As many as there are cores, memory and photos for; `forked` as in `gcnface.batch.executor.run_tasks`."""
-    return max(1, min(joblib.cpu_count(), photos // FEWEST_PHOTOS[forked], _available_bytes() // WORKER_BYTES))
+    useful = photos // FEWEST_PHOTOS[forked]
+    if useful < 2:
+        return 1
+    import joblib  # takes 0.06 s, which one photo would feel
+
+    return max(1, min(joblib.cpu_count(), useful, _available_bytes() // WORKER_BYTES))
 
 
 def _available_bytes() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -105,6 +106,7 @@ def begin(parent: int, folder: str, quiet: bool) -> None:
     if hasattr(signal, "pthread_sigmask"):  # the parent blocked them until all this was done
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, *ENDING))
     os.chdir(folder)
+    gc.freeze()  # loky collects garbage every second: not among what was loaded, nor copying its pages to a fork
     if quiet:
         warnings.simplefilter("ignore")
 

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from PIL import Image
@@ -170,7 +171,7 @@ def test_shards_together_are_the_whole(photos, tmp_path):
 
 
 def test_how_many_pay(monkeypatch):
-    monkeypatch.setattr(capacity.joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
     monkeypatch.setattr(capacity, "_available_bytes", lambda: 100 * capacity.WORKER_BYTES)
     few = capacity.FEWEST_PHOTOS[capacity.FORKS]
     assert [capacity.default_workers(n) for n in (1, 2 * few - 1, 2 * few, 100)] == [1, 1, 2, 4]
