@@ -43,7 +43,7 @@ _LEAST_SKIN = 200.0
 
 
 @dataclass(frozen=True)
-class Looks:
+class SkinSamples:
     """What the photographs show.
 
     Attributes:
@@ -56,7 +56,7 @@ class Looks:
 
 
 @torch.no_grad()
-def look_at_skin(stage: CoarseStage, parser: FaceParser, facenet: FaceNet, crop: Tensor) -> tuple[Tensor, Tensor]:
+def sample_skin(stage: CoarseStage, parser: FaceParser, facenet: FaceNet, crop: Tensor) -> tuple[Tensor, Tensor]:
     """(3,) tone and (512,) embedding of one crop (1, 3, 224, 224)."""
     classes = parser.parse(crop)
     face = stage(crop, classes)
@@ -71,24 +71,24 @@ def look_at_skin(stage: CoarseStage, parser: FaceParser, facenet: FaceNet, crop:
 
 
 def learn_skin_tone(
-    faces: PreparedFaces, rows: NDArray[np.int64], looks: Looks, studios: set[str]
+    faces: PreparedFaces, rows: NDArray[np.int64], samples: SkinSamples, studios: set[str]
 ) -> SkinToneRegressor:
     """The regression over some prepared faces, each source's own exposure taken out.
 
     Args:
         faces: prepared faces.
         rows: (N,) those that were looked at.
-        looks: what they show.
+        samples: what they show.
         studios: sources whose photos share one lamp.
     """
     source = np.array(["" if faces.drawn[row] else str(faces.names[row]).split("_")[0] for row in rows])
     weight = np.where(np.isin(source, list(studios)), STUDIO_WEIGHT, np.where(source == "", DRAWN_WEIGHT, 1.0))
-    usable = looks.tones.isfinite().all(1)
-    tones = looks.tones.clone()
+    usable = samples.tones.isfinite().all(1)
+    tones = samples.tones.clone()
     for name in set(source):
         inside = torch.from_numpy(source == name)
         tones[inside] -= tones[inside & usable].mean(0)
-    return fit_skin_tone(looks.embeddings[usable], tones[usable], torch.from_numpy(weight)[usable])
+    return fit_skin_tone(samples.embeddings[usable], tones[usable], torch.from_numpy(weight)[usable])
 
 
 def main() -> None:
@@ -107,11 +107,11 @@ def main() -> None:
     stage, networks = CoarseStage(model, load_regressor(layout_of(model)), None), (load_parser(), load_facenet())
     found = []
     for index, row in enumerate(rows):
-        found.append(look_at_skin(stage, *networks, faces.crop(row)))
+        found.append(sample_skin(stage, *networks, faces.crop(row)))
         if index % 200 == 199:
             _log.info("looked at %d of %d faces", index + 1, len(rows))
-    looks = Looks(torch.stack([tone for tone, _ in found]), torch.stack([embedding for _, embedding in found]))
-    regressor = learn_skin_tone(faces, rows, looks, set(args.studio))
+    samples = SkinSamples(torch.stack([tone for tone, _ in found]), torch.stack([embedding for _, embedding in found]))
+    regressor = learn_skin_tone(faces, rows, samples, set(args.studio))
     with staged(args.output.parent) as folder:
         save_file(half_state(regressor), folder / args.output.name)
 

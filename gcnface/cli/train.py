@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class Trainable:
     """A network that can be trained.
 
     Attributes:
@@ -38,19 +38,19 @@ class Part:
     summary: str
 
 
-def _part(name: str, kind: str, summary: str, data: str | None = None) -> Part:
+def _trainable(name: str, kind: str, summary: str, data: str | None = None) -> Trainable:
     home = f"gcnface.training.{name}"
-    return Part(f"{home}:{kind}Module", f"{f'gcnface.training.{data}' if data else home}:{kind}Data", summary)
+    return Trainable(f"{home}:{kind}Module", f"{f'gcnface.training.{data}' if data else home}:{kind}Data", summary)
 
 
-PARTS = {
-    "parser": _part("parser", "Parser", "face parsing"),
-    "regressor": _part("regressor", "Regressor", "coefficients from a crop"),
-    "identity": _part("identity", "Identity", "identities that tell people apart"),
-    "confidence": _part("confidence", "Confidence", "how far each photo of a person is believed"),
-    "position-map": _part("position_map", "PositionMap", "UV position maps from a window"),
-    "refiner": _part("refiner", "Refiner", "the mesh network that refines colours", "refiner_data"),
-    "stn": _part("stn", "Stn", "the spatial transformer that flattens faces"),
+TRAINABLES = {
+    "parser": _trainable("parser", "Parser", "face parsing"),
+    "regressor": _trainable("regressor", "Regressor", "coefficients from a crop"),
+    "identity": _trainable("identity", "Identity", "identities that tell people apart"),
+    "confidence": _trainable("confidence", "Confidence", "how far each photo of a person is believed"),
+    "position-map": _trainable("position_map", "PositionMap", "UV position maps from a window"),
+    "refiner": _trainable("refiner", "Refiner", "the mesh network that refines colours", "refiner_data"),
+    "stn": _trainable("stn", "Stn", "the spatial transformer that flattens faces"),
 }
 
 USAGE = """\
@@ -80,8 +80,8 @@ def main(arguments: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         sys.stdout.write(usage())
         return 0 if words else 2
-    if words[0] not in PARTS:
-        unknown = f"{words[0]!r} cannot be trained{did_you_mean(words[0], list(PARTS))}"
+    if words[0] not in TRAINABLES:
+        unknown = f"{words[0]!r} cannot be trained{did_you_mean(words[0], list(TRAINABLES))}"
         sys.stderr.write(f"{usage()}\ngcnface train: {printable(unknown)}\n")
         return 2
     run: Any = None
@@ -116,15 +116,15 @@ def _how_to_go_on(run: Any) -> str:
 
 def usage() -> str:
     """The help of ``gcnface train``."""
-    summaries = "\n".join(f"  {name:<12} {part.summary}" for name, part in PARTS.items())
-    return USAGE.format(parts="{" + ",".join(PARTS) + "}", summaries=summaries)
+    summaries = "\n".join(f"  {name:<12} {part.summary}" for name, part in TRAINABLES.items())
+    return USAGE.format(parts="{" + ",".join(TRAINABLES) + "}", summaries=summaries)
 
 
 def train(name: str, words: Sequence[str] | Mapping[str, Any]) -> Path | None:
     """Train a network, as ``gcnface train`` does.
 
     Args:
-        name: a key of `PARTS`.
+        name: a key of `TRAINABLES`.
         words: as on the command line, or a mapping of nested keys.
 
     Returns:
@@ -139,7 +139,7 @@ def train(name: str, words: Sequence[str] | Mapping[str, Any]) -> Path | None:
 
 def prepared(name: str, words: Sequence[str] | Mapping[str, Any]) -> TrainingCLI:
     """The module, its data and its trainer; arguments and errors are those of `train`."""
-    part = PARTS[name]
+    part = TRAINABLES[name]
     try:
         from gcnface.training.command import TrainingCLI
 

@@ -31,7 +31,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class View:
+class AugmentedView:
     """A window of a canvas.
 
     Attributes:
@@ -47,13 +47,13 @@ class View:
     natural: bool
 
 
-def view_of(
+def augmented_view(
     canvas: NDArray[np.uint8],
     side_px: int,
     settings: Augmentation,
     rng: np.random.Generator | None,
     occluders: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None,
-) -> View:
+) -> AugmentedView:
     """The middle of a canvas (H, H, 3), changed at random.
 
     Args:
@@ -78,7 +78,7 @@ def view_of(
                 texture = canvases[rows[rng.integers(len(rows))]][:side_px, :side_px]
             image, covered = occluded(image, texture, rng)
         colors, natural = recolored(image, rng, settings)
-    return View(matrix, np.ascontiguousarray(colors.transpose(2, 0, 1)), covered, natural)
+    return AugmentedView(matrix, np.ascontiguousarray(colors.transpose(2, 0, 1)), covered, natural)
 
 
 def sample_rng() -> np.random.Generator:

@@ -19,7 +19,7 @@ from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.training.augment import Augmentation, draw_window, sample_rng, view_of
+from gcnface.training.augment import Augmentation, augmented_view, draw_window, sample_rng
 from gcnface.training.loading import DataSettings, TensorBatch, TrainingData
 
 __all__ = ["Augmentation", "CropBatch", "CropData", "CropDataset", "CropSettings", "mirror468"]
@@ -105,7 +105,7 @@ class CropDataset(Dataset[CropBatch]):
             points = self.faces.landmarks[row] * np.array([1, 1, 0], np.float32)
             skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
         rng = sample_rng() if self.augment else None
-        view = view_of(canvas, CROP_SIDE_PX, self.settings, rng, (self.faces.canvases, self.rows))
+        view = augmented_view(canvas, CROP_SIDE_PX, self.settings, rng, (self.faces.canvases, self.rows))
         mask = np.where(view.covered, 0, draw_window(skin, view.matrix, CROP_SIDE_PX, nearest=True))
         determinant = float(np.linalg.det(view.matrix[:2, :2]))
         moved = np.column_stack([warp_points(points[:, :2], view.matrix), points[:, 2] * abs(determinant) ** 0.5])

@@ -30,7 +30,7 @@ from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.stages.observation import class_maps, observe_vertices
-from gcnface.training.augment import Augmentation, sample_rng, view_of
+from gcnface.training.augment import Augmentation, augmented_view, sample_rng
 from gcnface.training.configuration import check_least
 from gcnface.training.loading import DataSettings, TrainingData
 
@@ -258,7 +258,7 @@ def crop_window(
     canvas: NDArray[np.uint8], points: NDArray[np.float32], rng: np.random.Generator | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A crop (3, 224, 224) sRGB of a canvas and its landmarks (468, 2); changed at random when there is a generator."""
-    view = view_of(canvas, CROP_SIDE_PX, _AUGMENTATION, rng)
+    view = augmented_view(canvas, CROP_SIDE_PX, _AUGMENTATION, rng)
     return view.image, warp_points(points[:, :2], view.matrix).astype(np.float32)
 
 

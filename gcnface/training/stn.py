@@ -103,7 +103,7 @@ class StnSettings(ModuleSettings):
 
 
 @dataclass(frozen=True)
-class Views:
+class PairedCrops:
     """Crops of which the first and the last `pairs` show the same faces twice, in the same order.
 
     Attributes:
@@ -143,7 +143,7 @@ class StnModule(TrainingModule):
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""
         if self.settings.pairs == "person":
-            views = Views(batch.image, batch.landmarks, batch.skin, len(batch.image) // 2)
+            views = PairedCrops(batch.image, batch.landmarks, batch.skin, len(batch.image) // 2)
         else:
             views = with_mirror_images(batch, self.mirror, self.settings.paired)
         raw = self.network(views.image.contiguous(memory_format=torch.channels_last))
@@ -171,7 +171,7 @@ class StnModule(TrainingModule):
         """Of the head."""
         return [self.network.head.bias]
 
-    def _terms(self, theta: Theta, views: Views) -> dict[str, Tensor]:
+    def _terms(self, theta: Theta, views: PairedCrops) -> dict[str, Tensor]:
         """The weighted losses."""
         s, w = self.settings, self.settings.weights
         points = self.transformer.landmarks(theta)
@@ -199,7 +199,7 @@ class StnModule(TrainingModule):
         return {"siamese": w.siamese * siamese, "symmetry": w.symmetry * losses.symmetry_loss(colors, mask)}
 
 
-def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> Views:
+def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> PairedCrops:
     """A batch of B, and behind it the mirror images of its first `count`.
 
     Args:
@@ -209,7 +209,7 @@ def with_mirror_images(batch: CropBatch, mirror: Tensor, count: int) -> Views:
     """
     points = batch.landmarks[:count]
     flipped = torch.stack([CROP_SIDE_PX - points[..., 0], points[..., 1]], dim=-1)
-    return Views(
+    return PairedCrops(
         image=torch.cat([batch.image, batch.image[:count].flip(3)]),
         landmarks=torch.cat([batch.landmarks, flipped[:, mirror]]),
         skin=torch.cat([batch.skin, batch.skin[:count].flip(2)]),

@@ -16,7 +16,7 @@ from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, window_camera
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.data.heads import KNOWN, HeadRenders
-from gcnface.training.augment import Augmentation, middle_window, sample_rng, view_of
+from gcnface.training.augment import Augmentation, augmented_view, middle_window, sample_rng
 from gcnface.training.loading import TensorBatch
 
 
@@ -117,7 +117,7 @@ class WindowDataset(Dataset[WindowBatch]):
     def __getitem__(self, index: int) -> WindowBatch:
         known, rng = self.known, sample_rng() if self.augment else None
         canvas = known.canvases[known.rows[index]]
-        view = view_of(canvas, WINDOW_PX, self.settings, rng, (known.canvases, known.rows))
+        view = augmented_view(canvas, WINDOW_PX, self.settings, rng, (known.canvases, known.rows))
         camera = (view.matrix @ known.px_from_cam[index]).astype(np.float32)
         arrays = (view.image, *(getattr(known, name)[index] for name in KNOWN), camera)
         return WindowBatch(*(torch.from_numpy(array) for array in arrays))

@@ -111,7 +111,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "size_0": {"texture_size": 0},
     "size_negative": {"texture_size": -64},
     "size_9000": {"texture_size": 9000},
-    "size_text": {"texture_size": "64"},
+    "size_text": {"texture_size": "sixty-four"},
     "size_float": {"texture_size": 64.5},
     "size_nan": {"texture_size": float("nan")},
     "size_none": {"texture_size": None},
@@ -130,6 +130,13 @@ for _name, _options in _OPTIONS.items():
         REFUSE,
         lambda folder, rng, options=_options: Input(Call(_bytes(), options={"fit": False, **options})),
     )
+
+# A number in words is that number, as in a file of options.
+ARRAYS.add(
+    "option_size_digits",
+    SUCCEED,
+    lambda folder, rng: Input(Call(_bytes(), options={"fit": False, "texture_size": "64"})),
+)
 
 _PEOPLE: dict[str, tuple[Expect, Callable[[], Any]]] = {
     "nobody": (REFUSE, lambda: []),

@@ -15,7 +15,7 @@ CONFIGS = Shelf("configs")
 CHECKPOINTS = Shelf("checkpoints")
 """Trainings on a tiny data set, which stands where the words say {data}."""
 
-PARTS = ("parser", "regressor", "identity", "confidence", "position-map", "refiner", "stn")
+TRAINABLES = ("parser", "regressor", "identity", "confidence", "position-map", "refiner", "stn")
 
 
 def _config(part: str, content: bytes, folder: Path, rng: Random) -> Input:
@@ -63,9 +63,11 @@ _YAMLS: dict[str, tuple[Expect, bytes]] = {
 }
 for _name, (_what, _content) in _YAMLS.items():
     CONFIGS.add(f"yaml_{_name}", _what, partial(_config, "regressor", _content))
-for _part in PARTS:
-    CONFIGS.add(f"{_part}_plain", SUCCEED, partial(_config, _part, b"trainer:\n  default_root_dir: somewhere\n"))
-    CONFIGS.add(f"{_part}_key_unknown", REFUSE, partial(_config, _part, b"nose: 3\n"))
+for _trainable in TRAINABLES:
+    CONFIGS.add(
+        f"{_trainable}_plain", SUCCEED, partial(_config, _trainable, b"trainer:\n  default_root_dir: somewhere\n")
+    )
+    CONFIGS.add(f"{_trainable}_key_unknown", REFUSE, partial(_config, _trainable, b"nose: 3\n"))
 
 
 def _special_config(lay: Callable[[Path], None], folder: Path, rng: Random) -> Input:
@@ -91,12 +93,12 @@ _NEGATIVE = {
         "model.critic.network.side=7000", "data.hiding.ball_radius=[9, 8]", "data.hiding.side_blur=0",
     ),
 }  # fmt: skip
-for _part, _listed in _NEGATIVE.items():
+for _trainable, _listed in _NEGATIVE.items():
     for _word in _listed:
         CONFIGS.add(
-            f"{_part}_{_word.replace('/', '_')}",
+            f"{_trainable}_{_word.replace('/', '_')}",
             REFUSE if _word not in ("trainer.default_root_dir=", "data.faces=") else EITHER,
-            lambda folder, rng, words=("train", _part, _word): Input(
+            lambda folder, rng, words=("train", _trainable, _word): Input(
                 Words(*words), words[-1].split("=")[0].split(".")[-1]
             ),
         )
@@ -152,22 +154,24 @@ def _start(part: str, content: bytes | None, folder: Path, rng: Random) -> Input
     return Input(_train(part, f"model.start={path}"), path.name)
 
 
-for _part in _TRAIN:
+for _trainable in _TRAIN:
     for _name in ("empty", "html", "random", "pickled_code", "torch_code"):
         CHECKPOINTS.add(
-            f"{_part}_last_{_name}",
+            f"{_trainable}_last_{_name}",
             REFUSE,
-            lambda folder, rng, part=_part, make=DAMAGES[_name]: _checkpoint(part, make(rng), folder, rng),
+            lambda folder, rng, part=_trainable, make=DAMAGES[_name]: _checkpoint(part, make(rng), folder, rng),
         )
         CHECKPOINTS.add(
-            f"{_part}_start_{_name}",
+            f"{_trainable}_start_{_name}",
             REFUSE,
-            lambda folder, rng, part=_part, make=DAMAGES[_name]: _start(part, make(rng), folder, rng),
+            lambda folder, rng, part=_trainable, make=DAMAGES[_name]: _start(part, make(rng), folder, rng),
         )
-    CHECKPOINTS.add(f"{_part}_start_missing", REFUSE, partial(_start, _part, None))
-    CHECKPOINTS.add(f"{_part}_start_of_another", REFUSE, partial(_start, _part, SHIPPED["skin_tone"].read_bytes()))
-    CHECKPOINTS.add(f"{_part}_last_a_folder", REFUSE, partial(_checkpoint, _part, None))
-    CHECKPOINTS.add(f"{_part}_last_of_another", REFUSE, partial(_checkpoint, _part, torch_zip({"weight": 1})))
+    CHECKPOINTS.add(f"{_trainable}_start_missing", REFUSE, partial(_start, _trainable, None))
+    CHECKPOINTS.add(
+        f"{_trainable}_start_of_another", REFUSE, partial(_start, _trainable, SHIPPED["skin_tone"].read_bytes())
+    )
+    CHECKPOINTS.add(f"{_trainable}_last_a_folder", REFUSE, partial(_checkpoint, _trainable, None))
+    CHECKPOINTS.add(f"{_trainable}_last_of_another", REFUSE, partial(_checkpoint, _trainable, torch_zip({"weight": 1})))
 
 _LIGHTNINGS = "precision=19-bit accelerator=abacus devices=many strategy=luck val_check_interval=99".split()
 for _word in _LIGHTNINGS:
@@ -203,4 +207,3 @@ _DATA: dict[str, Callable[[Path], None]] = {
 }
 for _name, _change in _DATA.items():
     CHECKPOINTS.add(f"data_{_name}", REFUSE, partial(_data, _change))
-

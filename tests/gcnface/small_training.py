@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from gcnface.cli.train import Part
+from gcnface.cli.train import Trainable
 from gcnface.training.command import TrainingCLI
 from gcnface.training.loading import DataSettings, TrainingData
 from gcnface.training.module import TrainingModule
 
 COUNT = 8
-PART = Part("tests.gcnface.small_training:Small", "tests.gcnface.small_training:SmallData", "a small network")
+PART = Trainable("tests.gcnface.small_training:Small", "tests.gcnface.small_training:SmallData", "a small network")
 QUICK = ("threads=1", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_epochs=2")
 
 

@@ -67,7 +67,7 @@ class PlacedScan:
 
 
 @dataclass(frozen=True)
-class Shot:
+class RenderedScan:
     """A scan before a camera: (V, 3) vertices in camera space, (V, 3) shading, the camera, the picture (S, S, 3)."""
 
     verts_cam: Tensor
@@ -76,7 +76,7 @@ class Shot:
     picture: NDArray[np.float32]
 
 
-def shoot(scan: Scan, yaw_deg: float, face: Tensor | None = None) -> Shot:
+def render_scan(scan: Scan, yaw_deg: float, face: Tensor | None = None) -> RenderedScan:
     """Draw a scan in millimetres, its lamp turned with it.
 
     Args:
@@ -93,7 +93,7 @@ def shoot(scan: Scan, yaw_deg: float, face: Tensor | None = None) -> Shot:
     verts = rotated(straight[None], origin, yaw_deg)[0]
     camera = scene_camera(verts if face is None else verts[face])
     behind = np.broadcast_to(np.array(BACKGROUND, np.float32), (SCENE_PX, SCENE_PX, 3)).copy()
-    return Shot(verts, shading, camera, photograph(scan.surface, verts, shading, camera, behind))
+    return RenderedScan(verts, shading, camera, photograph(scan.surface, verts, shading, camera, behind))
 
 
 def first_placed(scan: Scan) -> Scan:
@@ -104,17 +104,17 @@ def first_placed(scan: Scan) -> Scan:
 
 
 def registered(
-    reconstructor: Reconstructor, scan: Scan, shot: Shot, samples: Samples
+    reconstructor: Reconstructor, scan: Scan, rendered: RenderedScan, samples: Samples
 ) -> tuple[FittedPhoto, Registration]:
     """Reconstruct a picture of a scan and lay the mesh onto it.
 
     Raises:
         GcnfaceError: no face is found.
     """
-    fitted = fit_photo(reconstructor, shot.picture)
+    fitted = fit_photo(reconstructor, rendered.picture)
     if fitted is None:
         raise GcnfaceError("no face is found in the drawn scan; it must have y up and look along +z")
-    return fitted, register(reconstructor.model, fitted, scan, samples, shot.verts_cam, shot.camera)
+    return fitted, register(reconstructor.model, fitted, scan, samples, rendered.verts_cam, rendered.camera)
 
 
 def scan_view(reconstructor: Reconstructor, placed: PlacedScan, yaw_deg: float) -> ScanView:
@@ -126,18 +126,20 @@ def scan_view(reconstructor: Reconstructor, placed: PlacedScan, yaw_deg: float) 
         yaw_deg: positive turns the nose to the viewer's right.
     """
     scan, samples = placed.scan, placed.samples
-    shot = shoot(scan, yaw_deg, placed.face)
+    rendered = render_scan(scan, yaw_deg, placed.face)
     nothing = torch.zeros(len(reconstructor.model.mean), dtype=torch.bool)
     try:
-        fitted, found = registered(reconstructor, scan, shot, samples)
+        fitted, found = registered(reconstructor, scan, rendered, samples)
     except GcnfaceError:
-        return ScanView(HeldOutView(yaw_deg, shot.picture, None, torch.zeros(len(nothing), 3), nothing, nothing), None)
+        return ScanView(
+            HeldOutView(yaw_deg, rendered.picture, None, torch.zeros(len(nothing), 3), nothing, nothing), None
+        )
     faces = scan.surface.faces
     uv = (scan.surface.uv[scan.surface.uv_faces[samples.face]] * samples.bary[..., None]).sum(1)[found.nearest]
-    lit = scan.surface.colors(uv) * samples.values(shot.shading, faces)[found.nearest]
-    weight = samples.values(shown_weight(shot.verts_cam, faces, shot.camera)[:, None], faces)[found.nearest, 0]
+    lit = scan.surface.colors(uv) * samples.values(rendered.shading, faces)[found.nearest]
+    weight = samples.values(shown_weight(rendered.verts_cam, faces, rendered.camera)[:, None], faces)[found.nearest, 0]
     known = face_region(reconstructor.model) & (found.distance < ON_SCAN_MM)
-    view = HeldOutView(yaw_deg, shot.picture, fitted, lit, *split_by_weight(known, weight))
+    view = HeldOutView(yaw_deg, rendered.picture, fitted, lit, *split_by_weight(known, weight))
     return ScanView(view, found.distance)
 
 
@@ -155,7 +157,7 @@ def place(reconstructor: Reconstructor, scan: Scan) -> PlacedScan:
     """
     rough = first_placed(scan)
     samples = rough.samples()
-    fitted, found = registered(reconstructor, rough, shoot(rough, 0.0), samples)
+    fitted, found = registered(reconstructor, rough, render_scan(rough, 0.0), samples)
     placed = placed_like(reconstructor.model, rough, found, fitted)
     on_face = found.nearest[face_region(reconstructor.model)]
     return PlacedScan(placed, samples, placed.surface.faces[samples.face[on_face], 0].unique())

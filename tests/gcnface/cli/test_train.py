@@ -9,7 +9,7 @@ import yaml
 
 from gcnface import cli
 from gcnface.cli import train as train_cli
-from gcnface.cli.train import PARTS, Part, prepared
+from gcnface.cli.train import TRAINABLES, Trainable, prepared
 from gcnface.errors import FileError
 from tests.gcnface.small_training import PART, QUICK, SmallData, SmallSettings
 
@@ -20,7 +20,7 @@ CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch, tmp_path):
-    monkeypatch.setitem(train_cli.PARTS, "small", PART)
+    monkeypatch.setitem(train_cli.TRAINABLES, "small", PART)
     monkeypatch.chdir(tmp_path)
 
 
@@ -107,7 +107,7 @@ def test_wrong_words_take_one_line_and_status_two(tmp_path, words, text, capsys)
 @pytest.mark.parametrize("words", [["train"], ["train", "nose"]])
 def test_wrong_usage_is_two(words, capsys):
     assert cli.main(words) == 2
-    assert f"gcnface train {{{','.join(PARTS)}}}" in "".join(capsys.readouterr())
+    assert f"gcnface train {{{','.join(TRAINABLES)}}}" in "".join(capsys.readouterr())
 
 
 def test_help(capsys):
@@ -165,7 +165,7 @@ def test_help_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", [name for name in PARTS if name != "small"])
+@pytest.mark.parametrize("name", [name for name in TRAINABLES if name != "small"])
 def test_help_explains_every_key(name, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["train", name, "-h"])
@@ -202,20 +202,24 @@ def test_a_run_prints_its_weights_and_failures_take_one_line(tmp_path, monkeypat
 
 
 def test_missing_packages_name_the_extra(monkeypatch, capsys):
-    monkeypatch.setitem(train_cli.PARTS, "probe", Part("not_installed_anywhere:A", "not_installed_anywhere:B", "x"))
+    monkeypatch.setitem(
+        train_cli.TRAINABLES, "probe", Trainable("not_installed_anywhere:A", "not_installed_anywhere:B", "x")
+    )
     assert cli.main(["train", "probe"]) == 1
     assert 'pip install "gcnface[train]"' in capsys.readouterr().err
 
 
 def part_of(path):
     """The part whose name the file's name begins with."""
-    return max((name for name in PARTS if path.stem.replace("_", "-").startswith(name)), key=len, default=path.stem)
+    return max(
+        (name for name in TRAINABLES if path.stem.replace("_", "-").startswith(name)), key=len, default=path.stem
+    )
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_configuration_is_understood(path, monkeypatch, capsys):
     name = part_of(path)
-    assert name in PARTS, f"{path.name} must begin with the name of what it trains"
+    assert name in TRAINABLES, f"{path.name} must begin with the name of what it trains"
     with pytest.raises(SystemExit) as caught:
         cli.main(["train", name, "--config", str(path), "--print_config"])
     assert caught.value.code == 0
@@ -230,4 +234,4 @@ def contains(whole, part):
 
 
 def test_every_part_can_be_trained():
-    assert {part_of(path) for path in CONFIGS} | {"small"} == set(PARTS)
+    assert {part_of(path) for path in CONFIGS} | {"small"} == set(TRAINABLES)

@@ -12,7 +12,7 @@ import gcnface
 from coarse.face_model import load_face_model
 from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS
 from coarse.spatial_transformer import localizer as localizer
-from gcnface.cli.train import PARTS, prepared, train
+from gcnface.cli.train import TRAINABLES, prepared, train
 from gcnface.errors import DivergedError, FileError, GcnfaceError
 from gcnface.training import baselines, refiner_data
 from gcnface.training import refiner as refiner_training
@@ -88,7 +88,7 @@ def _quick(monkeypatch, networks):
 
 
 def part_of(config):
-    return max((name for name in PARTS if config.stem.replace("_", "-").startswith(name)), key=len)
+    return max((name for name in TRAINABLES if config.stem.replace("_", "-").startswith(name)), key=len)
 
 
 SHORT = {
@@ -205,7 +205,7 @@ def few(tmp_path, rows, held_out):
     return {"data": data, "heads": heads, "root": tmp_path}
 
 
-FIRST = [next(path for path in CONFIGS if part_of(path) == part) for part in PARTS]
+FIRST = [next(path for path in CONFIGS if part_of(path) == part) for part in TRAINABLES]
 
 
 @pytest.mark.parametrize("config", FIRST, ids=lambda path: path.stem)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("quiet_training")
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setitem(cli.PARTS, "small", PART)
+    monkeypatch.setitem(cli.TRAINABLES, "small", PART)
 
 
 def train_small(output, *words):

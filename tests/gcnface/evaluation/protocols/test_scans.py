@@ -9,7 +9,7 @@ from coarse.face_model import LANDMARKS5_FROM_468
 from gcnface.errors import GcnfaceError
 from gcnface.evaluation.methods import build_method
 from gcnface.evaluation.protocols.scan_files import EYE_DISTANCE_MM, Scan, read_scan
-from gcnface.evaluation.protocols.scans import first_placed, judge, place, scan_view, shoot
+from gcnface.evaluation.protocols.scans import first_placed, judge, place, render_scan, scan_view
 from gcnface.evaluation.records import PHOTO_ITSELF, Metric
 from gcnface.evaluation.scenes import Surface, surface_of
 from render.color import linear_from_srgb
@@ -100,7 +100,7 @@ def head(reconstructor, fitted):
 
 
 def test_the_first_drawing_is_in_the_middle_whatever_the_unit(head):
-    picture = shoot(first_placed(head), 0.0).picture
+    picture = render_scan(first_placed(head), 0.0).picture
     inside = np.abs(picture - picture[0, 0]).sum(2) > 0.02
     assert inside.any(0).nonzero()[0].mean() == pytest.approx(224, abs=40)
     assert 0.1 < inside.mean() < 0.8
