@@ -48,7 +48,6 @@ def serve(pipe: Connection, seed: int, scratch: str) -> None:
     """Try inputs by their keys until told to end; what a process of the runner does."""
     import torch
 
-    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     temporary = Path(scratch, "tmp")
@@ -59,6 +58,7 @@ def serve(pipe: Connection, seed: int, scratch: str) -> None:
     pipe.send("ready")
     while (key := pipe.recv()) is not None:
         number += 1
+        torch.set_num_threads(1)  # a training has set its own
         pipe.send(tried(find(key), seed, Path(scratch, str(number)), temporary))
 
 
