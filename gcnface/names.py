@@ -29,9 +29,14 @@ LAYOUTS = ("auto", "photos", "annotated", "celeba", "300w-lp")
 """How the photos of a data set lie."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question to put behind an error about a word, or nothing when no known word is near."""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that is likeliest meant, or "" when none is alike."""
     import difflib
 
-    near = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question to put behind an error about a word, or nothing when no known word is near."""
+    near = nearest(word.lower(), known)
+    return f"; did you mean {near}?" if near else ""

@@ -20,7 +20,7 @@ from gcnface.batch.capacity import default_workers
 from gcnface.batch.executor import WorkerLostError, run_tasks
 from gcnface.batch.failures import failed, reason
 from gcnface.batch.inputs import RESULT_ENDINGS, ResultNames, collect_photos, in_the_way, shard
-from gcnface.batch.progress import Reporter
+from gcnface.batch.progress import Reporter, tell_nobody
 from gcnface.batch.worker import TaskResult
 from gcnface.errors import GcnfaceError, OutputError, printable
 from gcnface.io.atomic import writable
@@ -278,10 +278,6 @@ def _failure(task: PhotoTask, error: Exception) -> Failure:
     return Failure(failed(task.path, error), trace)
 
 
-def _nobody(what: object) -> None:
-    """Photos and stages are told to nobody where a photo is done in another process."""
-
-
 @dataclass
 class PhotoProcessor:
     """Reads a photo, works on it and writes its files; loads the networks when it needs them first.
@@ -297,8 +293,8 @@ class PhotoProcessor:
     load: Callable[[], Work]
     output: Path
     endings: tuple[str, ...]
-    on_photo: Callable[[Path], None] = _nobody
-    on_stage: Callable[[str], None] = _nobody
+    on_photo: Callable[[Path], None] = tell_nobody
+    on_stage: Callable[[str], None] = tell_nobody
     _work: Work | None = None
 
     def __call__(self, task: PhotoTask) -> PhotoResult:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+def tell_nobody(what: object) -> None:
+    """Photos and stages are told to nobody where a photo is done in another process."""
+
+
 class Reporter:
     """Tells the user where the work stands.
 

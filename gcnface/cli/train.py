@@ -16,8 +16,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gcnface.errors import GcnfaceError, printable
+from gcnface.names import nearest
 from gcnface.system.signals import ENDING
-from gcnface.training.configuration import did_you_mean
 
 if TYPE_CHECKING:
     from gcnface.training.command import TrainingCLI
@@ -81,7 +81,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(usage())
         return 0 if words else 2
     if words[0] not in TRAINABLES:
-        unknown = f"{words[0]!r} cannot be trained{did_you_mean(words[0], list(TRAINABLES))}"
+        likely = nearest(words[0], TRAINABLES)
+        unknown = f"{words[0]!r} cannot be trained" + (f" (did you mean {likely}?)" if likely else "")
         sys.stderr.write(f"{usage()}\ngcnface train: {printable(unknown)}\n")
         return 2
     run: Any = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gcnface.batch.executor import run_tasks
 from gcnface.batch.failures import failed, reason
-from gcnface.batch.progress import Reporter
+from gcnface.batch.progress import Reporter, tell_nobody
 from gcnface.errors import GcnfaceError, printable
 from gcnface.evaluation.collected import Collected, MeasuredPhoto
 from gcnface.evaluation.groups import read_groups
@@ -76,10 +76,6 @@ def _measure(options: EvaluateOptions, reporter: Reporter, subjects: Subjects, c
     return 1 if collected.failed or subjects.errors else 0
 
 
-def _nobody(stage: str) -> None:
-    """Stages are told to nobody where a photo is measured in another process."""
-
-
 @dataclass(frozen=True)
 class MeasuringTask:
     """A photo to measure.
@@ -104,7 +100,7 @@ class PhotoMeasurer:
 
     def __init__(self, options: EvaluateOptions) -> None:
         self.options = options
-        self.on_stage: Callable[[str], None] = _nobody
+        self.on_stage: Callable[[str], None] = tell_nobody
         self.left_out: dict[str, str] = {}
         self._evaluator: PhotoEvaluator | None = None
 

@@ -26,9 +26,9 @@ from lightning.pytorch.utilities.data import extract_batch_size
 from gcnface.errors import GcnfaceError, printable
 from gcnface.io.atomic import check_writable
 from gcnface.io.yaml_file import check_yaml
+from gcnface.names import nearest
 from gcnface.training.callbacks import SaveConfiguration, StayStopped
 from gcnface.training.checkpoints import LAST, WholeCheckpoints, check_resumable
-from gcnface.training.configuration import did_you_mean
 from gcnface.training.loading import TrainingData
 from gcnface.training.module import TrainingModule
 from gcnface.training.pictures import Pictures
@@ -286,5 +286,5 @@ def _reason(message: str, known: Sequence[str]) -> str:
     leaf = key.rpartition(".")[2]
     whole = [name for name in known if name.rpartition(".")[2] == leaf]  # batch_size for data.batch_size
     parts = [name for name in known if name.endswith(f"_{leaf}")]  # epochs for trainer.max_epochs
-    hint = f" (did you mean {(whole + parts)[0]}?)" if whole + parts else did_you_mean(key, known)
-    return f"there is no key {key!r}{hint}"
+    likely = next(iter(whole + parts), "") or nearest(key, known)
+    return f"there is no key {key!r}" + (f" (did you mean {likely}?)" if likely else "")

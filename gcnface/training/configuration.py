@@ -5,9 +5,7 @@ Imports no torch, so that help and wrong words are answered at once.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -58,9 +56,3 @@ def check_choices(settings: Any) -> None:
         value, known = getattr(settings, name), get_args(hint)
         if get_origin(hint) is Literal and value not in known:
             raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}")
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """The likeliest of some names as " (did you mean ...?)"; nothing when none is alike."""
-    close = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""
