@@ -22,9 +22,10 @@ from coarse.spatial_transformer.localizer import Localizer, load_localizer
 from coarse.spatial_transformer.pose import PoseLayers
 from coarse.spatial_transformer.sampling import DepthVisibility
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
-from gcnface.photo.crop import FaceCrop, align_face, part_around, shrunk, warp_points
+from gcnface.photo.crop import FaceCrop, part_around, shrunk, warp_points
 from gcnface.photo.detection import FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
+from gcnface.stages.alignment import load_face_aligner
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.system.isolation import plain_torch
 from render.devices import check_device, resolve_device
@@ -138,6 +139,7 @@ class Flattener:
         self.localizer = (localizer or load_localizer(theta_layout_of(model))).to(self.device).eval()
         layout = self.localizer.layout
         self.detector = detector or make_detector()
+        self.face_aligner = load_face_aligner(model, self.device)
         self.shape = vertex_model(model, layout.identity, layout.expression)
         self.landmarks = landmark_model(model, layout.identity, layout.expression)
         self.faces = torch.from_numpy(model.faces.astype(np.int64))
@@ -165,7 +167,7 @@ class Flattener:
         if not found:
             raise no_face(name, photo)
         with watch.stage("align"):
-            crop = align_face(photo, found[0])
+            crop = self.face_aligner(photo, found[0]).crop
         with watch.stage("localise"):
             raw = self.localizer(crop.image[None].to(self.device)).float().cpu()
         with watch.stage("flatten"):

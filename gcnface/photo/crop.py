@@ -42,8 +42,9 @@ class FaceCrop:
         image: (3, 224, 224) float32 sRGB in [0, 1]; outside the photo its border pixels repeat.
         inside: (224, 224) bool, false where the crop reaches beyond the photo.
         crop_from_photo: (3, 3) float64, takes homogenous photo px to crop px (a similarity).
-        box: (4,) float32 x0, y0, x1, y1 in photo px.
-        points5: (5, 2) float32 photo px, in the order of `TEMPLATE_POINTS5_PX`.
+        box: (4,) float32 x0, y0, x1, y1 in photo px, as the detector found it.
+        points5: (5, 2) float32 photo px, in the order of `TEMPLATE_POINTS5_PX`, as the detector found them; a crop that
+            was aligned by dense points does not put them on the template.
         score: the detector's confidence in [0, 1].
     """
 
@@ -70,7 +71,11 @@ def align_face(photo: NDArray[np.float32], detection: Detection) -> FaceCrop:
     Raises:
         ValueError: the photo has another shape or the five points coincide.
     """
-    crop_from_photo = similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX)
+    return crop_at(photo, detection, similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX))
+
+
+def crop_at(photo: NDArray[np.float32], detection: Detection, crop_from_photo: NDArray[np.float64]) -> FaceCrop:
+    """Cut the crop of a detected face where a similarity (3, 3) puts it; arguments else as for `align_face`."""
     return FaceCrop(
         image=cut_square(photo, crop_from_photo, CROP_SIDE_PX)[0],
         inside=torch.from_numpy(warp_inside(photo.shape[:2], crop_from_photo, (CROP_SIDE_PX, CROP_SIDE_PX))),
@@ -115,6 +120,34 @@ def similarity_from_points(source: NDArray, target: NDArray) -> NDArray[np.float
     matrix[:2, :2] = [[a.real, -a.imag], [a.imag, a.real]]
     matrix[:2, 2] = target_mean - matrix[:2, :2] @ source_mean
     return matrix
+
+
+def head_similarity(points5: NDArray, rotation: NDArray) -> NDArray[np.float64]:
+    """The similarity that sets a head of known pose upright on the template: its crown up, its features at their size.
+
+    The features are turned in depth until they look into the camera, and those lie on the template as well as a
+    similarity can do it. For a face that looks into the camera this is `similarity_from_points`; where it does not,
+    points that fall together in the picture neither shrink nor turn the crop.
+
+    Args:
+        points5: (5, 3) of a photo: x right, y down, z away from the camera in the same px.
+        rotation: (3, 3) proper, from model axes (x to the viewer's right, y up, z out of the face) to these.
+
+    Returns:
+        (3, 3) float64 crop_from_photo.
+
+    Raises:
+        ValueError: shapes differ from these or all points coincide.
+    """
+    points, turn = np.asarray(points5, np.float64), np.asarray(rotation, np.float64)
+    if points.shape != (5, 3) or turn.shape != (3, 3):
+        raise ValueError(f"points (5, 3) and a rotation (3, 3) are expected, found {points.shape} and {turn.shape}")
+    middle = points.mean(0)
+    right, up, _ = ((points - middle) @ turn).T
+    crown = turn[:2, 1] / max(float(np.hypot(*turn[:2, 1])), 1e-9)
+    across = np.array([-crown[1], crown[0]])
+    frontal = right[:, None] * across + up[:, None] * crown
+    return similarity_from_points(middle[:2] + frontal, TEMPLATE_POINTS5_PX)
 
 
 def similarity_scale(dst_from_src: NDArray) -> float:

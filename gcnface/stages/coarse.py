@@ -73,9 +73,9 @@ class DenseStage:
         self.row = torch.searchsorted(self.layout.vertex_index, fitted.vertex_index[self.vertex])
 
     @torch.no_grad()
-    def __call__(self, window: Tensor) -> DensePoints:
-        """Points of windows (B, 3, 256, 256), in px of the 224 px crop."""
-        points = self.layout.vertices(self.network(window))
+    def __call__(self, window: Tensor, position_map: Tensor | None = None) -> DensePoints:
+        """Points of windows (B, 3, 256, 256), in px of the 224 px crop; of their maps where these are there already."""
+        points = self.layout.vertices(self.network(window) if position_map is None else position_map)
         away = points + points.new_tensor([0.0, 0.0, _AWAY_PX])
         seen = vertex_visibility(away, self.layout.faces, pixel_camera((WINDOW_PX, WINDOW_PX)))
         xy = points[:, self.row, :2] - WINDOW_MARGIN_PX
@@ -118,6 +118,7 @@ class CoarseStage:
         watch: Stopwatch | None = None,
         *,
         window: Tensor | None = None,
+        position_map: Tensor | None = None,
         tone: Tensor | None = None,
         maps: Tensor | None = None,
     ) -> CoarseFace:
@@ -128,6 +129,7 @@ class CoarseStage:
             classes: (1, 10, 224, 224) of the parser.
             watch: times the stages.
             window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None fits without dense points.
+            position_map: (1, 3, S, S) of that window, where it has been found already.
             tone: (1, 3) expected tone of the skin (`coarse.skin_tone`); None expects the mean person's.
             maps: `class_maps(classes)`, where they are there already.
         """
@@ -140,7 +142,7 @@ class CoarseStage:
         dense = None
         if self.dense is not None and window is not None:
             with watch.stage("dense"):
-                dense = self.dense(window)
+                dense = self.dense(window, position_map)
         with watch.stage("fit"), torch.no_grad():
             raw = self.fitter(raw, image, face_mask(classes), dense=dense)
             return replace(self._colored(self.morphable, raw, picture), features=regressed.features)

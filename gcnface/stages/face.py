@@ -28,6 +28,7 @@ from gcnface.photo.crop import CROP_SIDE_PX, WINDOW_FROM_CROP, FaceCrop, align_f
 from gcnface.photo.detection import Detection
 from gcnface.photo.parsing import load_parser
 from gcnface.result.reconstruction import Reconstruction
+from gcnface.stages.alignment import FaceAligner
 from gcnface.stages.assembly import reconstruction_of
 from gcnface.stages.coarse import CoarseStage, Regressor, Stopwatch
 from gcnface.stages.cut_faces import CropPictures, find_again, shown_share
@@ -52,8 +53,8 @@ class FaceStages:
     """What is done to one face; `gcnface.Reconstructor` runs it over the faces of a photo.
 
     With another face model than the shipped one, what was trained on that does not answer: the regressor is handed in,
-    the fit goes without dense points, the skin's tone is not expected, and hidden parts keep the coarse albedo, to
-    which seen ones are added, instead of the refiner's answer.
+    the crop is that of the detector's five points, the fit goes without dense points, the skin's tone is not expected,
+    and hidden parts keep the coarse albedo, to which seen ones are added, instead of the refiner's answer.
 
     Args:
         options: how photos are reconstructed.
@@ -74,7 +75,8 @@ class FaceStages:
         if not ours:
             _check_model(self.model, options, regressor)
         self.parser = load_parser().to(self.device)
-        network = load_position_map_network(PositionMapLayout(self.model)) if options.fit and ours else None
+        network = load_position_map_network(PositionMapLayout(self.model)).to(self.device) if ours else None
+        self.aligner = FaceAligner.of(self.model, network, self.device) if network else None
         regressor = regressor or load_regressor(layout_of(self.model))
         fitting = PhotoFitting() if options.fit else None
         self.coarse = CoarseStage(self.model, regressor, fitting, self.device, position_map=network)
@@ -85,31 +87,34 @@ class FaceStages:
         self._mouth = mouth_fade(self.model)
         self._model_on_cpu = self.coarse.morphable if self.device.type == "cpu" else MorphableModel(self.model)
 
-    def fit_face(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> FittedFace:
-        """Align, parse, regress and fit one face of a photo (H, W, 3)."""
+    def fit_face(
+        self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch, rivals: Sequence[Detection] = ()
+    ) -> FittedFace:
+        """Align, parse, regress and fit one face of a photo (H, W, 3); `rivals` are other detections of the same."""
         with watch.stage("align"):
-            crop = align_face(photo, face)
+            aligned = self.aligner(photo, face, rivals) if self.aligner else None
+            crop = aligned.crop if aligned else align_face(photo, face)
             double = np.diag([2.0, 2.0, 1.0]) @ crop.crop_from_photo
             sharp = cut_square(photo, double, 2 * CROP_SIDE_PX).to(self.device)
-            window_from_photo = WINDOW_FROM_CROP @ crop.crop_from_photo
         image = crop.image[None].to(self.device)
         with watch.stage("parse"), torch.no_grad():
             classes = self.parser.parse(image)
             classes = classes * crop.inside.to(classes)
             maps = class_maps(classes)
-            window = cut_square(photo, window_from_photo, WINDOW_PX).to(self.device) if self.coarse.dense else None
             embedding = embed_crop224(self.facenet, image)
             tone = self._tone(embedding)
-        coarse = first = self.coarse(image, classes, watch, window=window, tone=tone, maps=maps)
+        window, found = (aligned.window.to(self.device), aligned.position_map) if aligned else (None, None)
+        coarse = first = self.coarse(image, classes, watch, window=window, position_map=found, tone=tone, maps=maps)
         shown = self._shown(coarse, crop, photo)
         if shown < 1:
             pictures = CropPictures(image, window, classes, maps)
-            inside = warp_inside(photo.shape[:2], window_from_photo, (WINDOW_PX, WINDOW_PX))
+            inside = warp_inside(photo.shape[:2], WINDOW_FROM_CROP @ crop.crop_from_photo, (WINDOW_PX, WINDOW_PX))
             there = torch.from_numpy(inside).to(self.device)
             coarse, completed = find_again(self.coarse, pictures, coarse, there, self._tone_of_crop, watch)
             embedding, shown = embed_crop224(self.facenet, completed), self._shown(coarse, crop, photo)
             tone = self._tone(embedding)
-        return FittedFace(photo, crop, image, sharp, classes, maps, embedding, tone, first.features, coarse, shown)
+        about = (classes, maps, embedding, tone, first.features, coarse, shown, aligned)
+        return FittedFace(photo, crop, image, sharp, *about)
 
     def observe(self, view: FittedFace) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
 from gcnface.photo.crop import FaceCrop
+from gcnface.stages.alignment import AlignedCrop
 from gcnface.stages.cut_faces import LEAST_SHOWN
 from gcnface.stages.observation import VertexObservation
 from render.camera import Camera
@@ -35,6 +36,7 @@ class FittedFace:
         features: (1, F) the regressor's, of the crop; None where it tells none.
         coarse: the posed morphable face.
         shown: share of its landmarks that lie in the photo; below 1 the photo's edge cuts the face.
+        alignment: how the crop was found; None where there is no position map network for the face model.
     """
 
     photo: NDArray[np.float32]
@@ -48,6 +50,7 @@ class FittedFace:
     features: Tensor | None
     coarse: CoarseFace
     shown: float = 1.0
+    alignment: AlignedCrop | None = None
 
     @property
     def can_be_trusted(self) -> bool:
