@@ -1,4 +1,4 @@
-"""Photographs to densely aligned faces: detect, cut the window, predict the position map, read it."""
+"""Photographs to densely aligned faces: detect, find the window and its position map, read that."""
 
 from __future__ import annotations
 
@@ -14,30 +14,23 @@ from torch import Tensor
 
 from coarse.dense_alignment import DenseAlignment, DenseReader
 from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
-from coarse.morphable import VIEW_FROM_CAM, cam_from_model
-from coarse.position_map import WINDOW_PX
 from coarse.position_network import load_position_map_network
 from gcnface.dense.aligned_face import AlignedFace, HeadPose
 from gcnface.dense.texture import chart_texture, inside
-from gcnface.photo.crop import (
-    TEMPLATE_POINTS5_PX,
-    WINDOW_FROM_CROP,
-    cut_square,
-    similarity_from_points,
-    similarity_scale,
-    warp_points,
-)
+from gcnface.photo.crop import WINDOW_FROM_CROP, similarity_scale, warp_points
 from gcnface.photo.detection import Detection, FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
+from gcnface.stages.alignment import FaceAligner
 from gcnface.stages.coarse import OnStage, Stopwatch
+from gcnface.stages.looks import Viewer, rotation_in_photo
 from gcnface.system.isolation import plain_torch
 from render.devices import check_device, resolve_device
-from render.rotation import euler_from_rotation
+from render.rotation import euler_from_rotation, rotation_from_axis_angle
 
 if TYPE_CHECKING:
     from gcnface.photo.input import PhotoLike
 
-STAGES = ("detect", "align", "map", "measure", "texture")
+STAGES = ("detect", "align", "measure", "texture")
 """Names of the stages, in order."""
 
 DEFAULT_TEXTURE_PX = 256
@@ -79,6 +72,9 @@ class DenseAligner:
         self.reader = reader or DenseReader(load_face_model())
         self.network = network or load_position_map_network(self.reader.layout).to(self.device)
         self.detector = detector or make_detector()
+        landmarks = (self.reader.mean[self.reader.landmark_corners] * self.reader.landmark_bary[..., None]).sum(1)
+        viewer = Viewer(landmarks.cpu().numpy(), self.reader.layout, self.network, self.device)
+        self.face_aligner = FaceAligner(viewer)
         self.texels = self.reader.texels(texture_size)
 
     @plain_torch()
@@ -97,13 +93,11 @@ class DenseAligner:
 
     def _align(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> AlignedFace:
         with watch.stage("align"):
-            window_from_photo = window_matrix(face)
-            window = cut_square(photo, window_from_photo, WINDOW_PX)
-        with watch.stage("map"):
-            maps = self.network(window.to(self.device)).float().cpu()
+            found = self.face_aligner(photo, face)
         with watch.stage("measure"):
-            aligned = self.reader(maps)
+            aligned = self.reader(found.position_map.float().cpu())
         with watch.stage("texture"):
+            window_from_photo = WINDOW_FROM_CROP @ found.crop.crop_from_photo
             photo_from_window = np.asarray(np.linalg.inv(window_from_photo), np.float64)
             return self._in_photo(photo, face, aligned, photo_from_window)
 
@@ -138,17 +132,10 @@ class DenseAligner:
         )
 
 
-def window_matrix(face: Detection) -> NDArray[np.float64]:
-    """(3, 3) window_from_photo: the aligned crop's frame with a margin on every side, at the same scale."""
-    return WINDOW_FROM_CROP @ similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)
-
-
 def _pose_in_photo(aligned: DenseAlignment, photo_from_window: NDArray[np.float64]) -> HeadPose:
     """The pose seen in the photo: the window's own turn in the plane is part of it."""
     pose, enlarged = aligned.pose, similarity_scale(photo_from_window)
-    plane = np.eye(3)
-    plane[:2, :2] = photo_from_window[:2, :2] / enlarged
-    rotation = np.diag(VIEW_FROM_CAM) @ plane @ cam_from_model(pose.rotation)[0].double().numpy()
+    rotation = rotation_in_photo(rotation_from_axis_angle(pose.rotation)[0].double().numpy(), photo_from_window)
     return HeadPose(
         rotation=rotation.astype(np.float32),
         euler_deg=np.degrees(euler_from_rotation(torch.from_numpy(rotation)[None])[0].numpy()).astype(np.float32),

@@ -10,8 +10,8 @@ import torch
 from coarse.dense_alignment import DenseReader
 from coarse.face_model import LANDMARKS5_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM
-from gcnface.dense.aligner import DenseAligner, window_matrix
-from gcnface.photo.crop import warp_points
+from gcnface.dense.aligner import DenseAligner
+from gcnface.photo.crop import TEMPLATE_POINTS5_PX, WINDOW_FROM_CROP, similarity_from_points, warp_points
 from gcnface.photo.detection import Detection
 from render.camera import pixel_camera
 from render.interpolate import interpolate
@@ -77,6 +77,11 @@ class ExactDetector:
 
     def detect(self, photo):
         return self.found if photo.any() else []
+
+
+def window_matrix(detection):
+    """(3, 3) window_from_photo of the crop that the five points ask for."""
+    return WINDOW_FROM_CROP @ similarity_from_points(detection.points5, TEMPLATE_POINTS5_PX)
 
 
 class ExactNetwork:

@@ -7,7 +7,7 @@ import torch
 import gcnface
 from coarse.face_model import LANDMARKS68_FROM_468
 from gcnface.dense import aligner as dense
-from gcnface.dense.aligner import STAGES, DenseAligner, align, window_matrix
+from gcnface.dense.aligner import STAGES, DenseAligner, align
 from gcnface.dense.texture import chart_texture
 from gcnface.photo.crop import similarity_scale
 from render.baking import texel_map
@@ -23,6 +23,7 @@ from tests.gcnface.dense_stub import (
     drawn,
     exact_aligner,
     shared_model,
+    window_matrix,
 )
 
 
