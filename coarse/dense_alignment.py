@@ -87,18 +87,22 @@ class DenseAlignment:
         position_map: (B, 3, S, S) window px.
         vertices: (B, Nc, 3) window px.
         landmarks468: (B, 468, 3) window px.
+        landmarks68: (B, 68, 3) window px.
         pose: of the head.
         visible: (B, Nc) bool: turned to the camera and not hidden by the face itself, inside the window or not.
         landmarks468_visible: (B, 468) bool likewise.
+        landmarks68_visible: (B, 68) bool likewise.
         depth: (B, H, W) px, the z of the nearest point at every pixel centre, NaN beside the face.
     """
 
     position_map: Tensor
     vertices: Tensor
     landmarks468: Tensor
+    landmarks68: Tensor
     pose: DensePose
     visible: Tensor
     landmarks468_visible: Tensor
+    landmarks68_visible: Tensor
     depth: Tensor
 
 
@@ -117,6 +121,8 @@ class DenseReader(nn.Module):
     faces: Tensor
     landmark_corners: Tensor
     landmark_bary: Tensor
+    landmark68_corners: Tensor
+    landmark68_bary: Tensor
 
     def __init__(self, model: FaceModel) -> None:
         super().__init__()
@@ -135,8 +141,9 @@ class DenseReader(nn.Module):
         constant("weight", pose_weights(mean, local_faces, model.landmarks468(model.mean)).astype(np.float32))
         read = self.layout.vertices(self.layout.encode(torch.from_numpy(model.mean)[None].to(self.layout.vertex_uv)))[0]
         self.weight *= (read - self.mean.to(read)).norm(dim=1) < FAITHFUL_MM
-        constant("landmark_corners", local[model.faces[model.landmarks468_face]].astype(np.int64))
-        constant("landmark_bary", model.landmarks468_bary.astype(np.float32))
+        for name, points in (("landmark", model.points468), ("landmark68", model.points68)):
+            constant(f"{name}_corners", local[model.faces[points.face]].astype(np.int64))
+            constant(f"{name}_bary", points.bary.astype(np.float32))
         self.register_buffer("faces", self.closed.faces, persistent=False)
 
     def forward(self, maps: Tensor) -> DenseAlignment:
@@ -144,14 +151,15 @@ class DenseReader(nn.Module):
         check_shape("maps", maps, "B 3 S S")
         vertices = self.layout.vertices(maps)
         visible = self.visible(vertices)
-        corner_seen = visible[:, self.landmark_corners].to(self.landmark_bary)
         return DenseAlignment(
             position_map=maps,
             vertices=vertices,
             landmarks468=self.layout.landmarks468(maps),
+            landmarks68=self.layout.landmarks68(maps),
             pose=self.pose(vertices),
             visible=visible,
-            landmarks468_visible=(corner_seen * self.landmark_bary).sum(-1) > 0.5,
+            landmarks468_visible=_mostly(visible, self.landmark_corners, self.landmark_bary),
+            landmarks68_visible=_mostly(visible, self.landmark68_corners, self.landmark68_bary),
             depth=self.depth(vertices),
         )
 
@@ -212,6 +220,11 @@ class DenseReader(nn.Module):
         closed = self.closed.close(vertices)
         offset = _NEAREST_PX - closed[..., 2].detach().amin(1, keepdim=True)
         return torch.cat([closed[..., :2], (closed[..., 2] + offset)[..., None]], -1), offset
+
+
+def _mostly(visible: Tensor, corners: Tensor, bary: Tensor) -> Tensor:
+    """(B, N) bool: points (N, 3) between vertices of which more than half, by weight, are visible (B, Nc)."""
+    return (visible[:, corners].to(bary) * bary).sum(-1) > 0.5
 
 
 def pose_weights(mean: np.ndarray, faces: np.ndarray, landmarks468: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from zipfile import is_zipfile
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from coarse.upsampling import SurfacePoints
 from coarse.weights import weights_file
 from render.errors import GcnfaceError, WeightsError
 
@@ -27,7 +28,8 @@ DEFAULT_FACE_MODEL = Path(__file__).parent / "assets" / "face_model.npz"
 _REMEDY = "name a file of save_face_model, or reinstall the package"
 
 # The 68 points of the iBUG 300-W mark-up as points of the 468-point mesh: jaw 0-16 from the subject's right to
-# left, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59, inner lips 60-67.
+# left, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59, inner lips 60-67. They follow the two-dimensional form
+# (see `coarse.contour68`); the three-dimensional one are points of its own, `FaceModel.landmarks68`.
 # fmt: off
 LANDMARKS68_FROM_468 = (
     162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
@@ -36,6 +38,16 @@ LANDMARKS68_FROM_468 = (
     33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
     61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
     78, 82, 13, 312, 308, 317, 14, 87,
+)
+
+# The mirror image of each of the 68 points.
+LANDMARKS68_MIRROR = (
+    16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0,
+    26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
+    27, 28, 29, 30, 35, 34, 33, 32, 31,
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55,
+    64, 63, 62, 61, 60, 67, 66, 65,
 )
 # fmt: on
 
@@ -114,6 +126,8 @@ class FaceModel:
         albedo_basis: (V, 3, Na) float32 per standard deviation; Na may be 0.
         landmarks468_face: (468,) int32 index into faces.
         landmarks468_bary: (468, 3) float32 barycentric coordinates in that face.
+        landmarks68_face: (68,) int32 index into faces, of the 68 points of 300W-LP and AFLW2000-3D.
+        landmarks68_bary: (68, 3) float32 barycentric coordinates in that face.
         uv: (Nuv, 2) float32 exported texture coordinates, v up.
         uv_faces: (F, 3) int32 index into uv, corner for corner as faces.
         chart_uv: (V, 2) float32 the face chart on the unit square, mirror plane at u = 1/2; NaN outside it.
@@ -135,6 +149,8 @@ class FaceModel:
     albedo_basis: np.ndarray
     landmarks468_face: np.ndarray
     landmarks468_bary: np.ndarray
+    landmarks68_face: np.ndarray
+    landmarks68_bary: np.ndarray
     uv: np.ndarray
     uv_faces: np.ndarray
     chart_uv: np.ndarray
@@ -153,10 +169,23 @@ class FaceModel:
             checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
         return f"{checksum:08x}"
 
+    @property
+    def points468(self) -> SurfacePoints:
+        """Where the 468 points lie on the mesh."""
+        return SurfacePoints(self.landmarks468_face, self.landmarks468_bary)
+
+    @property
+    def points68(self) -> SurfacePoints:
+        """Where the 68 points lie on the mesh."""
+        return SurfacePoints(self.landmarks68_face, self.landmarks68_bary)
+
     def landmarks468(self, vertices: np.ndarray) -> np.ndarray:
         """The 468 points (468, 3) on `vertices` (V, 3)."""
-        corners = vertices[self.faces[self.landmarks468_face]]
-        return np.einsum("nk,nkc->nc", self.landmarks468_bary, corners)
+        return self.points468.on(vertices, self.faces)
+
+    def landmarks68(self, vertices: np.ndarray) -> np.ndarray:
+        """The 68 points (68, 3) on `vertices` (V, 3), on the skin itself: the jaw does not slide with the outline."""
+        return self.points68.on(vertices, self.faces)
 
     def region_mask(self, *names: str) -> np.ndarray:
         """(V,) bool, the vertices of the named regions."""
@@ -227,8 +256,9 @@ def save_face_model(model: FaceModel, path: str | Path) -> None:
     np.savez_compressed(Path(path), **arrays)
 
 
+_POINTS68 = ("landmarks68_face", "landmarks68_bary")
 _PLAIN = (
-    "faces", "mirror", "region", "landmarks468_face", "landmarks468_bary",
+    "faces", "mirror", "region", "landmarks468_face", "landmarks468_bary", *_POINTS68,
     "uv", "uv_faces", "chart_uv", "chart_faces",
 )  # fmt: skip
 _LEVEL = ("faces", "down_index", "up_index", "up_weight")
@@ -276,8 +306,20 @@ def _from_arrays(arrays: Mapping[str, np.ndarray]) -> FaceModel:
         albedo_basis=_floats(arrays, "albedo_basis"),
         levels=levels,
         cage=cage,
-        **{name: arrays[name] for name in _PLAIN},
+        **{name: arrays[name] for name in _PLAIN if name not in _POINTS68},
+        **_points68(arrays, mean),
     )
+
+
+def _points68(arrays: Mapping[str, np.ndarray], mean: np.ndarray) -> dict[str, np.ndarray]:
+    """The 68 points of a file; of one that was written without them those that its 468 imply."""
+    if all(name in arrays for name in _POINTS68):
+        return {name: arrays[name] for name in _POINTS68}
+    from coarse.landmark_transfer import landmarks68_through  # reads the shipped model, which has them
+
+    known = SurfacePoints(arrays["landmarks468_face"], arrays["landmarks468_bary"])
+    found = landmarks68_through(mean, arrays["faces"], known)
+    return dict(zip(_POINTS68, (found.face.astype(np.int32), found.bary.astype(np.float32)), strict=True))
 
 
 def _floats(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -320,6 +362,8 @@ def _check(model: FaceModel) -> None:
         "albedo_basis": (count, 3, model.albedo_basis.shape[-1]),
         "landmarks468_face": (468,),
         "landmarks468_bary": (468, 3),
+        "landmarks68_face": (68,),
+        "landmarks68_bary": (68, 3),
         "uv_faces": model.faces.shape,
         "chart_uv": (count, 2),
     }
@@ -332,6 +376,7 @@ def _check(model: FaceModel) -> None:
         "mirror": count,
         "region": len(REGIONS),
         "landmarks468_face": len(model.faces),
+        "landmarks68_face": len(model.faces),
         "uv_faces": len(model.uv),
         "chart_faces": len(model.faces),
     }.items():

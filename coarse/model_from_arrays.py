@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
 from coarse.face_model import LANDMARKS68_FROM_468, REGIONS, FaceModel, FaceModelError, PyramidLevel, load_face_model
+from coarse.landmark_transfer import at_vertices, landmarks68_through, landmarks468_through
 from coarse.levels import decimated_levels
 from coarse.similarity import similarity_between
-from coarse.upsampling import SurfacePoints, closest_points
+from coarse.upsampling import SurfacePoints
 
 SKIN = (0.42, 0.22, 0.16)
 """Linear RGB of a face whose model knows no colours: the mean of the shipped model's face."""
@@ -54,8 +54,8 @@ def face_model_from_arrays(
             viewer, origin between the ears. With 68 it is brought there by them, from any unit, place and turn.
         faces: (F, 3) triangles, counter-clockwise seen from outside; every vertex belongs to one.
         identity_basis: (V, 3, Ni) a standard deviation, in the unit and axes of `mean`.
-        landmarks: the 468 points of the MediaPipe mesh on the surface, or the vertices of the 68 points of iBUG 300-W,
-            through which the 468 of the shipped model are warped.
+        landmarks: the 468 points of the MediaPipe mesh on the surface, or the vertices of the 68 points of 300W-LP (the
+            jaw on the skin before the ears and along its lower edge); the others are warped through them.
         expression_basis: (V, 3, Ne) full units, likewise; coefficients are fitted to 0..1. None for none.
         expression_names: (Ne) names of the units.
         albedo_mean: (V, 3) linear RGB in [0, 1]; None takes `SKIN`.
@@ -78,7 +78,10 @@ def face_model_from_arrays(
     if not isinstance(landmarks, SurfacePoints):
         points, turn = _in_model_space(points, np.asarray(landmarks))
         identity, expression = (np.einsum("ij,vjn->vin", turn, basis) for basis in (identity, expression))
-        landmarks = warped_landmarks(points, triangles, np.asarray(landmarks))
+        landmarks68 = at_vertices(np.asarray(landmarks), triangles)
+        landmarks = landmarks468_through(points, triangles, landmarks68)
+    else:
+        landmarks68 = landmarks68_through(points, triangles, landmarks)
     mirror = mirror_table(points)
     rows, corners = cylinder_uv(points, triangles) if uv is None else uv
     chart_uv, chart_faces = _chart(len(points), triangles, rows if uv is None else None, corners, mirror)
@@ -97,6 +100,8 @@ def face_model_from_arrays(
         albedo_basis=np.asarray(even if albedo_basis is None else albedo_basis, np.float32),
         landmarks468_face=np.asarray(landmarks.face, np.int32),
         landmarks468_bary=np.asarray(landmarks.bary, np.float32),
+        landmarks68_face=np.asarray(landmarks68.face, np.int32),
+        landmarks68_bary=np.asarray(landmarks68.bary, np.float32),
         uv=np.asarray(rows, np.float32),
         uv_faces=np.asarray(corners, np.int32),
         chart_uv=chart_uv,
@@ -134,16 +139,6 @@ def cylinder_uv(
     return (_UV_MARGIN + (1 - 2 * _UV_MARGIN) * rows).astype(np.float32), np.where(behind, rank[faces], faces)
 
 
-def warped_landmarks(
-    vertices: NDArray[np.float32], faces: NDArray[np.int32], landmarks68: NDArray[np.int_]
-) -> SurfacePoints:
-    """The 468 points of the shipped model, warped through 68 vertices by a thin-plate spline, on the surface."""
-    shipped = load_face_model()
-    source = shipped.landmarks468(shipped.mean)
-    warp = RBFInterpolator(source[list(LANDMARKS68_FROM_468)], vertices[landmarks68], kernel="thin_plate_spline")
-    return closest_points(warp(source), vertices, faces)
-
-
 def _in_model_space(
     vertices: NDArray[np.float32], landmarks68: NDArray[np.int_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -151,7 +146,7 @@ def _in_model_space(
     if landmarks68.shape != (68,) or not 0 <= landmarks68.min() <= landmarks68.max() < len(vertices):
         raise FaceModelError(f"landmarks has shape {landmarks68.shape}; expected 68 vertices, or 468 SurfacePoints")
     shipped = load_face_model()
-    target = torch.from_numpy(shipped.landmarks468(shipped.mean)[list(LANDMARKS68_FROM_468)])[None].double()
+    target = torch.from_numpy(shipped.landmarks68(shipped.mean))[None].double()
     points = torch.from_numpy(vertices).double()
     found = similarity_between(points[landmarks68], target)
     turn = (found.scale[:, None, None] * found.rotation)[0].numpy().astype(np.float32)

@@ -62,6 +62,8 @@ class MorphableModel(nn.Module):
     albedo_basis: Tensor
     landmark_mean: Tensor
     landmark_basis: Tensor
+    landmark68_mean: Tensor
+    landmark68_basis: Tensor
     vertex_index: Tensor
 
     def __init__(self, model: FaceModel, level: int = 0) -> None:
@@ -78,17 +80,16 @@ class MorphableModel(nn.Module):
         def constant(name: str, array: np.ndarray) -> None:
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
 
-        corners = model.faces[model.landmarks468_face]
-        weight = model.landmarks468_bary.astype(np.float32)
         constant("vertex_index", index.astype(np.int64))
         constant("faces", model.levels[level].faces.astype(np.int64))
         constant("mean", model.mean[index].astype(np.float32))
         constant("shape_basis", shape[index].reshape(len(index) * 3, -1).astype(np.float32))
         constant("albedo_mean", model.albedo_mean[index].astype(np.float32))
         constant("albedo_basis", model.albedo_basis[index].reshape(len(index) * 3, -1).astype(np.float32))
-        constant("landmark_mean", model.landmarks468(model.mean))
-        landmark_basis = np.einsum("lk,lkcn->lcn", weight, shape[corners])
-        constant("landmark_basis", landmark_basis.reshape(468 * 3, -1).astype(np.float32))
+        for name, points in (("landmark", model.points468), ("landmark68", model.points68)):
+            constant(f"{name}_mean", points.on(model.mean, model.faces).astype(np.float32))
+            basis = np.einsum("lk,lkcn->lcn", points.bary.astype(np.float32), shape[model.faces[points.face]])
+            constant(f"{name}_basis", basis.reshape(len(points.face) * 3, -1).astype(np.float32))
         self.layout = layout_of(model)
 
     def vertices(self, identity: Tensor, expression: Tensor) -> Tensor:
@@ -100,6 +101,11 @@ class MorphableModel(nn.Module):
         """(B, 468, 3) mm in model space, without building the whole mesh."""
         weights = torch.cat([identity, expression], dim=1)
         return self.landmark_mean + (weights @ self.landmark_basis.T).view(len(weights), 468, 3)
+
+    def landmarks68(self, identity: Tensor, expression: Tensor) -> Tensor:
+        """(B, 68, 3) mm in model space, likewise."""
+        weights = torch.cat([identity, expression], dim=1)
+        return self.landmark68_mean + (weights @ self.landmark68_basis.T).view(len(weights), 68, 3)
 
     def albedo(self, albedo: Tensor) -> Tensor:
         """(B, V, 3) linear RGB, kept above a hundredth so that light can be divided out."""
@@ -118,6 +124,11 @@ class MorphableModel(nn.Module):
         """(B, 468, 3) mm in camera space."""
         c = coefficients
         return self.in_camera(self.landmarks468(c.identity, c.expression), c)
+
+    def landmarks68_cam(self, coefficients: Coefficients) -> Tensor:
+        """(B, 68, 3) mm in camera space."""
+        c = coefficients
+        return self.in_camera(self.landmarks68(c.identity, c.expression), c)
 
     @staticmethod
     def in_camera(points: Tensor, coefficients: Coefficients) -> Tensor:

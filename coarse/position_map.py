@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from coarse.coefficients import Coefficients
-from coarse.face_model import LANDMARKS68_FROM_468, REGIONS, FaceModel
+from coarse.face_model import REGIONS, FaceModel
 from coarse.morphable import CROP_PX, MorphableModel, crop_camera, layout_of
 from render.baking import texel_map
 from render.camera import Camera
@@ -43,6 +43,7 @@ class PositionMapLayout(nn.Module):
         faces: (Fc, 3) int64 triangles between them.
         vertex_uv: (Nc, 2), u right, v up.
         landmark_uv: (468, 2).
+        landmark68_uv: (68, 2).
         template: (3, S, S) map of the mean face at the crop's neutral pose.
     """
 
@@ -54,6 +55,7 @@ class PositionMapLayout(nn.Module):
     faces: Tensor
     vertex_uv: Tensor
     landmark_uv: Tensor
+    landmark68_uv: Tensor
     template: Tensor
 
     def __init__(self, model: FaceModel, side: int = WINDOW_PX) -> None:
@@ -66,7 +68,8 @@ class PositionMapLayout(nn.Module):
         nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
         corners = torch.from_numpy(chart)[texels.face.clamp(min=0)][tuple(nearest)]
         index = np.unique(chart)
-        landmark_uv = model.landmarks468(np.nan_to_num(model.chart_uv))
+        chart_uv = np.nan_to_num(model.chart_uv)
+        landmark_uv, landmark68_uv = model.landmarks468(chart_uv), model.landmarks68(chart_uv)
         self._constant("texel_corners", corners)
         self._constant("texel_bary", texels.bary[tuple(nearest)])
         self._constant("mask", texels.mask)
@@ -74,6 +77,7 @@ class PositionMapLayout(nn.Module):
         self._constant("faces", torch.from_numpy(np.searchsorted(index, chart)))
         self._constant("vertex_uv", uv[index])
         self._constant("landmark_uv", torch.from_numpy(landmark_uv.astype(np.float32)))
+        self._constant("landmark68_uv", torch.from_numpy(landmark68_uv.astype(np.float32)))
         self._constant("weight", self._weights(model))
         self._constant("template", self._template(model))
 
@@ -101,6 +105,10 @@ class PositionMapLayout(nn.Module):
         """(B, 468, 3) places of the landmarks, read bilinearly from (B, 3, S, S)."""
         return self._read(maps, self.landmark_uv)
 
+    def landmarks68(self, maps: Tensor) -> Tensor:
+        """(B, 68, 3) places of the 68 points of 300W-LP, read likewise; those before the ears lie at the map's edge."""
+        return self._read(maps, self.landmark68_uv)
+
     def _read(self, maps: Tensor, uv: Tensor) -> Tensor:
         bound = check_shape("maps", maps, "B 3 S S", S=self.side)
         xy = self._texels(uv).to(maps)
@@ -114,7 +122,7 @@ class PositionMapLayout(nn.Module):
         region = torch.from_numpy(model.region.astype(np.int64))
         lookup = torch.tensor([WEIGHTS.get(name, WEIGHTS["other"]) for name in REGIONS])
         weight = lookup[region[self.texel_corners]].amax(dim=2)
-        texel = self._texels(self.landmark_uv[list(LANDMARKS68_FROM_468)]).long().clamp(0, self.side - 1)
+        texel = self._texels(self.landmark68_uv).long().clamp(0, self.side - 1)
         weight[texel[:, 1], texel[:, 0]] = WEIGHTS["landmarks"]
         return weight
 

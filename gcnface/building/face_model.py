@@ -26,6 +26,7 @@ from gcnface.building.geometry import face_areas, vertex_areas
 from gcnface.building.head_mesh import HeadMesh, head_mesh
 from gcnface.building.identity import IdentityBasis, align_similarity, fit_identity
 from gcnface.building.landmarks import HeadSurface, place_landmarks, read_canonical
+from gcnface.building.landmarks68 import place_landmarks68
 from gcnface.building.makehuman import open_makehuman
 from gcnface.building.phenotypes import SamplingConfig, draw_people, load_targets
 from gcnface.building.regions import default_albedo, vertex_parts, vertex_regions
@@ -103,6 +104,7 @@ def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str,
     allowed = np.isin(np.arange(len(mesh.faces)), chart) & outward
     head = HeadSurface(mean, mesh.faces, mesh.mirror, allowed)
     marks = place_landmarks(read_canonical(canonical), features, head)
+    marks68 = place_landmarks68(chart_uv, mesh.faces, chart, mesh.mirror)
     levels = extended_levels(mesh.levels, shape.mean[mesh.cage_order], COARSE_COUNTS)
     return FaceModel(
         name=NAME,
@@ -118,6 +120,8 @@ def assemble(cage: HeadCage, mesh: HeadMesh, shape: CageShape, names: tuple[str,
         albedo_basis=np.zeros((len(mean), 3, 0), np.float32),
         landmarks468_face=marks.face.astype(np.int32),
         landmarks468_bary=marks.bary.astype(np.float32),
+        landmarks68_face=marks68.face.astype(np.int32),
+        landmarks68_bary=marks68.bary.astype(np.float32),
         uv=atlas.uv,
         uv_faces=atlas.faces,
         chart_uv=chart_uv.astype(np.float32),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from coarse.face_model import LANDMARKS68_FROM_468
+from coarse.contour68 import contour68
 from coarse.morphable import VIEW_FROM_CAM
 from gcnface.dense.picture import pose_picture
 from gcnface.io import plain_json
@@ -100,9 +100,10 @@ class AlignedFace:
         faces: (F, 3) into them, counter-clockwise seen from outside.
         uv: (N, 2) on the chart, u right, v up.
         visible: (N,) bool: in the photo, turned to the camera, not hidden by the face itself.
-        landmarks68: (68, 3) px.
+        landmarks68: (68, 3) px: the points of 300W-LP and AFLW2000-3D, on the skin also where the head hides it.
         landmarks468: (468, 3) px.
         landmarks468_visible: (468,) bool as `visible`.
+        landmarks68_visible: (68,) bool as `visible`.
         pose: of the head.
         texture: (T, T, 4) the photo's own colours on the chart, sRGB in [0, 1], and 1 where the photo shows that point,
             else 0; where only the mirrored point is shown, the colour is that one's.
@@ -126,6 +127,7 @@ class AlignedFace:
     landmarks68: NDArray[np.float32]
     landmarks468: NDArray[np.float32]
     landmarks468_visible: NDArray[np.bool_]
+    landmarks68_visible: NDArray[np.bool_]
     pose: HeadPose
     texture: NDArray[np.float32]
     photo: NDArray[np.float32] = field(repr=False)
@@ -142,13 +144,14 @@ class AlignedFace:
         check_shape("landmarks68", self.landmarks68, "L 3", L=68)
         check_shape("landmarks468", self.landmarks468, "L 3", L=468)
         check_shape("landmarks468_visible", self.landmarks468_visible, "L", L=468)
+        check_shape("landmarks68_visible", self.landmarks68_visible, "L", L=68)
         check_shape("texture", self.texture, "T T 4")
         check_shape("photo", self.photo, "H W 3")
 
     @property
-    def landmarks68_visible(self) -> NDArray[np.bool_]:
-        """(68,) bool as `visible`."""
-        return self.landmarks468_visible[list(LANDMARKS68_FROM_468)]
+    def landmarks68_contour(self) -> NDArray[np.float32]:
+        """(68, 3) px in 300W's two-dimensional form: the jaw on the visible outline (`coarse.contour68`)."""
+        return contour68(self.landmarks468)
 
     @cached_property
     @plain_torch()

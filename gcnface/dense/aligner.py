@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coarse.dense_alignment import DenseAlignment, DenseReader
-from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
+from coarse.face_model import load_face_model
 from coarse.position_network import load_position_map_network
 from gcnface.dense.aligned_face import AlignedFace, HeadPose
 from gcnface.dense.texture import chart_texture, inside
@@ -112,6 +112,7 @@ class DenseAligner:
         reader = self.reader
         vertices = warp_points(reader.closed.close(aligned.vertices)[0].numpy(), photo_from_window)
         landmarks = warp_points(aligned.landmarks468[0].numpy(), photo_from_window)
+        landmarks68 = warp_points(aligned.landmarks68[0].numpy(), photo_from_window)
         visible = reader.closed.close(aligned.visible[..., None].float())[0, :, 0].numpy() > 0.5
         seen = reader.texels_visible(aligned.vertices, self.texels)[0].numpy()
         return AlignedFace(
@@ -121,9 +122,10 @@ class DenseAligner:
             faces=reader.faces.numpy(),
             uv=reader.closed.close(reader.layout.vertex_uv[None])[0].numpy(),
             visible=visible & inside(vertices, photo),
-            landmarks68=landmarks[list(LANDMARKS68_FROM_468)],
+            landmarks68=landmarks68,
             landmarks468=landmarks,
             landmarks468_visible=aligned.landmarks468_visible[0].numpy() & inside(landmarks, photo),
+            landmarks68_visible=aligned.landmarks68_visible[0].numpy() & inside(landmarks68, photo),
             pose=_pose_in_photo(aligned, photo_from_window),
             texture=chart_texture(photo, vertices, reader.faces, self.texels, seen),
             photo=photo,

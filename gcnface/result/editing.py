@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
+from coarse.face_model import FaceModel
 from coarse.morphable import cam_from_model
 from gcnface.errors import GcnfaceError
 from gcnface.face_model import known_model, shipped_model
@@ -140,14 +140,13 @@ def with_expression(face: Reconstruction, expression: Mapping[str, float], *, ne
     model = model_of(face)
     used = np.flatnonzero(delta)
     vertices = face.mesh.vertices + (model.expression_basis[..., used] @ delta[used]).astype(np.float32)
-    landmarks468 = model.landmarks468(vertices).astype(np.float32)
     faces = torch.from_numpy(face.faces)
     mesh = replace(
         face.mesh,
         vertices=vertices,
         normals=vertex_normals(torch.from_numpy(vertices)[None], faces)[0].numpy(),
-        landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
-        landmarks468=landmarks468,
+        landmarks68=model.landmarks68(vertices).astype(np.float32),
+        landmarks468=model.landmarks468(vertices).astype(np.float32),
     )
     return _shaded_anew(face, _placed(face, mesh=mesh, expression=wanted))
 
@@ -157,17 +156,19 @@ def _placed(face: Reconstruction, **changes: Any) -> Reconstruction:
     changed = replace(face, **changes)
     turn = cam_from_model(torch.from_numpy(changed.rotation)[None])[0].numpy()
     vertices_cam = changed.mesh.vertices @ turn.T + changed.translation
-    landmarks_cam = changed.mesh.landmarks468 @ turn.T + changed.translation
-    screen = landmarks_cam @ changed.px_from_cam.T
-    px_per_mm = math.sqrt(abs(np.linalg.det(changed.px_from_cam[:2, :2]))) / float(changed.translation[2])
-    z_px = (landmarks_cam[:, 2:] - changed.translation[2]) * px_per_mm
-    landmarks468 = np.concatenate([screen[:, :2] / screen[:, 2:], z_px], 1)
-    return replace(
-        changed,
-        vertices_cam=vertices_cam,
-        landmarks468=landmarks468,
-        landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
+    landmarks68, landmarks468 = (
+        _landmarks_px(changed, points @ turn.T + changed.translation)
+        for points in (changed.mesh.landmarks68, changed.mesh.landmarks468)
     )
+    return replace(changed, vertices_cam=vertices_cam, landmarks468=landmarks468, landmarks68=landmarks68)
+
+
+def _landmarks_px(face: Reconstruction, points_cam: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Of points (N, 3) before the camera, mm, their (N, 3) px."""
+    screen = points_cam @ face.px_from_cam.T
+    px_per_mm = math.sqrt(abs(np.linalg.det(face.px_from_cam[:2, :2]))) / float(face.translation[2])
+    z_px = (points_cam[:, 2:] - face.translation[2]) * px_per_mm
+    return np.concatenate([screen[:, :2] / screen[:, 2:], z_px], 1)
 
 
 def _shaded_anew(before: Reconstruction, after: Reconstruction, *, same_light: bool = True) -> Reconstruction:

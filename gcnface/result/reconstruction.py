@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from coarse.contour68 import contour68
 from gcnface.errors import printable
 from gcnface.io.array_layout import NOT_ALWAYS, RECORD_LAYOUT, checked_arrays
 from gcnface.result.mesh import TexturedMesh
@@ -47,7 +48,8 @@ class Reconstruction:
         vertex_rgb_coarse: (V, 3) before refinement, lit, sRGB in [0, 1].
         vertex_albedo: (V, 3) refined, without light, linear RGB.
         visible: (V,) bool, seen from the camera and not hidden by another part of the mesh.
-        landmarks68: (68, 3) x and y in px; z in px as well, smaller is nearer, zero at the model's origin.
+        landmarks68: (68, 3) x and y in px; z in px as well, smaller is nearer, zero at the model's origin. The
+            points of 300W-LP and AFLW2000-3D, on the skin also where the head hides it.
         landmarks468: (468, 3) likewise.
         identity: (Ni,) coefficients, unit Gaussian.
         expression: (Ne,) blendshapes, 0 at rest, 1 the full unit.
@@ -166,6 +168,11 @@ class Reconstruction:
     def blendshapes(self) -> dict[str, float]:
         """The blendshapes by name, 0 at rest and 1 the full unit; empty when their names are unknown."""
         return {name: float(self.expression[k]) for k, name in enumerate(self.expression_names)}
+
+    @property
+    def landmarks68_contour(self) -> np.ndarray:
+        """(68, 3) as `landmarks68`, in 300W's two-dimensional form: the jaw on the visible outline."""
+        return contour68(self.landmarks468)
 
     @property
     def shading(self) -> np.ndarray:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from coarse.face_model import LANDMARKS68_FROM_468, FaceModel
+from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel
 from coarse.records import CoarseFace
 from gcnface.face_model import is_shipped, remember
@@ -36,7 +37,10 @@ def reconstruction_of(
 ) -> Reconstruction:
     """The record of a refined face, posed and lit as in `view`; all on the CPU."""
     coarse, camera = refined.coarse, view.camera
-    landmarks468 = _landmarks_px(morphable, coarse, camera)
+    c = coarse.coefficients
+    landmarks468, landmarks68 = (
+        _landmarks_px(points, coarse, camera) for points in (morphable.landmarks_cam(c), morphable.landmarks68_cam(c))
+    )
     coefficients: dict[str, Any] = {n: value[0].numpy() for n, value in coarse.coefficients.named().items()}
     return Reconstruction(
         mesh=_mesh(morphable, model, coarse, refined, texture.rgb),
@@ -47,7 +51,7 @@ def reconstruction_of(
         vertex_albedo=refined.albedo.clamp(0, 1).numpy(),
         vertex_light=refined.light.numpy(),
         visible=refined.observation.visible[0].numpy(),
-        landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
+        landmarks68=landmarks68,
         landmarks468=landmarks468,
         **coefficients,
         crop_from_photo=view.crop.crop_from_photo,
@@ -66,9 +70,8 @@ def reconstruction_of(
     )
 
 
-def _landmarks_px(morphable: MorphableModel, coarse: CoarseFace, camera: Camera) -> NDArray[np.float32]:
-    """(468, 3): x and y in photo px; z in photo px too, relative to the model's origin."""
-    points = morphable.landmarks_cam(coarse.coefficients)
+def _landmarks_px(points: Tensor, coarse: CoarseFace, camera: Camera) -> NDArray[np.float32]:
+    """Of points (1, N, 3) before the camera (N, 3): x and y in photo px; z too, relative to the model's origin."""
     screen = camera.project(points)[0]
     origin_mm = coarse.coefficients.translation[0, 2]
     scale = camera.px_from_cam[0, :2, :2].det().abs().sqrt() / origin_mm
@@ -93,7 +96,7 @@ def _mesh(
         uv_faces=model.uv_faces,
         texture=texture,
         normals=vertex_normals(coarse.verts, morphable.faces)[0].numpy(),
-        landmarks68=landmarks468[list(LANDMARKS68_FROM_468)],
+        landmarks68=morphable.landmarks68(c.identity, c.expression)[0].numpy(),
         landmarks468=landmarks468,
     )
 

@@ -12,6 +12,7 @@ from coarse.face_model import (
     DEFAULT_FACE_MODEL,
     LANDMARKS5_FROM_468,
     LANDMARKS68_FROM_468,
+    LANDMARKS68_MIRROR,
     REGIONS,
     FaceModel,
     FaceModelError,
@@ -156,6 +157,47 @@ def test_landmarks(model):
     assert abs(points[[0, 1, 2, 4, 10, 152], 0]).max() < 0.5
     pairs = np.array([(33, 263), (133, 362), (61, 291), (78, 308), (234, 454)])
     np.testing.assert_allclose(points[pairs[:, 0]], points[pairs[:, 1]] * FLIP, atol=0.5)
+
+
+def test_the_68_points_are_their_own_mirror_image(model):
+    partner = np.array(LANDMARKS68_MIRROR)
+    np.testing.assert_array_equal(partner[partner], np.arange(68))
+    points = model.landmarks68(model.mean)
+    np.testing.assert_allclose(points[partner], points * FLIP, atol=1e-4)
+    posed = model.mean + model.expression_basis[..., model.expression_names.index("jawOpen")]
+    np.testing.assert_allclose(model.landmarks68(posed)[partner], model.landmarks68(posed) * FLIP, atol=0.05)
+
+
+def test_the_68_points_lie_where_the_mark_up_has_them(model):
+    """On the skin of the face chart; the jaw before the ears and along the lower edge, eyes, nose and lips in place."""
+    assert np.isin(model.landmarks68_face, model.chart_faces).all()
+    points, dense = model.landmarks68(model.mean), model.landmarks468(model.mean)
+    for mark, near in {36: 33, 45: 263, 48: 61, 54: 291, 30: 4, 33: 2, 51: 0, 57: 17}.items():
+        assert np.linalg.norm(points[mark] - dense[near]) < 3.0, mark
+    assert np.linalg.norm(points[39] - dense[133]) < 3.0
+    ear = model.mean[model.region_mask("ears") & (model.mean[:, 0] < 0)]
+    before_ear = points[:3, 2] - np.array([ear[np.abs(ear[:, 1] - y) < 2.0][:, 2].max() for y in points[:3, 1]])
+    assert ((before_ear > 1.0) & (before_ear < 12.0)).all()  # mm in front of it
+    assert (np.diff(points[:9, 1]) < 0).all()  # down to the chin
+    assert (np.diff(points[2:9, 2]) > 0).all()  # and forward
+    assert points[8, 1] < points[57, 1] - 25
+    assert points[48, 1] > points[4, 1] > points[8, 1]  # the jaw's angle below the mouth's corner
+    # An opened jaw takes the chin along and leaves what stands before the ears.
+    moved = np.linalg.norm(
+        model.landmarks68(model.expression_basis[..., model.expression_names.index("jawOpen")]), axis=1
+    )
+    assert moved[8] > 15
+    assert moved[[0, 16]].max() < 1
+
+
+def test_files_without_the_68_points_get_them(model, tmp_path):
+    with np.load(DEFAULT_FACE_MODEL) as archive:
+        arrays = {name: archive[name] for name in archive.files if not name.startswith("landmarks68")}
+    np.savez(tmp_path / "old.npz", **arrays)
+    old = load_face_model(tmp_path / "old.npz")
+    np.testing.assert_array_equal(old.landmarks68_face, model.landmarks68_face)
+    np.testing.assert_array_equal(old.landmarks68_bary, model.landmarks68_bary)
+    assert old.fingerprint == model.fingerprint
 
 
 def test_jaw_opens_the_inner_lips(model):

@@ -7,6 +7,7 @@ import torch
 from coarse.face_model import FaceModelError, load_face_model, save_face_model
 from coarse.model_from_arrays import SurfacePoints, cylinder_uv, face_model_from_arrays, mirror_table
 from coarse.morphable import MorphableModel
+from coarse.upsampling import closest_points
 from tests.coarse.variants import front_model, front_parts
 
 
@@ -50,6 +51,20 @@ def test_what_is_derived(model, tmp_path):
     assert posed(posed.layout.decode(torch.zeros(1, posed.layout.total))).albedo.shape[1] < count
     save_face_model(model, tmp_path / "front.npz")
     assert load_face_model(tmp_path / "front.npz").name == "front"
+
+
+def test_the_68_vertices_are_kept(model):
+    parts = front_parts(2)
+    np.testing.assert_allclose(model.landmarks68(model.mean), model.mean[parts.landmarks68], atol=1e-4)
+
+
+def test_the_468_points_place_the_68():
+    shipped, parts = load_face_model(), front_parts(1)
+    places = closest_points(shipped.landmarks468(shipped.mean), parts.mean, parts.faces)
+    other = face_model_from_arrays("own", parts.mean, parts.faces, parts.identity, landmarks=places)
+    away = np.linalg.norm(other.landmarks68(other.mean) - shipped.landmarks68(shipped.mean), axis=1)
+    assert np.median(away) < 1.0
+    assert away.max() < 8  # mm, before the ears, beyond the 468
 
 
 def test_points_in_model_space_leave_the_vertices_where_they_are():

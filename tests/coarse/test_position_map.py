@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coarse.coefficients import Coefficients
-from coarse.face_model import LANDMARKS68_FROM_468, REGIONS, load_face_model
+from coarse.face_model import REGIONS, load_face_model
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.position_map import (
     WINDOW_MARGIN_PX,
@@ -73,7 +73,16 @@ def test_landmarks_there_and_back(layout, model, maps, points):
     distance = (layout.landmarks468(maps) - on_surface(model, points)).norm(dim=-1)
     assert distance.mean() < 0.05
     assert distance.quantile(0.99) < 0.15
-    assert distance[:, list(LANDMARKS68_FROM_468)].median() < 0.05
+
+
+def test_the_68_points_there_and_back(layout, model, maps, points):
+    truth = torch.from_numpy(np.stack([model.landmarks68(one.numpy()) for one in points]))
+    distance = (layout.landmarks68(maps) - truth).norm(dim=-1)
+    assert distance.median() < 0.05
+    assert distance.max() < 0.5  # before the ears, at the chart's border
+    half_texel = 0.5 / layout.side
+    assert (layout.landmark68_uv > half_texel).all()
+    assert (layout.landmark68_uv < 1 - half_texel).all()
 
 
 def test_vertices_there_and_back(layout, maps, points):
@@ -124,8 +133,8 @@ def test_weights_are_the_published_ones(layout, model):
     weight, mask = layout.weight, layout.mask
     assert set(weight[mask].tolist()) <= {16.0, 4.0, 3.0, 0.0}
     assert {16.0, 4.0, 3.0} <= set(weight[mask].tolist())
-    texel = (torch.stack([layout.landmark_uv[:, 0], 1 - layout.landmark_uv[:, 1]], 1) * layout.side).long()
-    texel = texel.clamp(0, layout.side - 1)[list(LANDMARKS68_FROM_468)]
+    texel = (torch.stack([layout.landmark68_uv[:, 0], 1 - layout.landmark68_uv[:, 1]], 1) * layout.side).long()
+    texel = texel.clamp(0, layout.side - 1)
     marked = torch.zeros_like(mask)
     marked[texel[:, 1], texel[:, 0]] = True
     assert torch.equal(weight == 16, marked)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from coarse.face_model import LANDMARKS68_FROM_468, FaceModel, load_face_model
+from coarse.face_model import FaceModel, load_face_model
 from coarse.model_from_arrays import face_model_from_arrays
 from coarse.position_map import WINDOW_PX
 
@@ -41,7 +41,7 @@ def front_parts(level: int, identity: int = 30, expression: int = 20) -> Parts:
     used, faces = np.unique(faces, return_inverse=True)
     index, faces = index[used], faces.reshape(-1, 3)
     mean = model.mean[index]
-    points = model.landmarks468(model.mean)[list(LANDMARKS68_FROM_468)]
+    points = model.landmarks68(model.mean)
     nearest = np.linalg.norm(points[:, None] - mean[None], axis=2).argmin(1)
     bases = model.identity_basis[index, :, :identity], model.expression_basis[index, :, :expression]
     return Parts(index, mean, faces, *bases, nearest)

@@ -104,7 +104,7 @@ def make_reconstruction(photo: bool = True) -> Reconstruction:
 
 def make_head(seed: int = 0, **changes) -> Reconstruction:
     """The shipped face model's head of a made-up person, turned a little, under a lamp on the viewer's left."""
-    from coarse.face_model import LANDMARKS68_FROM_468, load_face_model
+    from coarse.face_model import load_face_model
     from coarse.morphable import MorphableModel, crop_camera, layout_of
     from render.color import srgb_from_linear
     from render.lighting import directional_lighting
@@ -129,10 +129,11 @@ def make_head(seed: int = 0, **changes) -> Reconstruction:
         uv_faces=model.uv_faces,
         texture=np.stack([0.4 + 0.4 * xs, 0.3 + 0.3 * ys, np.full_like(xs, 0.4)], -1),
         normals=(face.normals_view @ rotation_from_axis_angle(face.coefficients.rotation))[0].numpy(),
-        landmarks68=landmarks[list(LANDMARKS68_FROM_468)],
+        landmarks68=morphable.landmarks68(face.coefficients.identity, expression)[0].numpy(),
         landmarks468=landmarks,
     )
     screen = crop_camera().project(morphable.landmarks_cam(face.coefficients))[0].numpy()
+    screen68 = crop_camera().project(morphable.landmarks68_cam(face.coefficients))[0].numpy()
     fields = {
         "vertices_cam": face.verts_cam[0].numpy(),
         "px_from_cam": crop_camera().px_from_cam[0].numpy(),
@@ -140,7 +141,7 @@ def make_head(seed: int = 0, **changes) -> Reconstruction:
         "vertex_rgb_coarse": srgb_from_linear(face.lit[0].clamp(0, 1)).numpy(),
         "vertex_albedo": face.albedo[0].numpy(),
         "visible": face.normals_view[0, :, 2].numpy() > 0,
-        "landmarks68": screen[list(LANDMARKS68_FROM_468)],
+        "landmarks68": screen68,
         "landmarks468": screen,
         "crop_from_photo": np.eye(3),
         "texel_source": np.full((TEXTURE, TEXTURE), 3),

@@ -224,6 +224,8 @@ ALTERED_ARRAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "chart_faces": lambda a: a + 10**6,
     "landmarks468_face": lambda a: a + 10**6,
     "landmarks468_bary": lambda a: a[:5],
+    "landmarks68_face": lambda a: a - 10**6,
+    "landmarks68_bary": lambda a: a[:5],
     "level0_up_index": lambda a: a + 10**6,
     "level1_faces": lambda a: a + 10**6,
     "level1_up_weight": lambda a: a[:5],

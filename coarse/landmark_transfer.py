@@ -1,0 +1,44 @@
+"""Landmarks of the shipped model on other heads: warped through those that both have, then put on the surface.
+
+The warp is a thin-plate spline through the shared points, so that any topology can take it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RBFInterpolator
+
+from coarse.face_model import load_face_model
+from coarse.upsampling import SurfacePoints, closest_points
+
+
+def landmarks468_through(
+    vertices: NDArray[np.floating], faces: NDArray[np.integer], landmarks68: SurfacePoints
+) -> SurfacePoints:
+    """The 468 points of the shipped model on a head (V, 3), (F, 3) whose 68 points are known."""
+    shipped = load_face_model()
+    source, target = shipped.landmarks68(shipped.mean), landmarks68.on(vertices, faces)
+    warp = RBFInterpolator(source, target, kernel="thin_plate_spline")
+    return closest_points(warp(shipped.landmarks468(shipped.mean)), vertices, faces)
+
+
+def landmarks68_through(
+    vertices: NDArray[np.floating], faces: NDArray[np.integer], landmarks468: SurfacePoints
+) -> SurfacePoints:
+    """The 68 points of the shipped model on a head (V, 3), (F, 3) whose 468 are known; its own on its topology."""
+    shipped = load_face_model()
+    if np.array_equal(faces, shipped.faces):
+        return SurfacePoints(shipped.landmarks68_face, shipped.landmarks68_bary)
+    source, target = shipped.landmarks468(shipped.mean), landmarks468.on(vertices, faces)
+    warp = RBFInterpolator(source, target, kernel="thin_plate_spline")
+    return closest_points(warp(shipped.landmarks68(shipped.mean)), vertices, faces)
+
+
+def at_vertices(index: NDArray[np.integer], faces: NDArray[np.integer]) -> SurfacePoints:
+    """Vertices (N,) of a mesh (F, 3) as points of its surface; each belongs to a face."""
+    flat = np.asarray(faces).reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    found = np.searchsorted(flat, index, sorter=order)
+    corner = order[found.clip(max=len(flat) - 1)]
+    return SurfacePoints(corner // 3, np.eye(3)[corner % 3])
