@@ -23,6 +23,11 @@ from render.shapes import check_shape
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "assets" / "position_map.safetensors"
 
+TYPICAL_ERROR_PERCENT = 2.5
+"""What an untrained network expects of its maps; answers are exponents of e on it."""
+
+EXPONENT_LIMIT = 4.0
+
 DEFORMATION_UNIT_PX = 8.0
 POSE_UNIT = 0.1
 SHIFT_UNIT_PX = 10.0
@@ -40,12 +45,28 @@ class PositionMapConfig:
     """Channels at 16, 32, 64 and 128 px; the map is enlarged twofold at the end."""
 
 
+@dataclass(frozen=True)
+class PositionAnswer:
+    """Position maps, and what the network thinks of them.
+
+    Attributes:
+        maps: (B, 3, S, S): x, y in window px; z in px, away from the camera, 0 at the model's origin.
+        expected_error_percent: (B,) mean distance in the picture between the map's points and the true ones that the
+            network expects, in percent of the root of the area of their box; without meaning where there is no face.
+        face_logit: (B,) logarithm of the odds that the window shows a face.
+    """
+
+    maps: Tensor
+    expected_error_percent: Tensor
+    face_logit: Tensor
+
+
 class PositionMapNetwork(nn.Module):
     """P = A T + t + D.
 
     Shapes:
         (B, 3, 256, 256) sRGB in [0, 1] -> (B, 3, S, S): x, y in window px; z in px, away from the camera, 0 at the
-        model's origin.
+        model's origin. `answer` also tells how far they may be trusted.
     """
 
     template: Tensor
@@ -62,6 +83,7 @@ class PositionMapNetwork(nn.Module):
             channels = width
         self.encoder = nn.Sequential(*blocks)
         self.pose = zeroed(nn.Linear(channels, 12))
+        self.trust = nn.Sequential(nn.Linear(channels, 64), nn.ReLU(inplace=True), zeroed(nn.Linear(64, 2)))
         self.context = nn.Linear(channels, channels)
         self.decoder = nn.ModuleList()
         for width in config.decoder:
@@ -75,6 +97,10 @@ class PositionMapNetwork(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Position maps of windows."""
+        return self.answer(windows).maps
+
+    def answer(self, windows: Tensor) -> PositionAnswer:
+        """Position maps of windows (B, 3, 256, 256) and how far they may be trusted."""
         check_shape("windows", windows, f"B 3 {WINDOW_PX} {WINDOW_PX}")
         features = self.encoder(self.stem(windows * 2 - 1))
         pooled = features.mean(dim=(2, 3))
@@ -84,7 +110,9 @@ class PositionMapNetwork(nn.Module):
         deformation = self.deformation(x).float() * DEFORMATION_UNIT_PX
         side = self.template.shape[1:]
         deformation = functional.interpolate(deformation, tuple(side), mode="bilinear", align_corners=False)
-        return self._posed(self.pose(pooled).float()) + deformation
+        error, logit = self.trust(pooled).float().unbind(1)
+        expected = TYPICAL_ERROR_PERCENT * error.clamp(-EXPONENT_LIMIT, EXPONENT_LIMIT).exp()
+        return PositionAnswer(self._posed(self.pose(pooled).float()) + deformation, expected, logit)
 
     def _posed(self, raw: Tensor) -> Tensor:
         """A T + t for the twelve raw numbers (B, 12) of the pose."""

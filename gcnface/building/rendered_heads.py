@@ -1,9 +1,10 @@
-"""Heads with true geometry: fitted faces with their own colours, drawn at every yaw to 90 degrees.
+"""Heads with true geometry: fitted faces with their own colours, drawn at every yaw to 100 degrees.
 
 Annotated photographs look into the camera; networks must also know profiles. Views are made in two ways. Bare heads are
-drawn whole over pieces of other photographs, at any yaw, with changed expressions and lights. Photographic views turn
-the photo itself in depth, hair and background included, as 300W-LP does (Zhu et al. 2016), up to 60 degrees. In both
-the landmarks, hidden ones included, and the coefficients are exact.
+drawn whole over pieces of other photographs, at any yaw to 100 degrees and pitch to 50, from an arm's length or
+through a telephoto lens, with changed expressions, under several lamps with their shadows, most with some hair and with
+shoulders. Photographic views turn the photo itself in depth, hair and background included, as 300W-LP does (Zhu et al.
+2016), up to 70 degrees. In both the landmarks, hidden ones included, and the coefficients are exact.
 
     python -m gcnface.building.rendered_heads --data runs/faces -o runs/heads
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
+import shutil
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,130 +25,38 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
-from torch.nn.functional import interpolate as interpolate_image
 
 from coarse.coefficients import Coefficients
 from coarse.decomposition import decompose
-from coarse.face_model import LANDMARKS5_FROM_468, FaceModel, load_face_model
+from coarse.face_model import load_face_model
 from coarse.fitting import fit_landmarks
 from coarse.morphable import DARKEST_ALBEDO, MorphableModel, crop_camera
-from gcnface.building.rotated_photo import rotated_photo
-from gcnface.data.faces import CANVAS_MARGIN_PX, CANVAS_PX, PreparedFaces, load_prepared
+from gcnface.building.head_views import DrawnModel, RenderedView, RenderedViews, Source, draw_views
+from gcnface.data.caches import Cache, fingerprint, fingerprint_of_rows
+from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, forget_heads, save_heads, source_of
-from gcnface.photo.crop import TEMPLATE_POINTS5_PX, similarity_from_points
+from gcnface.io.atomic import staged
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.stages.observation import class_maps, observe_vertices
 from refine.facenet import embed_crop224, load_facenet
 from refine.network import TextureRefiner
 from refine.stored import load_refiner
-from render.camera import Camera
-from render.color import linear_from_srgb, srgb_from_linear
-from render.interpolate import interpolate
-from render.lighting import MINIMUM_SHADING, shade
-from render.normals import vertex_normals
-from render.rasterize import rasterize
-from render.rotation import axis_angle_from_rotation, rotation_from_axis_angle, rotation_from_euler
+from render.lighting import MINIMUM_SHADING
 
 _log = logging.getLogger(__name__)
 
-_SUPERSAMPLE = 2
-"""Heads are drawn at twice the size and averaged, so that jagged outlines tell no network where the face ends."""
+PEOPLE_A_PART = 20
+"""What an interruption costs at most, for every process."""
 
 
 @dataclass(frozen=True)
-class RenderedViews:
-    """How many views, and the ranges of the random changes."""
-
-    people: int = 1500
-    """At most so many people."""
-    views: int = 5
-    """Views a person."""
-    yaw_rad: float = 1.57
-    photographic_yaw_rad: float = 1.05
-    photographic: float = 0.7
-    """Share of views that turn the photograph itself, for people with their own shape."""
-    pitch_rad: float = 0.22
-    roll_rad: float = 0.15
-    altered: float = 0.45
-    """Share of people whose shape is changed, so that shape and skin vary apart."""
-    identity: float = 0.6
-    """Deviation of what is then added to the fitted identity."""
-    expression: float = 0.5
-    """Share of bare heads whose expression is changed."""
-    light: float = 0.5
-    """Share of bare heads that are lit anew."""
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Networks:
+class Networks(DrawnModel):
     """What is needed to complete the skin of a face."""
 
-    model: FaceModel
-    network: MorphableModel
     coarser: MorphableModel
     parser: FaceParser
     facenet: nn.Module
     refiner: TextureRefiner
-
-
-@dataclass(frozen=True)
-class Source:
-    """A fitted face and what its photograph shows.
-
-    Attributes:
-        fit: its coefficients in its own crop (a batch of one).
-        canvas: (288, 288, 3) uint8.
-        albedo: (V, 3) linear RGB, completed.
-        shading: (V, 3) linear, of the photo's light.
-    """
-
-    fit: Coefficients
-    canvas: NDArray[np.uint8]
-    albedo: Tensor
-    shading: Tensor
-
-
-@dataclass(frozen=True)
-class RenderedView:
-    """One drawn view; fields as in `HeadRenders`."""
-
-    canvas: NDArray[np.uint8]
-    posed: Coefficients
-    canvas_from_crop: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    yaw: float
-    photographic: bool
-
-
-def aligned_canvas_camera(network: MorphableModel, posed: Coefficients) -> tuple[NDArray[np.float32], Camera]:
-    """The similarity that aligns a posed head as a detector would, and the camera behind it."""
-    points = crop_camera().project(network.landmarks_cam(posed))[0, :, :2].numpy()
-    five = np.stack([points[list(index)].mean(0) for index in LANDMARKS5_FROM_468])
-    matrix = similarity_from_points(five, TEMPLATE_POINTS5_PX + CANVAS_MARGIN_PX).astype(np.float32)
-    return matrix, crop_camera().transformed(torch.from_numpy(matrix), (CANVAS_PX, CANVAS_PX))
-
-
-def canvas_landmarks(network: MorphableModel, posed: Coefficients, camera: Camera) -> NDArray[np.float32]:
-    """(468, 3) canvas px; z relative to the model's origin at the scale of the origin's depth."""
-    screen = camera.project(network.landmarks_cam(posed))[0]
-    origin_mm = posed.translation[0, 2]
-    px_per_mm = camera.px_from_cam[0, :2, :2].det().sqrt() / origin_mm
-    return torch.cat([screen[:, :2], (screen[:, 2:] - origin_mm) * px_per_mm], dim=1).numpy()
-
-
-def bare_head(network: MorphableModel, posed: Coefficients, linear: Tensor, behind: Tensor, camera: Camera) -> Tensor:
-    """(288, 288, 3) sRGB: a head with vertex colours `linear` (V, 3) over the picture `behind` (288, 288, 3)."""
-    verts = network.vertices(posed.identity, posed.expression)
-    rotated = network.in_camera(verts, posed)
-    side = CANVAS_PX * _SUPERSAMPLE
-    larger = camera.transformed(torch.diag(torch.tensor([_SUPERSAMPLE, _SUPERSAMPLE, 1.0])), (side, side))
-    fragments = rasterize(rotated, network.faces, larger)
-    drawn = interpolate(linear, network.faces, fragments)
-    stacked = torch.cat([drawn * fragments.mask[..., None], fragments.mask[..., None].float()], dim=3)
-    mean = avg_pool2d(stacked.permute(0, 3, 1, 2), _SUPERSAMPLE)[0].permute(1, 2, 0)
-    return srgb_from_linear((mean[..., :3] + (1 - mean[..., 3:]) * linear_from_srgb(behind)).clamp(0, 1))
 
 
 def complete_colors(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor:
@@ -170,88 +80,18 @@ def complete_colors(parts: Networks, fit: Coefficients, crop: Tensor) -> Tensor:
     return torch.stack([albedo[0].clamp(DARKEST_ALBEDO, 1), shading[0]])
 
 
-def draw_views(
-    network: MorphableModel,
-    source: Source,
-    backgrounds: NDArray[np.uint8],
-    settings: RenderedViews,
-    rng: np.random.Generator,
-) -> Iterator[RenderedView]:
-    """Views of one person at any yaw, both kinds mixed.
-
-    Args:
-        network: finest level of the face model.
-        source: the person.
-        backgrounds: (n, 288, 288, 3) canvases to stand behind bare heads.
-        settings: ranges.
-        rng: of every random choice.
-    """
-    fit, altered = source.fit, rng.random() < settings.altered
-    if altered:
-        shift = torch.from_numpy(rng.normal(0, settings.identity, fit.identity.shape)).float()
-        fit = replace(fit, identity=fit.identity + shift)
-    for _ in range(settings.views):
-        photographic = not altered and rng.random() < settings.photographic
-        limit = settings.photographic_yaw_rad if photographic else settings.yaw_rad
-        angles = (rng.uniform(-limit, limit), rng.normal(0, settings.pitch_rad), rng.normal(0, settings.roll_rad))
-        turn = rotation_from_euler(*(torch.tensor([float(a)]) for a in angles))
-        start = fit if photographic else _with_expression(fit, settings, rng)
-        rotation = turn @ rotation_from_axis_angle(start.rotation)
-        posed = replace(start, rotation=axis_angle_from_rotation(rotation))
-        matrix, camera = aligned_canvas_camera(network, posed)
-        behind = _background(backgrounds[rng.integers(len(backgrounds))], rng)
-        if photographic:
-            photo = torch.from_numpy(source.canvas.astype(np.float32) / 255)
-            picture = rotated_photo(network, fit, photo, turn, behind, camera)
-        else:
-            lit = source.albedo * _light(network, posed, source.shading, settings, rng)
-            picture = bare_head(network, posed, lit, behind, camera)
-        yaw = float(torch.atan2(rotation[0, 0, 2], rotation[0, 2, 2]))
-        points = canvas_landmarks(network, posed, camera)
-        yield RenderedView((picture * 255).round().byte().numpy(), posed, matrix, points, yaw, photographic)
-
-
-def _with_expression(fit: Coefficients, settings: RenderedViews, rng: np.random.Generator) -> Coefficients:
-    """Rest, the photo's expression, or some units at random."""
-    if rng.random() >= settings.expression:
-        return fit
-    chosen = rng.random(fit.expression.shape) < 0.08
-    strength = rng.uniform(0.1, 0.9, fit.expression.shape) * chosen
-    return replace(fit, expression=torch.from_numpy(strength).float())
-
-
-def _light(
-    network: MorphableModel, posed: Coefficients, own: Tensor, settings: RenderedViews, rng: np.random.Generator
-) -> Tensor:
-    """(V, 3) shading: the photo's own, or a random lamp's that stays with the camera."""
-    if rng.random() >= settings.light:
-        return own
-    verts = network.vertices(posed.identity, posed.expression)
-    normals = vertex_normals(verts, network.faces) @ rotation_from_axis_angle(posed.rotation).transpose(1, 2)
-    direction = rng.normal(size=3) * (1.0, 0.6, 0.5) + (0, 0.3, 0.4)
-    x, y, z = direction / np.linalg.norm(direction) * rng.uniform(0.2, 0.9)
-    lamp = torch.zeros(1, 9, 3)
-    lamp[:, :4] = torch.tensor([1.13 * rng.uniform(0.5, 1.0), y, z, x]).float()[:, None]
-    return shade(normals, lamp)[0].clamp(0.05, 2.0)
-
-
-def _background(canvas: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
-    """(288, 288, 3) sRGB: an upper corner of another canvas enlarged; a second face would be one too many."""
-    side = int(rng.integers(60, 100))
-    corner = canvas[:side, :side] if rng.random() < 0.5 else canvas[:side, -side:]
-    planes = torch.from_numpy(corner.astype(np.float32) / 255).permute(2, 0, 1)[None]
-    return interpolate_image(planes, (CANVAS_PX, CANVAS_PX), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
-
-
 @dataclass(frozen=True)
 class _Job:
-    """One process's share: rows of the prepared faces, and where their views go."""
+    """One process's share: rows of the prepared faces, and where their views are kept until all are drawn."""
 
     data: Path
-    output: Path
     rows: NDArray[np.int64]
-    first: int
     settings: RenderedViews
+    part: Cache
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Every field of `HeadRenders` for the views of these people; read where they were drawn before."""
+        return self.part.arrays(lambda: _draw_people(self))
 
 
 @lru_cache(maxsize=1)
@@ -264,12 +104,11 @@ def _loaded() -> Networks:
 
 @torch.no_grad()
 def _draw_people(job: _Job) -> dict[str, NDArray]:
-    """Draw the views of some people into the output's canvases; everything else is returned."""
+    """Draw the views of some people."""
     parts = _loaded()
     faces = load_prepared(job.data)
     with torch.enable_grad():
         fits = fit_landmarks(parts.network, faces.crop_landmarks()[job.rows])
-    canvases = np.load(job.output / "canvases.npy", mmap_mode="r+")
     found: list[dict[str, NDArray]] = []
     for i, row in enumerate(job.rows):
         rng = np.random.default_rng((job.settings.seed, int(row)))
@@ -277,11 +116,13 @@ def _draw_people(job: _Job) -> dict[str, NDArray]:
         albedo, shading = complete_colors(parts, fit, crop)
         backgrounds = faces.canvases[np.sort(rng.choice(np.nonzero(~faces.validation)[0], 4, replace=False))]
         source = Source(fit, np.array(faces.canvases[row]), albedo, shading)
-        for k, view in enumerate(draw_views(parts.network, source, backgrounds, job.settings, rng)):
-            canvases[job.first + i * job.settings.views + k] = view.canvas
-            found.append(_row(view, faces, row))
-    canvases.flush()
+        found += [_row(view, faces, row) for view in draw_views(parts, source, backgrounds, job.settings, rng)]
     return {name: np.stack([one[name] for one in found]) for name in found[0]}
+
+
+def _draw(job: _Job) -> int:
+    """Draw a job's views where that was not done before; how many they are."""
+    return len(job.arrays()["person"])
 
 
 def _row(view: RenderedView, faces: PreparedFaces, row: int) -> dict[str, NDArray]:
@@ -289,6 +130,7 @@ def _row(view: RenderedView, faces: PreparedFaces, row: int) -> dict[str, NDArra
         name: getattr(view.posed, name)[0].numpy() for name in ("identity", "expression", "rotation", "translation")
     }
     return posed | {
+        "canvases": view.canvas,
         "canvas_from_crop": view.canvas_from_crop,
         "landmarks": view.landmarks,
         "person": np.array(int(row)),
@@ -299,32 +141,49 @@ def _row(view: RenderedView, faces: PreparedFaces, row: int) -> dict[str, NDArra
     }
 
 
-def render_heads(data: Path, output: Path, settings: RenderedViews = RenderedViews(), workers: int = 1) -> HeadRenders:
+def render_heads(data: Path, output: Path, settings: RenderedViews, workers: int = 1) -> HeadRenders:
     """Draw views of people of a prepared data set, training and held-out ones alike.
+
+    Broken off, it goes on where it stopped when called again with the same data and settings.
 
     Args:
         data: the prepared faces.
-        output: folder for ``canvases.npy`` (0.25 MB a view) and ``heads.npz``.
+        output: folder for ``canvases.npy`` (0.25 MB a view) and ``heads.npz``; while it works, ``parts`` holds as much.
         settings: how many and how.
         workers: processes; the result does not depend on it.
     """
     faces = load_prepared(data)
     rows = _chosen_people(faces, settings)
-    output.mkdir(parents=True, exist_ok=True)
+    jobs = []
+    for start in range(0, len(rows), PEOPLE_A_PART):
+        own = rows[start : start + PEOPLE_A_PART]
+        made_from = {"faces": fingerprint_of_rows(faces.landmarks, own), "settings": fingerprint(settings)}
+        jobs.append(_Job(data, own, settings, Cache(output / "parts", "views", made_from)))
     forget_heads(output)
-    shape = (len(rows) * settings.views, CANVAS_PX, CANVAS_PX, 3)
-    np.lib.format.open_memmap(output / "canvases.npy", "w+", np.uint8, shape).flush()
-    size = 50
-    starts = range(0, len(rows), size)
-    jobs = [_Job(data, output, rows[s : s + size], s * settings.views, settings) for s in starts]
-    parts = []
+    done, wanted = 0, len(rows) * settings.views
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for part in pool.map(_draw_people, jobs):
-            parts.append(part)
-            _log.info("%d of %d views", sum(len(p["person"]) for p in parts), shape[0])
-    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    heads = HeadRenders(canvases=np.load(output / "canvases.npy", mmap_mode="r"), **table)
+        for count in pool.map(_draw, jobs):
+            done += count
+            _log.info("%d of %d views", done, wanted)
+    return _assembled(jobs, wanted, output)
+
+
+def _assembled(jobs: Sequence[_Job], count: int, output: Path) -> HeadRenders:
+    """One data set of all jobs' views; their parts are removed."""
+    tables = []
+    with staged(output) as stage:
+        shape = (count, CANVAS_PX, CANVAS_PX, 3)
+        canvases = np.lib.format.open_memmap(stage / "canvases.npy", "w+", np.uint8, shape)
+        for job in jobs:
+            table = job.arrays()
+            first = sum(len(other["person"]) for other in tables)
+            canvases[first : first + len(table["person"])] = table.pop("canvases")
+            tables.append(table)
+        canvases.flush()
+    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    heads = HeadRenders(canvases=np.load(output / "canvases.npy", mmap_mode="r"), **joined)
     save_heads(heads, output)
+    shutil.rmtree(output / "parts")
     return heads
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gcnface.training.disturbances import WILD, Disturbances, disturbed
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -28,6 +30,22 @@ class Augmentation:
     """Share of occluders that are coloured clouds; the others are pieces of photos."""
     small: float = 0.1
     """Share of faces shrunk to 24 to 80 px and enlarged again."""
+    disturbances: Disturbances = Disturbances()
+    astray: float = 0.0
+    """Share of windows that lie as a first guess may: half of them turned by any angle, shifted and scaled further."""
+    astray_shift_px: float = 30.0
+    astray_scale: float = 0.4
+
+
+PUBLISHED = Augmentation()
+WILD_CROPS = Augmentation(
+    shift_px=12.0, scale=0.12, angle_rad=0.3, color=0.4, gray=0.15, small=0.15, disturbances=WILD, astray=0.08
+)
+WILD_WINDOWS = Augmentation(
+    shift_px=12.0, scale=0.15, angle_rad=0.5, color=0.4, gray=0.15, small=0.15, disturbances=WILD, astray=0.35
+)
+AUGMENTATIONS = {"published": PUBLISHED, "wild": WILD_CROPS}
+"""Of crops, by name."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,7 @@ def augmented_view(
     settings: Augmentation,
     rng: np.random.Generator | None,
     occluders: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None,
+    points: NDArray[np.float32] | None = None,
 ) -> AugmentedView:
     """The middle of a canvas (H, H, 3), changed at random.
 
@@ -62,6 +81,7 @@ def augmented_view(
         settings: ranges of the changes.
         rng: None changes nothing.
         occluders: canvases that occluders are cut from, and rows of those that may be; None covers nothing.
+        points: (468, 2) landmarks, canvas px, by which things are worn; None wears nothing.
     """
     covered = np.zeros((side_px, side_px), bool)
     if rng is None:
@@ -69,7 +89,7 @@ def augmented_view(
         colors = np.asarray(draw_window(canvas, matrix, side_px) / 255, np.float32)
     else:
         matrix = random_window(rng, settings, canvas.shape[0], side_px)
-        image = draw_window(canvas, matrix, side_px)
+        image = draw_window(canvas, matrix, side_px, border=_border(rng, settings))
         if occluders is not None and rng.random() < settings.occluder:
             canvases, rows = occluders
             if rng.random() < settings.clouds:
@@ -77,7 +97,11 @@ def augmented_view(
             else:
                 texture = canvases[rows[rng.integers(len(rows))]][:side_px, :side_px]
             image, covered = occluded(image, texture, rng)
+        inside = None if points is None else points[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
+        image, hidden, undisturbed = disturbed(image, settings.disturbances, rng, inside)
+        covered = covered | hidden
         colors, natural = recolored(image, rng, settings)
+        natural = natural and undisturbed
     return AugmentedView(matrix, np.ascontiguousarray(colors.transpose(2, 0, 1)), covered, natural)
 
 
@@ -91,15 +115,23 @@ def random_window(
 ) -> NDArray[np.float64]:
     """(3, 3) takes homogenous canvas px to px of a window whose middle lies near the canvas's; may mirror."""
     angle = np.clip(rng.normal(0, settings.angle_rad / 2), -settings.angle_rad, settings.angle_rad)
-    scale = np.exp(rng.uniform(-settings.scale, settings.scale))
+    scale, shift_px = np.exp(rng.uniform(-settings.scale, settings.scale)), settings.shift_px
+    if rng.random() < settings.astray:
+        angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else rng.uniform(-0.8, 0.8)
+        scale, shift_px = np.exp(rng.uniform(-settings.astray_scale, settings.astray_scale)), settings.astray_shift_px
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if rng.random() < settings.flip:
         turn = turn @ np.diag([-1.0, 1.0])
     matrix = np.eye(3)
     matrix[:2, :2] = turn
-    shift = rng.uniform(-settings.shift_px, settings.shift_px, 2)
+    shift = rng.uniform(-shift_px, shift_px, 2)
     matrix[:2, 2] = side_px / 2 + shift - turn @ np.full(2, canvas_px / 2)
     return matrix
+
+
+def _border(rng: np.random.Generator, settings: Augmentation) -> int:
+    """How a window is filled beyond its canvas. Where windows turn, streaks would tell by how much: mirrors do not."""
+    return cv2.BORDER_REFLECT_101 if settings.astray and rng.random() < 0.7 else cv2.BORDER_REPLICATE
 
 
 def middle_window(canvas_px: int, side_px: int) -> NDArray[np.float64]:
@@ -110,13 +142,18 @@ def middle_window(canvas_px: int, side_px: int) -> NDArray[np.float64]:
 
 
 def draw_window(
-    canvas: NDArray[np.uint8], window_from_canvas: NDArray[np.float64], side_px: int, *, nearest: bool = False
+    canvas: NDArray[np.uint8],
+    window_from_canvas: NDArray[np.float64],
+    side_px: int,
+    *,
+    nearest: bool = False,
+    border: int = cv2.BORDER_REPLICATE,
 ) -> NDArray[np.uint8]:
     """A canvas (H, W[, 3]) through an affine map of px (centres at .5); outside it is 0 for labels, else its border."""
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
     centered = (np.linalg.inv(half) @ window_from_canvas @ half)[:2]
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    border = cv2.BORDER_CONSTANT if nearest else cv2.BORDER_REPLICATE
+    border = cv2.BORDER_CONSTANT if nearest else border
     return np.asarray(cv2.warpAffine(np.asarray(canvas), centered, (side_px, side_px), flags=flags, borderMode=border))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,13 +19,12 @@ from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.training.augment import Augmentation, augmented_view, draw_window, sample_rng
+from gcnface.training.augment import AUGMENTATIONS, PUBLISHED, Augmentation, augmented_view, draw_window, sample_rng
 from gcnface.training.loading import DataSettings, TensorBatch, TrainingData
 
 __all__ = ["Augmentation", "CropBatch", "CropData", "CropDataset", "CropSettings", "mirror468"]
 
 _SKIN = [PARSING_CLASSES.index(name) for name in ("skin", "brows", "eyes", "nose", "lips")]
-_PUBLISHED = Augmentation()
 
 
 @cache
@@ -83,7 +82,7 @@ class CropDataset(Dataset[CropBatch]):
         *,
         augment: bool,
         heads: HeadRenders | None = None,
-        settings: Augmentation = _PUBLISHED,
+        settings: Augmentation = PUBLISHED,
     ) -> None:
         self.faces, self.rows, self.augment, self.settings = faces, np.nonzero(rows)[0], augment, settings
         self.heads = heads
@@ -105,7 +104,7 @@ class CropDataset(Dataset[CropBatch]):
             points = self.faces.landmarks[row] * np.array([1, 1, 0], np.float32)
             skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
         rng = sample_rng() if self.augment else None
-        view = augmented_view(canvas, CROP_SIDE_PX, self.settings, rng, (self.faces.canvases, self.rows))
+        view = augmented_view(canvas, CROP_SIDE_PX, self.settings, rng, (self.faces.canvases, self.rows), points)
         mask = np.where(view.covered, 0, draw_window(skin, view.matrix, CROP_SIDE_PX, nearest=True))
         determinant = float(np.linalg.det(view.matrix[:2, :2]))
         moved = np.column_stack([warp_points(points[:, :2], view.matrix), points[:, 2] * abs(determinant) ** 0.5])
@@ -129,6 +128,8 @@ class CropSettings(DataSettings):
 
     heads: Path | None = None
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
+    augmentation: Literal["published", "wild"] = "published"
+    """Random changes: those of Deng et al., or "wild": any roll, things worn and held, hard light, the dark."""
 
 
 class CropData(TrainingData):
@@ -141,5 +142,7 @@ class CropData(TrainingData):
         """Crops to learn from and to check with."""
         self.prepared = faces = load_prepared(self.settings.faces)
         heads = load_heads(self.settings.heads) if self.settings.heads is not None else None
-        learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads)
+        learn = CropDataset(
+            faces, ~faces.validation, augment=True, heads=heads, settings=AUGMENTATIONS[self.settings.augmentation]
+        )
         return learn, CropDataset(faces, faces.validation & ~faces.drawn, augment=False)

@@ -10,19 +10,26 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 from torch.utils.data import ConcatDataset
 
 from coarse.face_model import load_face_model
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss, window_points
-from coarse.position_network import make_position_map_network
+from coarse.position_network import (
+    PositionAnswer,
+    PositionMapNetwork,
+    load_position_map_network,
+    make_position_map_network,
+)
 from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.training.configuration import check_least
+from gcnface.training.faceless import FacelessWindows
 from gcnface.training.loading import DataSettings, TrainingData
 from gcnface.training.module import ModuleSettings, TrainingModule
 from gcnface.training.pictures import dotted
-from gcnface.training.windows import WindowBatch, WindowDataset, fitted_faces, known_heads
+from gcnface.training.windows import AUGMENTATIONS, WindowBatch, WindowDataset, fitted_faces, known_heads
 from render.camera import Camera
 from render.rotation import rotation_from_axis_angle
 
@@ -37,6 +44,12 @@ class PositionMapDataSettings(DataSettings):
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
     batch_size: int = 16
     """Windows in a step, of each process; fewer where there are not so many."""
+    augmentation: Literal["published", "wild"] = "published"
+    """Random changes: those of Feng et al., or "wild": any roll, things worn and held, hard light, the dark."""
+    faceless: Path | None = None
+    """Folder of pictures that show no face, from which the network learns what none is; None teaches it nothing."""
+    faceless_share: float = 0.1
+    """Windows without a face for each one with a face."""
 
 
 class Windows(ConcatDataset[WindowBatch]):
@@ -58,13 +71,20 @@ class PositionMapData(TrainingData):
         faces, heads = load_prepared(self.settings.faces), load_heads(self.settings.heads)
         model = MorphableModel(load_face_model())
 
-        def both(photos: np.ndarray, chosen: np.ndarray, *, augment: bool) -> Windows:
+        changes = AUGMENTATIONS[self.settings.augmentation]
+
+        def both(photos: np.ndarray, chosen: np.ndarray, *, augment: bool) -> list[WindowDataset]:
             fitted = fitted_faces(model, faces, np.nonzero(photos)[0])
             known = known_heads(heads, np.nonzero(chosen)[0])
-            return Windows([WindowDataset(part, augment=augment) for part in (fitted, known)])
+            return [WindowDataset(part, augment=augment, settings=changes) for part in (fitted, known)]
 
         learn = both(~faces.validation, ~heads.validation, augment=True)
-        return learn, both(faces.validation & ~faces.drawn, heads.validation, augment=False)
+        check = Windows(both(faces.validation & ~faces.drawn, heads.validation, augment=False))
+        if self.settings.faceless is None:
+            return Windows(learn), check
+        count = round(self.settings.faceless_share * sum(map(len, learn)))
+        scenes = FacelessWindows(self.settings.faceless, count, model, learn[0].known, changes)
+        return Windows([*learn, scenes]), check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +97,18 @@ class PositionMapSettings(ModuleSettings):
     """Texels a side of the maps in training; the light network's own are 128 and enlarged when it is used."""
     learning_rate: float = 1e-3
     """Learning rate at the peak of the one-cycle schedule, or at the start of the halving one."""
+    start: Path | None = None
+    """Weights of the light network to go on from; None starts anew."""
+    trust: float = 0.0
+    """Weight, px, of the losses of the network's expected error and of whether there is a face."""
     halve_every: int = 0
     """Halve the learning rate every so many epochs, as published; 0 is one cycle over the run."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, halve_every=0, side=2)
+        check_least(self, halve_every=0, side=2, trust=0)
+        if self.network != "light" and (self.start is not None or self.trust):
+            raise ValueError("start and trust are the light network's; choose network=light or leave them out")
 
 
 class PositionMapModule(TrainingModule):
@@ -99,12 +125,33 @@ class PositionMapModule(TrainingModule):
         self.layout = PositionMapLayout(model, self.settings.side)
         self.network = make_position_map_network(self.layout, self.settings.network)
 
+    def started(self) -> PositionMapNetwork | None:
+        """The network to go on from."""
+        start = self.settings.start
+        return None if start is None else load_position_map_network(self.layout, start)
+
     def training_step(self, batch: WindowBatch, index: int) -> Tensor:
         """The weighted distance, px; the true maps are drawn in full precision."""
-        predicted = self.network(batch.image.contiguous(memory_format=torch.channels_last))
+        windows = batch.image.contiguous(memory_format=torch.channels_last)
+        answer = self.network.answer(windows) if self.settings.trust else None
+        predicted = (self.network(windows) if answer is None else answer.maps).float()
         with torch.autocast(predicted.device.type, enabled=False):
-            loss = position_map_loss(predicted.float(), self.true_maps(batch), self.layout.weight)
+            truth, face = self.true_maps(batch), batch.face
+            loss = position_map_loss(predicted[face], truth[face], self.layout.weight) if face.any() else 0
+            if answer is not None:
+                loss = loss + self.settings.trust * self._trust_loss(answer, truth, face)
         self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def _trust_loss(self, answer: PositionAnswer, truth: Tensor, face: Tensor) -> Tensor:
+        """How far the logarithm of the expected error is off, and the cross entropy of whether there is a face."""
+        loss = binary_cross_entropy_with_logits(answer.face_logit.float(), face.float())
+        self.log("train/face_entropy", loss.detach())
+        if face.any():
+            error = self.dense_percent(answer.maps.detach().float(), truth)[face].clamp(min=0.1)
+            off = smooth_l1_loss(answer.expected_error_percent.float()[face].log(), error.log())
+            self.log("train/expected_error_off", off.detach())
+            loss = loss + off
         return loss
 
     def validation_step(self, batch: WindowBatch, index: int) -> None:

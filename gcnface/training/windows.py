@@ -16,7 +16,7 @@ from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, window_camera
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.data.heads import KNOWN, HeadRenders
-from gcnface.training.augment import Augmentation, augmented_view, middle_window, sample_rng
+from gcnface.training.augment import WILD_WINDOWS, Augmentation, augmented_view, middle_window, sample_rng
 from gcnface.training.loading import TensorBatch
 
 
@@ -31,6 +31,7 @@ class KnownFaces:
         rotation: (N, 3) float32.
         translation: (N, 3) float32.
         px_from_cam: (N, 3, 3) float32 of the canvas.
+        landmarks: (N, 468, 2) float32 canvas px, by which things are worn.
         rows: (M,) int64 which of the canvases are used; the other arrays have these rows only.
     """
 
@@ -40,6 +41,7 @@ class KnownFaces:
     rotation: NDArray[np.float32]
     translation: NDArray[np.float32]
     px_from_cam: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
     rows: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -50,7 +52,8 @@ def known_heads(heads: HeadRenders, rows: NDArray[np.int64]) -> KnownFaces:
     """Rendered heads, whose coefficients are true."""
     arrays = {name: getattr(heads, name)[rows] for name in KNOWN}
     cameras = heads.cameras(rows).px_from_cam.numpy()
-    return KnownFaces(canvases=heads.canvases, px_from_cam=cameras, rows=rows, **arrays)
+    points = heads.landmarks[rows, :, :2]
+    return KnownFaces(canvases=heads.canvases, px_from_cam=cameras, landmarks=points, rows=rows, **arrays)
 
 
 def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.int64]) -> KnownFaces:
@@ -61,7 +64,8 @@ def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.i
     camera = window_camera().transformed(canvas_from_window, (CANVAS_PX, CANVAS_PX)).px_from_cam.numpy()
     arrays = {name: torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in KNOWN}
     cameras = np.repeat(camera, len(rows), axis=0)
-    return KnownFaces(canvases=faces.canvases, px_from_cam=cameras, rows=rows, **arrays)
+    points = np.asarray(faces.landmarks[rows, :, :2])
+    return KnownFaces(canvases=faces.canvases, px_from_cam=cameras, landmarks=points, rows=rows, **arrays)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class WindowBatch(TensorBatch):
         rotation: (B, 3) rad.
         translation: (B, 3) mm.
         px_from_cam: (B, 3, 3) of the window; of negative determinant where the photograph is mirrored.
+        face: (B,) bool, whether it shows one; without it the geometry has no meaning.
     """
 
     image: Tensor
@@ -83,6 +88,7 @@ class WindowBatch(TensorBatch):
     rotation: Tensor
     translation: Tensor
     px_from_cam: Tensor
+    face: Tensor
 
     @property
     def mirrored(self) -> Tensor:
@@ -97,6 +103,9 @@ class WindowBatch(TensorBatch):
 
 PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35, clouds=0.5)
 """Rotation up to 45 degrees, scale 0.8 to 1.2 and occluders, as PRNet."""
+
+AUGMENTATIONS = {"published": PUBLISHED_AUGMENTATION, "wild": WILD_WINDOWS}
+"""Of windows, by name."""
 
 
 class WindowDataset(Dataset[WindowBatch]):
@@ -117,7 +126,8 @@ class WindowDataset(Dataset[WindowBatch]):
     def __getitem__(self, index: int) -> WindowBatch:
         known, rng = self.known, sample_rng() if self.augment else None
         canvas = known.canvases[known.rows[index]]
-        view = augmented_view(canvas, WINDOW_PX, self.settings, rng, (known.canvases, known.rows))
+        occluders = (known.canvases, known.rows)
+        view = augmented_view(canvas, WINDOW_PX, self.settings, rng, occluders, known.landmarks[index])
         camera = (view.matrix @ known.px_from_cam[index]).astype(np.float32)
         arrays = (view.image, *(getattr(known, name)[index] for name in KNOWN), camera)
-        return WindowBatch(*(torch.from_numpy(array) for array in arrays))
+        return WindowBatch(*(torch.from_numpy(array) for array in arrays), face=torch.tensor(True))

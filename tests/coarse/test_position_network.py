@@ -7,6 +7,7 @@ from torch import nn
 from coarse.face_model import load_face_model
 from coarse.position_map import WINDOW_PX, PositionMapLayout
 from coarse.position_network import (
+    TYPICAL_ERROR_PERCENT,
     PositionMapNetwork,
     PRNet,
     load_position_map_network,
@@ -51,7 +52,7 @@ def light(layout):
     """Untrained, its last layers not zero, so that what stands before them matters."""
     torch.manual_seed(0)
     network = PositionMapNetwork(layout)
-    for head in (network.pose, network.deformation):
+    for head in (network.pose, network.deformation, network.trust[-1]):
         nn.init.normal_(head.weight, std=0.05)
     return network
 
@@ -158,9 +159,35 @@ def test_light_network_starts_from_the_mean_face(layout, windows):
 
 
 def test_gradients_reach_every_parameter_of_the_light_network(light, windows):
-    light.train()(windows)[:, :, ::7, ::5].square().mean().backward()
+    answer = light.train().answer(windows)
+    trust = answer.expected_error_percent.mean() + answer.face_logit.square().mean()
+    (answer.maps[:, :, ::7, ::5].square().mean() + trust).backward()
     silent = [name for name, p in light.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not silent
+
+
+def test_an_untrained_network_expects_a_typical_error_and_does_not_know_faces(layout, windows):
+    with torch.no_grad():
+        answer = PositionMapNetwork(layout).eval().answer(windows)
+    torch.testing.assert_close(answer.expected_error_percent, torch.full((2,), TYPICAL_ERROR_PERCENT), **STORED)
+    torch.testing.assert_close(answer.face_logit, torch.zeros(2), **STORED)
+
+
+def test_the_expected_error_is_positive_and_bounded(light, windows):
+    nn.init.constant_(light.trust[-1].bias, 50.0)
+    with torch.no_grad():
+        high = light.eval().answer(windows).expected_error_percent
+        nn.init.constant_(light.trust[-1].bias, -50.0)
+        low = light.answer(windows).expected_error_percent
+    assert (low > 0).all()
+    assert (high < 200).all()
+    assert (low < high).all()
+
+
+def test_the_call_answers_the_maps(light, windows):
+    light.eval()
+    with torch.no_grad():
+        assert torch.equal(light(windows), light.answer(windows).maps)
 
 
 def test_light_network_answers_each_window_alone(light, windows):

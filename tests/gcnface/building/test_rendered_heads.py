@@ -1,120 +1,66 @@
-"""Rendered heads and turned photographs show their landmarks where they say."""
+"""Views of many people are kept part by part, and become one data set."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from coarse.coefficients import Coefficients
-from coarse.face_model import load_face_model
-from coarse.morphable import MorphableModel
-from gcnface.building.rendered_heads import (
-    RenderedViews,
-    Source,
-    aligned_canvas_camera,
-    bare_head,
-    canvas_landmarks,
-    draw_views,
-)
-from gcnface.building.rotated_photo import photo_camera, rotated_photo
+from gcnface.building import rendered_heads
+from gcnface.building.head_views import RenderedViews
+from gcnface.building.rendered_heads import _assembled, _Job
+from gcnface.data.caches import Cache
 from gcnface.data.faces import CANVAS_PX
-from render.color import srgb_from_linear
-from render.rotation import rotation_from_euler
-
-NOSE_TIP, LEFT_LIP = 4, 61
+from gcnface.data.heads import load_heads
 
 
-@pytest.fixture(scope="module")
-def model():
-    return load_face_model()
+def drawn(first, count):
+    """What `_draw_people` answers."""
+    numbers = np.arange(first, first + count)
+    return {
+        "canvases": np.full((count, CANVAS_PX, CANVAS_PX, 3), numbers[:, None, None, None], np.uint8),
+        "identity": np.zeros((count, 100), np.float32),
+        "expression": np.zeros((count, 52), np.float32),
+        "rotation": np.zeros((count, 3), np.float32),
+        "translation": np.zeros((count, 3), np.float32),
+        "canvas_from_crop": np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
+        "landmarks": np.zeros((count, 468, 3), np.float32),
+        "person": numbers,
+        "yaw": numbers.astype(np.float32),
+        "photographic": np.zeros(count, bool),
+        "validation": np.zeros(count, bool),
+        "source": numbers.astype(np.uint64),
+    }
 
 
-@pytest.fixture(scope="module")
-def network(model):
-    return MorphableModel(model)
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """Two jobs of three and two views, and a list of those that were drawn."""
+    asked = []
+
+    def draw(job):
+        asked.append(int(job.rows[0]))
+        return drawn(int(job.rows[0]), len(job.rows))
+
+    monkeypatch.setattr(rendered_heads, "_draw_people", draw)
+    rows = [np.array([0, 1, 2]), np.array([3, 4])]
+    caches = [Cache(tmp_path / "parts", "views", {"rows": str(own)}) for own in rows]
+    return [_Job(Path("data"), own, RenderedViews(), c) for own, c in zip(rows, caches, strict=True)], asked
 
 
-@pytest.fixture(scope="module")
-def fit(network):
-    raw = torch.zeros(1, network.layout.total)
-    raw[:, :10] = 0.4
-    c = network.layout.decode(raw)
-    rotation = torch.tensor([[0.05, 0.15, 0.0]])
-    return Coefficients(c.identity, c.expression, c.albedo, rotation, c.translation, c.lighting)
+def test_what_was_drawn_before_is_not_drawn_again(jobs):
+    made, asked = jobs
+    assert rendered_heads._draw(made[0]) == 3
+    assert [rendered_heads._draw(job) for job in made] == [3, 2]
+    assert asked == [0, 3]
 
 
-@pytest.fixture(scope="module")
-def painted(model, network):
-    """Grey skin with a red nose tip and a blue corner of the mouth, (V, 3) linear."""
-    colors = torch.full((len(model.mean), 3), 0.3)
-    tips = network.landmark_mean[[NOSE_TIP, LEFT_LIP]]
-    near = torch.cdist(tips, torch.from_numpy(model.mean).float()) < 4.0
-    colors[near[0]] = torch.tensor([1.0, 0, 0])
-    colors[near[1]] = torch.tensor([0.0, 0, 1])
-    return colors
-
-
-def centroid(picture, channel):
-    others = [c for c in range(3) if c != channel]
-    y, x = (picture[..., channel] - picture[..., others].amax(2) > 0.4).nonzero().T.float()
-    return torch.stack([x.mean(), y.mean()]) + 0.5
-
-
-def test_bare_heads_show_their_landmarks(network, fit, painted):
-    matrix, camera = aligned_canvas_camera(network, fit)
-    picture = bare_head(network, fit, painted, torch.zeros(CANVAS_PX, CANVAS_PX, 3), camera)
-    points = canvas_landmarks(network, fit, camera)
-    assert np.abs(centroid(picture, 0).numpy() - points[NOSE_TIP, :2]).max() < 2
-    assert np.abs(centroid(picture, 2).numpy() - points[LEFT_LIP, :2]).max() < 3
-    assert points[NOSE_TIP, 2] < points[LEFT_LIP, 2] < 0  # nearer to the camera than the origin between the ears
-    assert np.linalg.det(matrix[:2, :2]) > 0
-
-
-def test_what_no_head_covers_shows_the_background(network, fit, painted):
-    behind = torch.zeros(CANVAS_PX, CANVAS_PX, 3)
-    behind[..., 1] = 1.0
-    picture = bare_head(network, fit, painted, behind, aligned_canvas_camera(network, fit)[1])
-    assert torch.allclose(picture[:20, :20], behind[:20, :20], atol=1e-6)
-
-
-def test_a_photo_that_is_not_turned_is_itself(network, fit):
-    photo = torch.rand(6, 6, 3, generator=torch.Generator().manual_seed(0))
-    photo = photo.repeat_interleave(48, 0).repeat_interleave(48, 1)
-    same = rotated_photo(network, fit, photo, torch.eye(3)[None], torch.zeros_like(photo), photo_camera(CANVAS_PX))
-    assert (same - photo)[8:-8, 8:-8].abs().mean() < 0.01
-
-
-@pytest.mark.parametrize("yaw", [-0.6, 0.5])
-def test_a_turned_photo_shows_its_landmarks(network, fit, painted, yaw):
-    camera = photo_camera(CANVAS_PX)
-    photo = bare_head(network, fit, painted, torch.full((CANVAS_PX, CANVAS_PX, 3), 0.5), camera)
-    turn = rotation_from_euler(torch.tensor([yaw]), torch.tensor([0.1]), torch.tensor([0.0]))
-    settings = RenderedViews(views=1, altered=0.0, photographic=1.0)
-    source = Source(fit, (photo * 255).byte().numpy(), painted, torch.ones(1, 3))
-    (view,) = draw_views(network, source, np.zeros((1, 288, 288, 3), np.uint8), settings, np.random.default_rng(1))
-    assert view.photographic
-    picture = torch.from_numpy(view.canvas / 255)
-    assert np.abs(centroid(picture, 0).numpy() - view.landmarks[NOSE_TIP, :2]).max() < 4
-    rotated = rotated_photo(network, fit, photo, turn, torch.zeros_like(photo), camera)
-    assert (rotated - photo).abs().mean() > 0.02
-
-
-def test_views_of_a_person_share_the_shape_and_reach_profiles(network, fit, painted):
-    settings = RenderedViews(views=6, altered=1.0)
-    source = Source(fit, np.zeros((288, 288, 3), np.uint8), painted, torch.ones(1, 3))
-    views = list(draw_views(network, source, np.zeros((2, 288, 288, 3), np.uint8), settings, np.random.default_rng(0)))
-    assert all(torch.equal(view.posed.identity, views[0].posed.identity) for view in views)
-    assert not torch.equal(views[0].posed.identity, fit.identity)
-    assert max(abs(view.yaw) for view in views) > 0.9
-    assert not any(view.photographic for view in views)
-    again = list(draw_views(network, source, np.zeros((2, 288, 288, 3), np.uint8), settings, np.random.default_rng(0)))
-    assert all(np.array_equal(a.canvas, b.canvas) for a, b in zip(views, again, strict=True))
-
-
-def test_edges_are_smooth(network, fit):
-    """Averaged from twice the size, so outlines have mixed pixels."""
-    white = torch.ones(len(network.mean), 3)
-    picture = bare_head(
-        network, fit, white, torch.zeros(CANVAS_PX, CANVAS_PX, 3), aligned_canvas_camera(network, fit)[1]
-    )
-    quarter = srgb_from_linear(torch.tensor(0.25))
-    assert ((picture[..., 0] - quarter).abs() < 1e-3).sum() > 20
+def test_parts_become_one_data_set_in_order(jobs, tmp_path):
+    made, asked = jobs
+    heads = _assembled(made, 5, tmp_path)
+    assert asked == [0, 3]
+    assert heads.person.tolist() == [0, 1, 2, 3, 4]
+    assert heads.canvases[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert not (tmp_path / "parts").exists()
+    again = load_heads(tmp_path)
+    assert again.yaw.tolist() == heads.yaw.tolist()
+    assert np.array_equal(again.canvases, heads.canvases)

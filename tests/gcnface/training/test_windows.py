@@ -39,7 +39,8 @@ def known(module):
     for canvas, (x, y) in zip(canvases, tips, strict=True):
         canvas[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = 255
     arrays = (np.array(a) for a in (posed.identity, posed.expression, posed.rotation, posed.translation))
-    return KnownFaces(canvases, *arrays, camera.px_from_cam.repeat(4, 1, 1).numpy(), np.arange(4))
+    points = camera.project(model.landmarks_cam(posed))[..., :2].numpy()
+    return KnownFaces(canvases, *arrays, camera.px_from_cam.repeat(4, 1, 1).numpy(), points, np.arange(4))
 
 
 def batches(known, count, *, augment):
@@ -118,3 +119,63 @@ def test_layouts_of_any_side_agree(module):
 def test_unknown_network_is_refused():
     with pytest.raises(ValueError, match="prnet"):
         PositionMapSettings(network="unet")
+
+
+def test_windows_may_lie_at_any_roll_and_the_map_follows(module, known):
+    astray = replace(MOVED_ONLY, astray=1.0)
+    torch.manual_seed(3)
+    data = WindowDataset(known, augment=True, settings=astray)
+    rolls = []
+    for _ in range(12):
+        batch = WindowBatch.stack([data[i] for i in range(len(data))])
+        tips = module.layout.landmarks468(module.true_maps(batch))[:, NOSE_TIP, :2]
+        for image, tip, camera in zip(batch.image, tips, batch.px_from_cam, strict=True):
+            lit = (image[0] > 0.4).nonzero().float() + 0.5
+            inside = ((tip > 6) & (tip < WINDOW_PX - 6)).all()
+            if inside and len(lit):
+                assert (lit.flip(1) - tip).norm(dim=1).min() < 3.5
+            rolls.append(float(torch.atan2(camera[1, 0], camera[1, 1])))
+    assert min(rolls) < -2
+    assert max(rolls) > 2
+
+
+def test_a_window_without_a_face_teaches_no_geometry(module, known):
+    (batch,) = batches(known, 1, augment=False)
+    trusting = PositionMapModule(side=64, trust=1.0)
+    torch.manual_seed(0)
+    trusting.network = PositionMapNetwork(module.layout, PositionMapConfig(8, (8, 16, 24, 32), (16, 16, 8, 8)))
+    trusting.log = lambda *args, **kwargs: None
+    nobody = replace(batch, face=torch.zeros(4, dtype=torch.bool))
+    trusting.training_step(nobody, 0).backward()
+    assert trusting.network.pose.weight.grad is None or not trusting.network.pose.weight.grad.any()
+    bias = trusting.network.trust[-1].bias.grad
+    assert bias[0] == 0
+    assert bias[1] > 0  # the odds of a face must fall
+
+
+def test_trust_learns_which_windows_show_faces_and_how_far_the_map_is_off(module, known):
+    torch.manual_seed(0)
+    trusting = PositionMapModule(side=64, trust=1.0, learning_rate=1e-2)
+    trusting.network = PositionMapNetwork(module.layout, PositionMapConfig(8, (8, 16, 24, 32), (16, 16, 8, 8)))
+    trusting.log = lambda *args, **kwargs: None
+    (batch,) = batches(known, 1, augment=False)
+    image = batch.image.clone()
+    image[2:] = torch.rand_like(image[2:])
+    batch = replace(batch, image=image, face=torch.tensor([True, True, False, False]))
+    optimizer = torch.optim.AdamW(trusting.network.parameters(), 1e-2)
+    for _ in range(30):
+        optimizer.zero_grad()
+        trusting.training_step(batch, 0).backward()
+        optimizer.step()
+    trusting.network.train()
+    with torch.no_grad():
+        answer = trusting.network.answer(batch.image)
+    error = module.dense_percent(answer.maps, module.true_maps(batch))
+    assert (answer.face_logit[:2] > 0).all()
+    assert (answer.face_logit[2:] < 0).all()
+    assert (answer.expected_error_percent[:2] / error[:2]).log().abs().max() < 1.0
+
+
+def test_trust_is_the_light_networks():
+    with pytest.raises(ValueError, match="light network"):
+        PositionMapSettings(network="prnet", trust=1.0)
