@@ -39,9 +39,12 @@ if TYPE_CHECKING:  # "as" tells type checkers that these are public
     from gcnface.errors import OutputError as OutputError
     from gcnface.errors import PhotoError as PhotoError
     from gcnface.errors import ResultError as ResultError
+    from gcnface.errors import VideoError as VideoError
     from gcnface.errors import WeightsError as WeightsError
     from gcnface.io.images import read_photo as read_photo
+    from gcnface.io.video_input import read_video as read_video
     from gcnface.options import ReconstructionOptions as ReconstructionOptions
+    from gcnface.options import TrackerOptions as TrackerOptions
     from gcnface.photo.detection import Detection as Detection
     from gcnface.photo.detection import FaceDetector as FaceDetector
     from gcnface.pipeline import Reconstructor as Reconstructor
@@ -50,6 +53,9 @@ if TYPE_CHECKING:  # "as" tells type checkers that these are public
     from gcnface.result.morph_targets import MorphTarget as MorphTarget
     from gcnface.result.reconstruction import Reconstruction as Reconstruction
     from gcnface.result.rendering import turntable as turntable
+    from gcnface.tracking.track import Track as Track
+    from gcnface.tracking.tracked_face import TrackedFace as TrackedFace
+    from gcnface.tracking.tracker import Tracker as Tracker
 
 _NAMES = {
     "gcnface.api": "load reconstruct reconstruct_many reconstruct_person",
@@ -57,9 +63,10 @@ _NAMES = {
     "gcnface.dense.aligner": "DenseAligner align",
     "gcnface.dense.flattener": "FlattenedFace Flattener flatten mean_face",
     "gcnface.errors": "DeviceError DifferentPersonWarning DivergedError GcnfaceError MissingPackageError "
-    "NoFaceError OutputError PhotoError ResultError WeightsError",
+    "NoFaceError OutputError PhotoError ResultError VideoError WeightsError",
     "gcnface.io.images": "read_photo",
-    "gcnface.options": "ReconstructionOptions",
+    "gcnface.io.video_input": "read_video",
+    "gcnface.options": "ReconstructionOptions TrackerOptions",
     "gcnface.photo.detection": "Detection FaceDetector",
     "gcnface.pipeline": "Reconstructor",
     "gcnface.result.lights": "LIGHTS",
@@ -67,6 +74,9 @@ _NAMES = {
     "gcnface.result.morph_targets": "MorphTarget",
     "gcnface.result.reconstruction": "Reconstruction",
     "gcnface.result.rendering": "turntable",
+    "gcnface.tracking.track": "Track",
+    "gcnface.tracking.tracked_face": "TrackedFace",
+    "gcnface.tracking.tracker": "Tracker",
 }
 """Public names by the module that has them."""
 

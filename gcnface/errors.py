@@ -11,6 +11,7 @@ from render.errors import (
     OutputError,
     PhotoError,
     ResultError,
+    VideoError,
     WeightsError,
     printable,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "OutputError",
     "PhotoError",
     "ResultError",
+    "VideoError",
     "WeightsError",
     "printable",
 ]

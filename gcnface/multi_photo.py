@@ -22,7 +22,7 @@ from coarse.photo_fitting import DensePoints
 from coarse.pose_refit import refit_pose
 from coarse.regressor import CoefficientRegressor
 from coarse.set_aggregation import aggregate
-from gcnface.photo.detection import no_face
+from gcnface.photo.detection import FaceDetector, no_face
 from gcnface.photo.input import NamedPhoto, photo_sizes
 from gcnface.pipeline import Reconstructor
 from gcnface.result.reconstruction import Reconstruction
@@ -75,11 +75,12 @@ class PersonReconstructor:
 
     Args:
         reconstructor: the pipeline whose networks and options are used; its ``adapt`` and ``all_faces`` are not.
+        detector: finds the faces, where it is not to be the pipeline's.
     """
 
     @plain_torch()
-    def __init__(self, reconstructor: Reconstructor) -> None:
-        self.detector, self.stages = reconstructor.detector, reconstructor.stages
+    def __init__(self, reconstructor: Reconstructor, *, detector: FaceDetector | None = None) -> None:
+        self.detector, self.stages = detector or reconstructor.detector, reconstructor.stages
         regressor, device = self.stages.coarse.regressor, self.stages.device
         ours = isinstance(regressor, CoefficientRegressor)
         self.confidence = load_confidence(regressor).to(device) if ours else None  # type: ignore[arg-type]

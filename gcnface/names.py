@@ -13,6 +13,14 @@ ALIGN_OUTPUTS = {
 }
 """What dense alignment writes, and what that is."""
 
+TRACK_OUTPUTS = {
+    "glb": "textured head, animated: blendshapes, rotation, translation; one camera",
+    "csv": "a frame a line: pose, blendshapes, 68 points",
+    "npz": "the same as arrays, and 468 points",
+    "overlay": "the video with points and the head's axes, MP4",
+}
+"""What tracking writes, and what that is."""
+
 LIGHTS = ("ambient", "studio", "left", "right", "top", "below", "sunset")
 """Lights that can be asked for by name."""
 

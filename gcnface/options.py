@@ -256,6 +256,38 @@ class RenderOptions(ReportingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackerOptions(DeviceOptions):
+    """Which faces of a video are followed, and how they are reconstructed at the end.
+
+    Example:
+        >>> import gcnface
+        >>> gcnface.TrackerOptions(all_faces=True).fov is None
+        True
+    """
+
+    all_faces: bool = False
+    """follow every face, up to eight at once, instead of one"""
+    texture_size: TextureSide = 1024
+    """side of the texture in px"""
+    fov: Annotated[float | None, kinds.real(5, 150, "degrees", metavar="DEG")] = None
+    """angle that the camera sees along the longer side of the frame (default: such that the first face is 1 m away)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackOptions(ReportingOptions, TrackerOptions):
+    """Follow faces through a video: pose and expression of every frame, one identity and texture of all."""
+
+    video: Annotated[str, kinds.text(flag="", metavar="VIDEO|CAMERA", is_path=True)]
+    """a video file, or the number of a camera, such as 0"""
+    output: Annotated[Path, kinds.path(short="-o", metavar="OUT")]
+    """folder for the results; made if missing"""
+    formats: Annotated[tuple[str, ...], kinds.some_of(tuple(names.TRACK_OUTPUTS))] = tuple(names.TRACK_OUTPUTS)
+    """what to write"""
+    seconds: Annotated[float | None, kinds.real(0.1, 86400, "seconds", metavar="S")] = None
+    """stop after so long (default: at the end of the file; a camera at Ctrl-C)"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareOptions(BatchOptions):
     """Make a training set out of any folder of photos: aligned faces, landmarks, label maps, embeddings."""
 

@@ -36,6 +36,10 @@ class PhotoError(FileError):
     """A photo is missing or cannot be read."""
 
 
+class VideoError(FileError):
+    """A video or a camera is missing or cannot be read."""
+
+
 class NoFaceError(FileError):
     """A photo shows no face that can be found."""
 

@@ -19,6 +19,7 @@ from gcnface.options import (
     PrepareOptions,
     RefineOptions,
     RenderOptions,
+    TrackOptions,
 )
 
 _STATUS = "exit status: 0 all done; 1 something failed (all else is done); 2 wrong usage"
@@ -85,6 +86,25 @@ def align(options: AlignOptions) -> int:
     return align(options)
 
 
+def track(options: TrackOptions) -> int:
+    """examples:
+      gcnface track clip.mp4 -o out/
+      gcnface track 0 -o out/ --seconds 20
+      gcnface track interview.mov -o out/ --all-faces --formats glb,csv
+
+    what comes out for clip.mp4; of further faces NAME_face2, NAME_face3, ... with --all-faces:
+      clip.glb          textured head, metres, animated: 52 blendshapes, rotation, translation; the camera
+      clip.csv          a frame a line: pose, blendshapes, 68 points
+      clip.npz          the same as arrays, and 468 points
+      clip_overlay.mp4  the video with points and axes drawn; H.264 with gcnface[track], else what OpenCV has
+
+    Ctrl-C ends a camera's recording, and its files are written; a file's tracking it breaks off, and nothing is.
+    """
+    from gcnface.tracking.command import track
+
+    return track(options)
+
+
 def flatten(options: FlattenOptions) -> int:
     """examples:
       gcnface flatten portrait.jpg -o out/
@@ -131,6 +151,7 @@ def evaluate(options: EvaluateOptions) -> int:
       gcnface evaluate people/ -o report/
       gcnface evaluate FACES --held-out --limit 20 -o report/ --methods coarse,projected,ours
       gcnface evaluate photos/ --people who.csv --groups ages.csv --completion 20 --relit 20 -o report/
+      gcnface evaluate AFLW2000/ --protocol aflw2000 -o report/
 
     what comes out:
       index.html     the table and every photo in pictures, method by method; worst.html: the worst ten by each metric

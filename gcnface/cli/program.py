@@ -25,6 +25,7 @@ COMMANDS = {
     "refine": "turn photos into textured 3D faces",
     "render": "draw a face in another light, pose or expression",
     "align": "find points, pose, depth and texture of faces, quickly",
+    "track": "follow faces through a video or before a camera",
     "flatten": "lay the faces of photos out flat, all in the same way",
     "prepare": "make a training set out of photos",
     "evaluate": "measure methods against each other on photos",
@@ -155,7 +156,9 @@ def _failed(error: Exception, options: Mapping[str, Any]) -> int:
     if status_of_signals():
         raise error
     foreseen = isinstance(error, GcnfaceError)
-    subject = ", ".join(map(str, options.get("photos") or [options["face"]]))
+    subjects = (options.get(name) for name in ("photos", "face", "video"))
+    subject = next(subject for subject in subjects if subject)
+    subject = str(subject) if isinstance(subject, str | os.PathLike) else ", ".join(map(str, subject))
     Reporter(0, debug=options["debug"]).error(error, str(error) if foreseen else failed(subject, error))
     return FAILED
 

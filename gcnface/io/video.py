@@ -41,7 +41,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.float32]], fps: float) -
     if first is None:
         raise ValueError("frames is empty; expected at least one frame")
     with staged(path.parent) as stage, quiet_opencv():
-        codec, writer = _open(stage / path.name, path, fps, _pixels(first).shape[:2])
+        codec, writer = open_writer(stage / path.name, path, fps, _pixels(first).shape[:2])
         count = 1
         try:
             writer.write(_pixels(first))
@@ -54,7 +54,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.float32]], fps: float) -
     return codec
 
 
-def _open(file: Path, path: Path, fps: float, hw: tuple[int, int]) -> tuple[str, cv2.VideoWriter]:
+def open_writer(file: Path, path: Path, fps: float, hw: tuple[int, int]) -> tuple[str, cv2.VideoWriter]:
     """The first codec that works, and the writer of `file`; `path` is what errors name."""
     for codec in CODECS:
         writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*codec), fps, hw[::-1])

@@ -17,6 +17,8 @@ import numpy as np
 
 from gcnface.io import plain_json
 from gcnface.result.files.content import Content
+from gcnface.result.files.gltf_animation import HeadAnimation, animated
+from gcnface.result.files.gltf_buffer import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, Buffer
 from gcnface.result.mesh import TexturedMesh
 from gcnface.version import __version__
 
@@ -28,9 +30,6 @@ ROUGHNESS = 0.6
 """Skin under a viewer's lamp: a soft highlight, no plastic."""
 
 _MAGIC, _VERSION, _JSON_CHUNK, _BINARY_CHUNK = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
-_ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
-_COMPONENT = {np.dtype(np.float32): 5126, np.dtype(np.uint32): 5125, np.dtype(np.uint16): 5123}
-_TYPE = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 VERTEX_COLOR = "_VERTEX_ALBEDO"
 """Attribute of the vertex colours: RGBA, 16 bits, linear."""
 
@@ -49,6 +48,7 @@ def glb_bytes(
     name: str,
     provenance: Mapping[str, Any] | None = None,
     targets: Sequence[MorphTarget] = (),
+    animation: HeadAnimation | None = None,
 ) -> bytes:
     """The mesh as one GLB file.
 
@@ -57,18 +57,17 @@ def glb_bytes(
         name: of the node and the mesh, as a modelling program shows it.
         provenance: anything JSON can hold, kept in ``asset.extras``.
         targets: morph targets, whose weights are 0 at first; their names stand in ``extras.targetNames``.
+        animation: how the head moves, its weights in the order of the targets.
     """
-    buffer = _Buffer()
+    buffer = Buffer()
     split = mesh.split
     attributes = {
-        "POSITION": buffer.accessor(
-            mesh.vertices[split.vertex] * np.float32(METERS_PER_MM), _ARRAY_BUFFER, bounds=True
-        ),
-        "NORMAL": buffer.accessor(_unit(mesh.normals)[split.vertex], _ARRAY_BUFFER),
-        "TEXCOORD_0": buffer.accessor(_uv_from_top(mesh.uv)[split.uv], _ARRAY_BUFFER),
-        VERTEX_COLOR: buffer.accessor(_linear_rgba16(mesh.vertex_rgb)[split.vertex], _ARRAY_BUFFER, normalized=True),
+        "POSITION": buffer.accessor(mesh.vertices[split.vertex] * np.float32(METERS_PER_MM), ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffer.accessor(_unit(mesh.normals)[split.vertex], ARRAY_BUFFER),
+        "TEXCOORD_0": buffer.accessor(_uv_from_top(mesh.uv)[split.uv], ARRAY_BUFFER),
+        VERTEX_COLOR: buffer.accessor(_linear_rgba16(mesh.vertex_rgb)[split.vertex], ARRAY_BUFFER, normalized=True),
     }
-    indices = buffer.accessor(split.faces.reshape(-1, 1), _ELEMENT_ARRAY_BUFFER)
+    indices = buffer.accessor(split.faces.reshape(-1, 1), ELEMENT_ARRAY_BUFFER)
     primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
     shape: dict[str, Any] = {"name": name, "primitives": [primitive]}
     if targets:
@@ -86,6 +85,10 @@ def glb_bytes(
         "textures": [{"source": 0, "sampler": 0}],
         "images": [{"name": f"{name}_texture", "mimeType": "image/png", "bufferView": image}],
         "samplers": [_SAMPLER],
+    }
+    if animation is not None:
+        document = animated(document, buffer, animation)
+    document |= {
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
@@ -101,63 +104,7 @@ _MATERIAL = {
 _SAMPLER = {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, "wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}
 
 
-class _Buffer:
-    """The binary chunk as it grows, with the views and accessors into it."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.views: list[dict[str, Any]] = []
-        self.accessors: list[dict[str, Any]] = []
-
-    def view(self, content: bytes, target: int | None = None) -> int:
-        """Append bytes at a multiple of four; the index of their view."""
-        self.data.extend(bytes(-len(self.data) % 4))
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content)}
-        if target is not None:
-            view["target"] = target
-        self.data.extend(content)
-        self.views.append(view)
-        return len(self.views) - 1
-
-    def accessor(self, array: np.ndarray, target: int, *, normalized: bool = False, bounds: bool = False) -> int:
-        """Append (N, C) values; the index of their accessor."""
-        accessor: dict[str, Any] = {
-            "bufferView": self.view(array.tobytes(), target),
-            "componentType": _COMPONENT[array.dtype],
-            "count": len(array),
-            "type": _TYPE[array.shape[1]],
-        }
-        if normalized:
-            accessor["normalized"] = True
-        if bounds:
-            accessor["min"], accessor["max"] = array.min(0).tolist(), array.max(0).tolist()
-        return self._add(accessor)
-
-    def sparse(self, rows: np.ndarray, values: np.ndarray, count: int, *, bounds: bool = False) -> int:
-        """Append (count, 3) floats that are 0 but for `values` (n, 3) in `rows` (n,); the index of their accessor."""
-        index = rows.astype(np.uint16 if count <= 65536 else np.uint32)
-        accessor: dict[str, Any] = {
-            "componentType": _COMPONENT[np.dtype(np.float32)],
-            "count": count,
-            "type": "VEC3",
-            "sparse": {
-                "count": len(rows),
-                "indices": {"bufferView": self.view(index.tobytes()), "componentType": _COMPONENT[index.dtype]},
-                "values": {"bufferView": self.view(values.astype(np.float32).tobytes())},
-            },
-        }
-        if bounds:
-            rest = [np.zeros((1, 3), np.float32)] if len(rows) < count else []
-            every = np.concatenate([values, *rest])
-            accessor["min"], accessor["max"] = every.min(0).tolist(), every.max(0).tolist()
-        return self._add(accessor)
-
-    def _add(self, accessor: dict[str, Any]) -> int:
-        self.accessors.append(accessor)
-        return len(self.accessors) - 1
-
-
-def _target(buffer: _Buffer, target: MorphTarget, vertex: np.ndarray) -> dict[str, int]:
+def _target(buffer: Buffer, target: MorphTarget, vertex: np.ndarray) -> dict[str, int]:
     """The accessors of a morph target; `vertex` (N,) names each corner's vertex."""
     offset = target.offset_mm * np.float32(METERS_PER_MM)
     return {

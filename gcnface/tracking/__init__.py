@@ -1,0 +1,1 @@
+"""Faces followed through videos: identity and texture pooled, pose and expression per frame."""
