@@ -30,12 +30,13 @@ class PhotoKeywords(TypedDict, total=False):
     """Options beside ``all_faces``: fields of `gcnface.options.ReconstructionOptions`, where their defaults are."""
 
     device: str
+    detector: str
     fit: bool
     texture_size: int
     adapt: int
 
 
-_PERSON_KEYWORDS = ("device", "fit", "texture_size")
+_PERSON_KEYWORDS = ("device", "detector", "fit", "texture_size")
 """Those of them that `reconstruct_person` has."""
 
 
@@ -62,9 +63,9 @@ def reconstruct(
         photo: path of an image file, its content as bytes or a file object, a PIL image, an array (H, W, 3) or
             (H, W), or a torch tensor, channels first or last; see `gcnface.photo.input.photo_and_name`.
         all_faces: return a list of all faces, the largest first.
-        **options: ``device`` "cpu", "cuda", "mps", where the networks run; ``fit`` False leaves out the adjustment of
-            the coefficients to the photo; ``adapt`` trains the refiner on the photo itself for so many steps;
-            ``texture_size`` is the side of the texture in px.
+        **options: ``device`` "cpu", "cuda", "mps", where the networks run; ``detector`` "joint", "yunet" or "mtcnn",
+            what finds the faces; ``fit`` False leaves out the adjustment of the coefficients to the photo; ``adapt``
+            trains the refiner on the photo itself for so many steps; ``texture_size`` is the side of the texture in px.
 
     Raises:
         PhotoError: the file cannot be read as an image.
@@ -211,7 +212,7 @@ def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PhotoKeywo
 
     Args:
         photos: each as for `reconstruct`; 255 at most.
-        **options: ``device``, ``fit`` and ``texture_size`` as for `reconstruct`.
+        **options: ``device``, ``detector``, ``fit`` and ``texture_size`` as for `reconstruct`.
 
     Raises:
         PhotoError: a file cannot be read as an image.

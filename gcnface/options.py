@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from gcnface import kinds, names
 from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS, photo_protocols
 from gcnface.kinds import Kind, OptionError, WrongValueError
+from gcnface.photo.registry import DETECTORS, USUAL_DETECTOR
 from gcnface.result.files.registry import FORMATS
 
 AnyRecord = TypeVar("AnyRecord", bound="Record")
@@ -79,7 +80,15 @@ class DeviceOptions(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceOptions(DeviceOptions):
+class DetectorOptions(DeviceOptions):
+    """What finds the faces."""
+
+    detector: Annotated[str, kinds.one_of(tuple(DETECTORS), metavar="NAME")] = USUAL_DETECTOR
+    """what finds the faces; yunet knows any turn, mtcnn upright ones best, joint is both"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceOptions(DetectorOptions):
     """Which faces, and how finely."""
 
     all_faces: bool = False
@@ -89,7 +98,7 @@ class FaceOptions(DeviceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(DeviceOptions):
+class FitOptions(DetectorOptions):
     """How far a photo's face is sought."""
 
     fit: bool = True
@@ -201,7 +210,7 @@ class AlignOptions(BatchOptions, FaceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlattenOptions(BatchOptions, DeviceOptions):
+class FlattenOptions(BatchOptions, DetectorOptions):
     """Resample the largest face of every photo over the face chart: a texel is the same point of every face."""
 
     size: Annotated[int, kinds.whole(16, 4096, even=True, metavar="PX")] = 256

@@ -28,7 +28,7 @@ class Reconstructor:
     Args:
         options: how photos are reconstructed.
         model: another face model than the shipped one; see `gcnface.stages.face.FaceStages` for what does without.
-        detector: finds the faces; None makes the usual one.
+        detector: finds the faces; None makes the one that the options name.
         regressor: answers for the face model instead of the shipped one: crops (B, 3, 224, 224), sRGB in [0, 1], to raw
             coefficients (B, N) in the layout `coarse.morphable.layout_of(model)`.
 
@@ -55,7 +55,7 @@ class Reconstructor:
         self.options = options or ReconstructionOptions()
         self.stages = FaceStages(self.options, model, regressor)
         self.model = self.stages.model
-        self.detector = detector or make_detector()
+        self.detector = detector or make_detector(self.options.detector)
 
     @plain_torch()
     def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[Reconstruction]:

@@ -18,6 +18,7 @@ from gcnface.errors import printable
 from gcnface.io.atomic import staged
 from gcnface.io.images import save_picture
 from gcnface.options import FlattenOptions
+from gcnface.photo.detection import make_detector
 
 ENDING, MEAN_ENDING, MASK_ENDING = "_flat", "_mean", "_mean_mask"
 
@@ -39,7 +40,7 @@ def flatten_photos(options: FlattenOptions) -> int:
 
 def _load(options: FlattenOptions) -> Work:
     """The work, with its networks."""
-    flattener = Flattener(options.device, size=options.size)
+    flattener = Flattener(options.device, size=options.size, detector=make_detector(options.detector))
 
     def work(photo: ReadPhoto, on_stage: Callable[[str], None]) -> list[Write]:
         return [partial(write, flattener(photo.pixels, name=photo.path, on_stage=on_stage))]

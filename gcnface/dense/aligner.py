@@ -20,6 +20,7 @@ from gcnface.dense.texture import chart_texture, inside
 from gcnface.photo.crop import WINDOW_FROM_CROP, similarity_scale, warp_points
 from gcnface.photo.detection import Detection, FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
+from gcnface.photo.registry import USUAL_DETECTOR
 from gcnface.stages.alignment import FaceAligner
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.stages.looks import Viewer, rotation_in_photo
@@ -148,9 +149,14 @@ def _pose_in_photo(aligned: DenseAlignment, photo_from_window: NDArray[np.float6
 
 
 @lru_cache(maxsize=2)
-def load_aligner(device: str = "cpu", texture_size: int = DEFAULT_TEXTURE_PX, all_faces: bool = False) -> DenseAligner:
+def load_aligner(
+    device: str = "cpu",
+    texture_size: int = DEFAULT_TEXTURE_PX,
+    all_faces: bool = False,
+    detector: str = USUAL_DETECTOR,
+) -> DenseAligner:
     """An aligner with its networks; the two used last are kept."""
-    return DenseAligner(device, texture_size=texture_size, all_faces=all_faces)
+    return DenseAligner(device, texture_size=texture_size, all_faces=all_faces, detector=make_detector(detector))
 
 
 def aligned_faces(
@@ -168,13 +174,23 @@ def aligned_faces(
 
 @overload
 def align(
-    photo: PhotoLike, *, all_faces: Literal[False] = False, device: str = "cpu", texture_size: int = 256
+    photo: PhotoLike,
+    *,
+    all_faces: Literal[False] = False,
+    device: str = "cpu",
+    texture_size: int = 256,
+    detector: str = USUAL_DETECTOR,
 ) -> AlignedFace: ...
 
 
 @overload
 def align(
-    photo: PhotoLike, *, all_faces: Literal[True], device: str = "cpu", texture_size: int = 256
+    photo: PhotoLike,
+    *,
+    all_faces: Literal[True],
+    device: str = "cpu",
+    texture_size: int = 256,
+    detector: str = USUAL_DETECTOR,
 ) -> list[AlignedFace]: ...
 
 
@@ -184,6 +200,7 @@ def align(
     all_faces: bool = False,
     device: str = "cpu",
     texture_size: int = DEFAULT_TEXTURE_PX,
+    detector: str = USUAL_DETECTOR,
 ) -> AlignedFace | list[AlignedFace]:
     """Align the largest face of a photo densely, or all its faces.
 
@@ -194,6 +211,7 @@ def align(
         all_faces: return a list of all faces, the largest first.
         device: "cpu", "cuda", "mps": where the networks run.
         texture_size: side of the texture in px.
+        detector: "joint", "yunet" or "mtcnn", what finds the faces.
 
     Raises:
         PhotoError: the file cannot be read as an image.
@@ -209,5 +227,5 @@ def align(
     """
     check_device(device)
     pixels, name = photo_and_name(photo)
-    faces = aligned_faces(load_aligner(device, texture_size, all_faces), pixels, name)
+    faces = aligned_faces(load_aligner(device, texture_size, all_faces, detector), pixels, name)
     return faces if all_faces else faces[0]

@@ -25,6 +25,7 @@ from coarse.spatial_transformer.theta import Theta, theta_layout_of
 from gcnface.photo.crop import FaceCrop, part_around, shrunk, warp_points
 from gcnface.photo.detection import FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
+from gcnface.photo.registry import USUAL_DETECTOR
 from gcnface.stages.alignment import load_face_aligner
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.system.isolation import plain_torch
@@ -245,13 +246,16 @@ def mean_face(faces: Sequence[FlattenedFace]) -> MeanFace:
     return MeanFace(texture.astype(np.float32), (count / len(faces)).astype(np.float32))
 
 
-def flatten(photo: PhotoLike, *, device: str = "cpu", size: int = DEFAULT_SIZE) -> FlattenedFace:
+def flatten(
+    photo: PhotoLike, *, device: str = "cpu", size: int = DEFAULT_SIZE, detector: str = USUAL_DETECTOR
+) -> FlattenedFace:
     """Flatten the largest face of one photo; for several, keep a `Flattener`.
 
     Args:
         photo: path, bytes, file object, PIL image, array or tensor; see `gcnface.photo.input.photo_and_name`.
         device: "cpu", "cuda", "mps": where the localiser runs.
         size: texels a side, even.
+        detector: "joint", "yunet" or "mtcnn", what finds the faces.
 
     Raises:
         PhotoError: the file cannot be read as an image.
@@ -267,4 +271,4 @@ def flatten(photo: PhotoLike, *, device: str = "cpu", size: int = DEFAULT_SIZE) 
     """
     check_device(device)
     pixels, name = photo_and_name(photo)
-    return Flattener(device, size=size)(pixels, name=name)
+    return Flattener(device, size=size, detector=make_detector(detector))(pixels, name=name)

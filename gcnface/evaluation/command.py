@@ -112,7 +112,8 @@ class PhotoMeasurer:
         """What measures, loaded when it is asked for first."""
         if self._evaluator is None:
             options = self.options
-            reconstructor = Reconstructor(ReconstructionOptions(device=options.device, fit=options.fit))
+            how = ReconstructionOptions(device=options.device, fit=options.fit, detector=options.detector)
+            reconstructor = Reconstructor(how)
             names = options.methods or usual(METHODS)
             methods, no_methods = build_methods(reconstructor, names, strict=options.methods is not None)
             networks, no_networks = load_identity_networks(

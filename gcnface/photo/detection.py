@@ -1,4 +1,4 @@
-"""What a detector says of a photo, and the detectors by name: a row adds one."""
+"""What a detector says of a photo, and how one is made by its name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcnface.errors import NoFaceError
+from gcnface.photo.registry import DETECTORS, USUAL_DETECTOR
 
 SMALLEST_PHOTO_PX = 32
 """Side of the smallest photo."""
@@ -43,6 +44,12 @@ class Detection:
         return replace(self, box=self.box + np.tile(shift, 2), points5=self.points5 + shift)
 
     @property
+    def roll_rad(self) -> float:
+        """How far the head leans counter-clockwise in the photo, by the axis from the eyes to the mouth; -pi..pi."""
+        down = self.points5[3:].mean(0) - self.points5[:2].mean(0)
+        return float(np.arctan2(down[0], down[1]))
+
+    @property
     def area(self) -> float:
         """Area of the box in square px of the photo."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
@@ -65,17 +72,13 @@ class FaceDetector(Protocol):
         ...
 
 
-DETECTORS = {"mtcnn": "gcnface.photo.mtcnn:MtcnnDetector"}
-"""Classes by name, as "module:class"; made without arguments. The first is the usual one."""
-
-
 def make_detector(name: str | None = None) -> FaceDetector:
-    """A detector of `DETECTORS`; None makes the usual one.
+    """A detector of `gcnface.photo.registry.DETECTORS`; None makes the usual one.
 
     Raises:
         ValueError: there is none of that name.
     """
-    name = name or next(iter(DETECTORS))
+    name = name or USUAL_DETECTOR
     if name not in DETECTORS:
         raise ValueError(f"{name!r} is no detector; choose one of {', '.join(DETECTORS)}")
     return pkgutil.resolve_name(DETECTORS[name])()  # type: ignore[no-any-return]

@@ -1,36 +1,16 @@
 """Find faces: MTCNN of facenet-pytorch (its weights lie inside the package), on a photo of bounded size."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX, part_around, similarity_from_points, warp_points
 from gcnface.photo.detection import SMALLEST_PHOTO_PX, Detection
+from gcnface.photo.search import SearchPass, overlap, prepared
 from render.devices import check_device
-
-
-@dataclass(frozen=True)
-class SearchPass:
-    """One look at the photo.
-
-    Attributes:
-        side_px: the photo is scaled so that its longer side is at most this.
-        face_px: faces from this size up, in the scaled photo, are sought.
-        enlarge: how much a photo smaller than `side_px` may be enlarged.
-        border: grey margin added on every side, as a fraction of the longer side (for faces that fill the frame).
-        quarter_turns: the photo is turned by this many times 90 degrees before (for photos that lie on their side).
-    """
-
-    side_px: int
-    face_px: int
-    enlarge: float = 1.0
-    border: float = 0.0
-    quarter_turns: int = 0
-
 
 FIRST_PASS = SearchPass(side_px=640, face_px=48)
 THOROUGH_PASS = SearchPass(side_px=1600, face_px=24, enlarge=2.0)
@@ -53,11 +33,6 @@ AROUND, SAME_FACE = 0.7, 0.3
 NEEDED_PX: NDArray[np.float64] = np.array([[28.0, 19.0], [196.0, 19.0], [28.0, 205.0], [196.0, 205.0]])
 """(4, 2) crop px: corners of what must lie in the photo for points to be right without a border: the 468-point
 mesh, frontal, with a tenth of its size more at either side and above; a chin at the edge does no harm."""
-BORDER_GRAY = 127.5
-"""What is beyond the photo, of 0..255: nothing to MTCNN, which takes (x - 127.5) / 128. Over 12 portraits cut at 19
-places, points found with it are off by at most 8 % of the distance of the outer eye corners in 97 of 100; with black by
-12, with the edge repeated by 18; a mirrored border shows further faces."""
-
 LEAST_SCORE, SURE_SCORE = 0.9, 0.99
 SURE_DOUBT = 0.3
 TURN_MARGIN = 0.05
@@ -104,7 +79,7 @@ class MtcnnDetector:
         part, low = part_around(photo, face.box, AROUND * max(face.box[2:] - face.box[:2]))
         upright = replace(BORDERED_PASS, quarter_turns=round(-_roll_in_quarters(face)) % 4)
         found = [other.moved(*low) for other in self._search(part, upright)]
-        overlaps = [_overlap(other.box, face.box, (width, height)) for other in found]
+        overlaps = [overlap(other.box, face.box, (width, height)) for other in found]
         return found[int(np.argmax(overlaps))] if max(overlaps, default=0.0) >= SAME_FACE else face
 
     def _righted(self, photo: NDArray[np.float32], found: list[Detection]) -> list[Detection]:
@@ -124,7 +99,7 @@ class MtcnnDetector:
         return best
 
     def _search(self, photo: NDArray[np.float32], search: SearchPass) -> list[Detection]:
-        image, photo_from_image = _prepared(photo, search)
+        image, photo_from_image = prepared(photo, search)
         if min(image.shape[:2]) * (12 / search.face_px) < 12:  # MTCNN fails where its image pyramid would be empty
             return []
         self._mtcnn.min_face_size = search.face_px
@@ -142,12 +117,17 @@ class MtcnnDetector:
 
     @cached_property
     def _mtcnn(self) -> Any:  # noqa: ANN401
-        from refine.torchvision_compat import ensure_torchvision
+        return load_mtcnn(self.device)
 
-        ensure_torchvision()
-        from facenet_pytorch import MTCNN
 
-        return MTCNN(keep_all=True, device=self.device)
+def load_mtcnn(device: str) -> Any:  # noqa: ANN401
+    """facenet-pytorch's MTCNN, with its three networks `pnet`, `rnet` and `onet`."""
+    from refine.torchvision_compat import ensure_torchvision
+
+    ensure_torchvision()
+    from facenet_pytorch import MTCNN
+
+    return MTCNN(keep_all=True, device=device)
 
 
 def _doubt(detection: Detection, quarter_turns: int = 0) -> float:
@@ -171,32 +151,3 @@ def _needed(face: Detection) -> NDArray[np.float32]:
     """(6, 2) photo px: corners of the box and of what must be seen around the points."""
     photo_from_crop = np.asarray(np.linalg.inv(similarity_from_points(face.points5, TEMPLATE_POINTS5_PX)), np.float64)
     return np.concatenate([face.box.reshape(2, 2), warp_points(NEEDED_PX, photo_from_crop)])
-
-
-def _overlap(a: NDArray[np.float32], b: NDArray[np.float32], photo_wh: tuple[int, int]) -> float:
-    """Intersection over union of what two boxes have in the photo: beyond it, boxes of cut faces go far astray."""
-    limits = np.array([*photo_wh, *photo_wh])
-    a, b = a.clip(0, limits), b.clip(0, limits)
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    common = float(np.prod(sides.clip(0)))
-    return common / max(float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common, 1e-9)
-
-
-def _prepared(photo: NDArray[np.float32], search: SearchPass) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The 8-bit image a pass looks at, and photo_from_image (3, 3)."""
-    height, width = photo.shape[:2]
-    longer = max(height, width) * (1 + 2 * search.border)
-    scale = min(search.side_px / longer, search.enlarge)
-    hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    image = photo if hw == (height, width) else cv2.resize(photo, hw[::-1], interpolation=method)
-    matrix = np.diag([width / hw[1], height / hw[0], 1.0])
-    image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    if search.border:
-        pad = round(search.border * max(hw))
-        image = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(BORDER_GRAY,) * 3)
-        matrix = matrix @ np.array([[1, 0, -pad], [0, 1, -pad], [0, 0, 1.0]])
-    for _ in range(search.quarter_turns):
-        matrix = matrix @ np.array([[0, -1.0, image.shape[1]], [1, 0, 0], [0, 0, 1]])
-        image = np.rot90(image)
-    return np.ascontiguousarray(image), matrix

@@ -17,8 +17,9 @@ from gcnface.dense.aligner import DenseAligner
 from gcnface.dense.flattener import Flattener
 from gcnface.multi_photo import PersonReconstructor
 from gcnface.options import ReconstructionOptions
-from gcnface.photo.detection import DETECTORS, Detection, make_detector
+from gcnface.photo.detection import Detection, make_detector
 from gcnface.photo.input import NamedPhoto
+from gcnface.photo.registry import DETECTORS
 from gcnface.result.editing import ExpressionError
 from tests.coarse.variants import front_model
 
@@ -134,7 +135,7 @@ def test_a_detector_is_plugged_in(portrait_photo, shipped):
 def test_a_row_adds_a_detector(monkeypatch):
     monkeypatch.setitem(DETECTORS, "box", f"{__name__}:FixedBox")
     assert isinstance(make_detector("box"), FixedBox)
-    with pytest.raises(ValueError, match="'dots' is no detector; choose one of mtcnn, box"):
+    with pytest.raises(ValueError, match="'dots' is no detector; choose one of joint, yunet, mtcnn, box"):
         make_detector("dots")
 
 

@@ -8,13 +8,18 @@ import pytest
 
 from gcnface.errors import NoFaceError
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX, similarity_from_points, warp_points
-from gcnface.photo.detection import no_face
+from gcnface.photo.detection import make_detector, no_face
 from gcnface.photo.mtcnn import SMALLEST_FACE_PX
 
 
 def only(found):
     assert len(found) == 1
     return found[0]
+
+
+@pytest.fixture(scope="module", params=["joint", "mtcnn"])
+def detector(request):
+    return make_detector(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +144,7 @@ def test_a_face_that_is_cut_keeps_its_points(detector, portrait, face, edges):
 
 def test_a_face_amid_its_picture_is_looked_at_once(detector, portrait, face, monkeypatch):
     monkeypatch.setattr("gcnface.photo.mtcnn.BORDERED_PASS", None)
+    monkeypatch.setattr("gcnface.photo.yunet.BORDERED_PASS", None)
     np.testing.assert_array_equal(only(detector.detect(portrait)).points5, face.points5)
 
 
