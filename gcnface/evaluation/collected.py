@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcnface.evaluation.groups import GLASSES_SHARE, tone_of
+from gcnface.evaluation.groups import GLASSES_SHARE, TONE_KINDS, tones_of
 from gcnface.evaluation.people import Subject
 from gcnface.evaluation.photo_evaluator import PhotoEvaluator
 from gcnface.evaluation.records import PHOTO_ITSELF, Measured, Metric, MetricValue
@@ -81,9 +81,8 @@ class Collected:
         self.values += [MetricValue(key, subject.person, *measured) for measured in found]
         self.features[key], self.people[key], self.pictures[key] = photo.features, subject.person, photo.pictures
         own = {metric: value for method, metric, value in photo.measured if method == PHOTO_ITSELF}
-        tone = tone_of(own[Metric("skin_angle", "albedo")])
         groups = {"glasses": "with" if own[Metric("glasses_share")] > GLASSES_SHARE else "without"}
-        groups |= {"skin tone": tone} if tone else {}
+        groups |= tones_of({view: own[Metric("skin_angle", view)] for view in TONE_KINDS.values()})
         groups |= self.columns.get(subject.name, self.columns.get(subject.file.name, {}))
         for kind, group in groups.items():
             self.groups.setdefault(kind, {})[key] = group

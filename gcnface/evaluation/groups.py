@@ -5,6 +5,7 @@ What cannot be told soundly from one photo (age, sex, a beard) is not guessed; i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -31,6 +32,10 @@ TONES = {
 }
 """Groups of skin tone and the individual typology angle above which they begin, degrees (Chardon et al. 1991; the
 border between brown and dark after Del Bino and Bernerd 2013)."""
+
+TONE_KINDS = {"skin tone": "albedo", "skin tone in the photo": "photo"}
+"""Kinds of groups by tone, and the colours that tell it: without the estimated light, and as the photo has them. The
+first cannot see an error of its own light estimate, the second takes exposure for skin."""
 
 GLASSES_SHARE = 0.02
 """Share of the head's pixels that the parser calls glasses from which a person counts as wearing some."""
@@ -64,6 +69,20 @@ def tone_of(angle_deg: float) -> str | None:
     return next((name for name, above in TONES.items() if angle_deg > above), None)
 
 
+def tones_of(angles_deg: Mapping[str, float]) -> dict[str, str]:
+    """The group of each of `TONE_KINDS`; those whose angle is not known are left out.
+
+    Args:
+        angles_deg: as `skin_angles_deg` finds them.
+
+    Example:
+        >>> tones_of({"albedo": 45.0, "photo": 20.0})
+        {'skin tone': 'light', 'skin tone in the photo': 'tan'}
+    """
+    found = {kind: tone_of(angles_deg[view]) for kind, view in TONE_KINDS.items()}
+    return {kind: tone for kind, tone in found.items() if tone}
+
+
 def cheeks_and_forehead(model: FaceModel) -> NDArray[np.bool_]:
     """(V,) the vertices whose colour tells the skin's tone."""
     points = model.landmarks468(model.mean)
@@ -76,11 +95,10 @@ def cheeks_and_forehead(model: FaceModel) -> NDArray[np.bool_]:
 def skin_angles_deg(fitted: FittedPhoto, patch: NDArray[np.bool_]) -> dict[str, float]:
     """Typology angles of the skin that the photo shows at `patch` (V,): "albedo" and "photo", its light included.
 
-    The first, of the photo's colours without the estimated light, is what people are grouped by: every refinement keeps
-    it where the skin was seen. It says no more than the light estimate can: light and albedo of one photo are told
-    apart by what is usual (Feng et al. 2022, "Towards racially unbiased skin tone estimation via scene
-    disambiguation"). How far the two angles are apart, group by group, is a metric of its own. NaN where no skin is
-    seen.
+    The first is of the photo's colours without the estimated light; every refinement keeps it where the skin was seen.
+    It says no more than the light estimate can (Feng et al. 2022, "Towards racially unbiased skin tone estimation via
+    scene disambiguation"), and groups by it cannot show where that is wrong, so that people are grouped by both. How
+    far the two angles are apart, group by group, is a metric of its own. NaN where no skin is seen.
     """
     shown = torch.from_numpy(patch) & (fitted.observation.skin[0].cpu() > _SURE)
     linear = fitted.observation.linear[0].cpu()[shown]

@@ -15,6 +15,7 @@ from gcnface.evaluation.groups import (
     read_groups,
     skin_angles_deg,
     tone_of,
+    tones_of,
     typology_angle_deg,
 )
 from gcnface.photo.parsing import PARSING_CLASSES
@@ -48,6 +49,12 @@ def test_published_bounds():
     assert tone_of(41.0) == "intermediate"
     assert tone_of(41.01) == "light"
     assert tone_of(math.nan) is None
+
+
+def test_people_are_grouped_by_both_angles():
+    """Light skin in a dark picture is light by its albedo and tan by the photo."""
+    assert tones_of({"albedo": 45.0, "photo": 20.0}) == {"skin tone": "light", "skin tone in the photo": "tan"}
+    assert tones_of({"albedo": math.nan, "photo": -40.0}) == {"skin tone in the photo": "dark"}
 
 
 def test_patches_are_symmetric_and_of_the_face():
