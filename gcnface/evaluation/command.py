@@ -41,6 +41,8 @@ def evaluate(options: EvaluateOptions) -> int:
         GcnfaceError: a table cannot be read, or the folder cannot be written to.
     """
     reporter = Reporter(0, quiet=options.quiet, debug=options.debug)
+    if options.protocol is not None:
+        return int(PROTOCOLS[options.protocol].load()(options, reporter))
     subjects = choose_subjects(options.photos, options)
     collected = Collected(read_groups(options.groups) if options.groups else {}, options.protocols)
     with writable(options.output):

@@ -108,11 +108,12 @@ class ProtocolRow(Row):
 
     Its source is a function of a `Reconstructor`, the methods by name and the subject that returns `Measured` values of
     the methods and of the subject itself (`PHOTO_ITSELF`); none where it has no use for the subject, which then does
-    not count among those asked for.
+    not count among those asked for. One of annotated folders is a command of its own: a function of `EvaluateOptions`
+    and a `Reporter` that writes its report and returns the exit status.
 
     Attributes:
         views: of its metrics.
-        subject: what it is given: "photo", an `EvaluatedPhoto`, or "scan", a `Scan`.
+        subject: what it is given: "photo", an `EvaluatedPhoto`; "scan", a `Scan`; or "folder", the options.
     """
 
     views: tuple[ViewRow, ...] = ()
@@ -249,6 +250,13 @@ PROTOCOLS = _table(
         _TURNS + _SHAPE,
         "scan",
     ),
+    ProtocolRow(
+        "aflw2000",
+        "AFLW2000-3D",
+        "68 points against NAME.mat beside each photo, by turn of the head",
+        "gcnface.evaluation.protocols.aflw2000:measure",
+        subject="folder",
+    ),
 )
 """Slow protocols, run when they are asked for."""
 
@@ -261,6 +269,11 @@ def usual(rows: Mapping[str, MethodRow] | Mapping[str, NetworkRow]) -> tuple[str
 def photo_protocols() -> dict[str, ProtocolRow]:
     """The protocols that measure photos, which ``gcnface evaluate`` has an option for."""
     return {name: row for name, row in PROTOCOLS.items() if row.subject == "photo"}
+
+
+def folder_protocols() -> dict[str, ProtocolRow]:
+    """The protocols of annotated folders, which ``gcnface evaluate --protocol`` runs instead of everything else."""
+    return {name: row for name, row in PROTOCOLS.items() if row.subject == "folder"}
 
 
 def view_row(name: str) -> ViewRow:
