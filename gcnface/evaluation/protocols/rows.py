@@ -50,9 +50,9 @@ def points_of_face(stages: FaceStages, photo: NDArray[np.float32], face: Detecti
 
 def _of_map(stages: FaceStages, view: FittedFace) -> FacePoints | None:
     """Read from the position map of the crop that the face was aligned to."""
-    if view.aligned is None or stages.aligner is None:
+    if view.alignment is None or stages.aligner is None:
         return None
-    layout, maps = stages.aligner.viewer.layout, view.aligned.position_map.float().cpu()
+    layout, maps = stages.aligner.viewer.layout, view.alignment.position_map.float().cpu()
     photo_from_window = np.asarray(np.linalg.inv(WINDOW_FROM_CROP @ view.crop.crop_from_photo), np.float64)
     both = (layout.landmarks68(maps), layout.landmarks468(maps))
     return FacePoints(*(warp_points(points[0, :, :2].numpy(), photo_from_window) for points in both))
