@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # "as" tells type checkers that these are public
     from gcnface.errors import DifferentPersonWarning as DifferentPersonWarning
     from gcnface.errors import DivergedError as DivergedError
     from gcnface.errors import GcnfaceError as GcnfaceError
+    from gcnface.errors import LowQualityError as LowQualityError
+    from gcnface.errors import LowQualityWarning as LowQualityWarning
     from gcnface.errors import MissingPackageError as MissingPackageError
     from gcnface.errors import NoFaceError as NoFaceError
     from gcnface.errors import OutputError as OutputError
@@ -51,6 +53,8 @@ if TYPE_CHECKING:  # "as" tells type checkers that these are public
     from gcnface.result.lights import LIGHTS as LIGHTS
     from gcnface.result.mesh import TexturedMesh as TexturedMesh
     from gcnface.result.morph_targets import MorphTarget as MorphTarget
+    from gcnface.result.quality import FaceQuality as FaceQuality
+    from gcnface.result.quality import QualityMeasures as QualityMeasures
     from gcnface.result.reconstruction import Reconstruction as Reconstruction
     from gcnface.result.rendering import turntable as turntable
     from gcnface.tracking.track import Track as Track
@@ -62,8 +66,8 @@ _NAMES = {
     "gcnface.dense.aligned_face": "AlignedFace",
     "gcnface.dense.aligner": "DenseAligner align",
     "gcnface.dense.flattener": "FlattenedFace Flattener flatten mean_face",
-    "gcnface.errors": "DeviceError DifferentPersonWarning DivergedError GcnfaceError MissingPackageError "
-    "NoFaceError OutputError PhotoError ResultError VideoError WeightsError",
+    "gcnface.errors": "DeviceError DifferentPersonWarning DivergedError GcnfaceError LowQualityError "
+    "LowQualityWarning MissingPackageError NoFaceError OutputError PhotoError ResultError VideoError WeightsError",
     "gcnface.io.images": "read_photo",
     "gcnface.io.video_input": "read_video",
     "gcnface.options": "ReconstructionOptions TrackerOptions",
@@ -72,6 +76,7 @@ _NAMES = {
     "gcnface.result.lights": "LIGHTS",
     "gcnface.result.mesh": "TexturedMesh",
     "gcnface.result.morph_targets": "MorphTarget",
+    "gcnface.result.quality": "FaceQuality QualityMeasures",
     "gcnface.result.reconstruction": "Reconstruction",
     "gcnface.result.rendering": "turntable",
     "gcnface.tracking.track": "Track",

@@ -34,9 +34,11 @@ class PhotoKeywords(TypedDict, total=False):
     fit: bool
     texture_size: int
     adapt: int
+    min_quality: float
+    force: bool
 
 
-_PERSON_KEYWORDS = ("device", "detector", "fit", "texture_size")
+_PERSON_KEYWORDS = ("device", "detector", "fit", "texture_size", "min_quality", "force")
 """Those of them that `reconstruct_person` has."""
 
 
@@ -65,11 +67,13 @@ def reconstruct(
         all_faces: return a list of all faces, the largest first.
         **options: ``device`` "cpu", "cuda", "mps", where the networks run; ``detector`` "joint", "yunet" or "mtcnn",
             what finds the faces; ``fit`` False leaves out the adjustment of the coefficients to the photo; ``adapt``
-            trains the refiner on the photo itself for so many steps; ``texture_size`` is the side of the texture in px.
+            trains the refiner on the photo itself for so many steps; ``texture_size`` is the side of the texture in px;
+            faces of less than ``min_quality``, 0 to 1, are refused, with ``force`` none.
 
     Raises:
         PhotoError: the file cannot be read as an image.
         NoFaceError: no face is found in it.
+        LowQualityError: what is found cannot be believed to be a face, or to be found right.
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
         TypeError: the photo is something else, or there is no such option.
@@ -212,17 +216,20 @@ def reconstruct_person(photos: Sequence[PhotoLike], **options: Unpack[PhotoKeywo
 
     Args:
         photos: each as for `reconstruct`; 255 at most.
-        **options: ``device``, ``detector``, ``fit`` and ``texture_size`` as for `reconstruct`.
+        **options: ``device``, ``detector``, ``fit``, ``texture_size``, ``min_quality`` and ``force`` as for
+            `reconstruct`; a photo whose face is refused is left out.
 
     Raises:
         PhotoError: a file cannot be read as an image.
         NoFaceError: no face is found in a photo; it is named.
+        LowQualityError: all are refused.
         DeviceError: there is no such device; the message says which there are.
         ValueError: there is no photo, an array has another shape or type, or an option is out of its range.
         TypeError: a photo is something else, a single one was given instead of a list, or there is no such option.
 
     Warns:
         DifferentPersonWarning: a photo seems to show someone else.
+        LowQualityWarning: a photo is left out; it is named.
 
     Example:
         >>> import gcnface

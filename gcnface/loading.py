@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from gcnface.errors import LowQualityError
 from gcnface.options import ReconstructionOptions
 from gcnface.photo.detection import no_face
 from gcnface.photo.input import photo_sizes
@@ -50,8 +51,12 @@ def faces_of(
 
     Raises:
         NoFaceError: there is no face.
+        LowQualityError: none can be believed.
     """
-    faces = reconstructor(photo, on_stage=on_stage)
+    try:
+        faces = reconstructor(photo, on_stage=on_stage)
+    except LowQualityError as error:
+        raise error.of(name) from None
     if not faces:
         raise no_face(name, photo)
     known = {"photo": name.name, **photo_sizes(photo, name)}

@@ -7,6 +7,7 @@ photos, each without its own light, are blended: the photo that shows a place be
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +23,11 @@ from coarse.photo_fitting import DensePoints
 from coarse.pose_refit import refit_pose
 from coarse.regressor import CoefficientRegressor
 from coarse.set_aggregation import aggregate
+from gcnface.errors import LowQualityWarning, printable
 from gcnface.photo.detection import FaceDetector, no_face
 from gcnface.photo.input import NamedPhoto, photo_sizes
 from gcnface.pipeline import Reconstructor
+from gcnface.result.quality import REMEDY, low_quality
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.blending import Blend, blend_photos
 from gcnface.stages.coarse import OnStage, Stopwatch
@@ -105,12 +108,14 @@ class PersonReconstructor:
 
         Raises:
             NoFaceError: a photo shows no face; it is named.
+            LowQualityError: no photo shows a face that can be believed.
             ValueError: there is no photo, or more than `LARGEST_COUNT`.
         """
         if not 1 <= len(photos) <= LARGEST_COUNT:
             raise ValueError(f"{len(photos)} photos given; expected 1 to {LARGEST_COUNT}")
         watch = Stopwatch(on_stage)
-        views = [self._look(photo, watch, on_photo) for photo in photos]
+        looked = [self._look(photo, watch, on_photo) for photo in photos]
+        photos, views = self._believed(photos, looked)
         with watch.stage("fuse"), torch.no_grad():
             embeddings = torch.cat([view.embedding for view in views])
             cosine = mean_cosines(embeddings)
@@ -132,9 +137,31 @@ class PersonReconstructor:
         with watch.stage("detect"):
             found = self.detector.detect(photo.pixels)
         view = self.stages.fit_face(photo.pixels, found[0], watch) if found else None
-        if view is None or not view.can_be_trusted:
+        if view is None:
             raise no_face(photo.name, photo.pixels, "leave it out or take a larger picture with the whole face in it")
         return view
+
+    def _believed(
+        self, photos: Sequence[NamedPhoto], views: Sequence[FittedFace]
+    ) -> tuple[list[NamedPhoto], list[FittedFace]]:
+        """The photos whose face can be believed, and what was found in them.
+
+        Raises:
+            LowQualityError: there is none.
+
+        Warns:
+            LowQualityWarning: a photo is left out, with its name.
+        """
+        kept, least = [], self.stages.options.least_quality
+        for photo, view in zip(photos, views, strict=True):
+            if view.believed(least):
+                kept.append((photo, view))
+            elif len(photos) > 1:
+                told = f"{printable(photo.name)}: left out, its face cannot be believed ({view.quality}); {REMEDY}"
+                warnings.warn(told, LowQualityWarning, stacklevel=4)
+        if not kept:
+            raise low_quality(photos[0].name, [view.quality for view in views])
+        return [photo for photo, _ in kept], [view for _, view in kept]
 
     def confidences(self, views: Sequence[FittedFace]) -> Confidences:
         """Of each photo's coefficients: (P, Ni) and (P, Na); all alike where the regressor tells no features."""

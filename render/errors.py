@@ -44,6 +44,29 @@ class NoFaceError(FileError):
     """A photo shows no face that can be found."""
 
 
+class LowQualityError(NoFaceError):
+    """What is found in a photo cannot be believed to be a face, or to be found right.
+
+    Args:
+        path: the photo.
+        what: is wrong with it, continuing the sentence that the path begins.
+        remedy: what to do about it.
+        quality: `gcnface.FaceQuality` of the face, where it is known.
+    """
+
+    def __init__(self, path: str | Path, what: str, remedy: str, quality: object = None) -> None:
+        super().__init__(path, what, remedy)
+        self.quality = quality
+
+    def of(self, path: str | Path) -> LowQualityError:
+        """The same of a photo whose name is known by now."""
+        return type(self)(path, self.what, self.remedy, self.quality)
+
+    def __reduce__(self) -> tuple[type, tuple[Path, str, str, object]]:  # type: ignore[override]
+        """Made again from its parts where it crosses from one process to another."""
+        return type(self), (self.path, self.what, self.remedy, self.quality)
+
+
 class OutputError(FileError):
     """A result cannot be written."""
 
@@ -66,6 +89,10 @@ class MissingPackageError(GcnfaceError, ImportError):
 
 class DivergedError(GcnfaceError):
     """A training's loss or weights are no longer finite."""
+
+
+class LowQualityWarning(UserWarning):
+    """Some of the faces that were asked for are left out, since they cannot be believed."""
 
 
 class DifferentPersonWarning(UserWarning):

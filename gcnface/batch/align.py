@@ -29,7 +29,8 @@ def _load(options: AlignOptions) -> Work:
     """The work, with its networks."""
     from gcnface.dense import aligner as dense
 
-    aligner = dense.load_aligner(options.device, options.texture_size, options.all_faces, options.detector)
+    how = (options.device, options.texture_size, options.all_faces, options.detector, options.least_quality)
+    aligner = dense.load_aligner(*how)
 
     def work(photo: ReadPhoto, on_stage: Callable[[str], None]) -> list[Write]:
         faces = dense.aligned_faces(aligner, photo.pixels, photo.path, on_stage)

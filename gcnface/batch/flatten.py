@@ -40,7 +40,8 @@ def flatten_photos(options: FlattenOptions) -> int:
 
 def _load(options: FlattenOptions) -> Work:
     """The work, with its networks."""
-    flattener = Flattener(options.device, size=options.size, detector=make_detector(options.detector))
+    finder, least = make_detector(options.detector), options.least_quality
+    flattener = Flattener(options.device, size=options.size, detector=finder, least_quality=least)
 
     def work(photo: ReadPhoto, on_stage: Callable[[str], None]) -> list[Write]:
         return [partial(write, flattener(photo.pixels, name=photo.path, on_stage=on_stage))]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice, takewhile
@@ -22,7 +23,7 @@ from gcnface.batch.failures import failed, reason
 from gcnface.batch.inputs import RESULT_ENDINGS, ResultNames, collect_photos, in_the_way, shard
 from gcnface.batch.progress import Reporter, tell_nobody
 from gcnface.batch.worker import TaskResult
-from gcnface.errors import GcnfaceError, OutputError, printable
+from gcnface.errors import GcnfaceError, LowQualityWarning, OutputError, printable
 from gcnface.io.atomic import writable
 from gcnface.io.images import read_photo
 from gcnface.options import BatchOptions
@@ -73,7 +74,8 @@ def savings(faces: Iterable[Any], formats: Sequence[str]) -> list[Write]:
 
     def write(face: Any, folder: Path, name: str) -> Written:
         face.save(folder, name, formats)
-        return Written(" ".join(formats))
+        quality = getattr(face, "quality", None)
+        return Written(" ".join(formats) + (f"; quality {quality.value:.2f}" if quality else ""))
 
     return [partial(write, face) for face in faces]
 
@@ -188,9 +190,11 @@ class PhotoResult:
     Attributes:
         faces: of each that was written a line for the user, and what was kept of it.
         failure: what went wrong, if something did.
+        warnings: what to say beside that.
     """
 
     faces: list[tuple[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
 
 
@@ -258,6 +262,8 @@ class _Run:
         for line, kept in found.faces:
             self.reporter.result(line)
             self.keep(kept)
+        for warning in found.warnings:
+            self.reporter.warning(warning)
         if found.failure:
             self.reporter.failure(found.failure.line, found.failure.trace)
         return found.failure
@@ -276,6 +282,20 @@ def _failure(task: PhotoTask, error: Exception) -> Failure:
     if isinstance(error, GcnfaceError):
         return Failure(str(error), trace)
     return Failure(failed(task.path, error), trace)
+
+
+@contextmanager
+def left_out_faces() -> Iterator[list[str]]:
+    """Gives a list that afterwards holds what was said of faces that are left out; other warnings go their way."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LowQualityWarning)
+        yield told
+    for warning in caught:
+        if issubclass(warning.category, LowQualityWarning):
+            told.append(str(warning.message))
+        else:
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 @dataclass
@@ -311,7 +331,10 @@ class PhotoProcessor:
         begin = time.perf_counter()
         self.on_stage("read")
         photo = ReadPhoto(read_photo(task.path), task.path, time.perf_counter() - begin)
-        faces = list(zip(self._loaded()(photo, self.on_stage), self._names(task.name), strict=False))
+        with left_out_faces() as told:
+            found = self._loaded()(photo, self.on_stage)
+        result.warnings += [f"{printable(task.path)}: {words}" for words in told]
+        faces = list(zip(found, self._names(task.name), strict=False))
         for write, name in reversed(faces):  # the largest face last: its files tell that all others are there
             self.on_stage("write")
             written = write(self.output, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from gcnface.batch.inputs import ResultNames, collect_photos
-from gcnface.batch.loop import loaded
+from gcnface.batch.loop import left_out_faces, loaded
 from gcnface.batch.progress import Reporter
 from gcnface.batch.refine import STAGES
 from gcnface.errors import GcnfaceError, OutputError, printable
@@ -36,7 +36,10 @@ def refine_person(options: RefineOptions) -> int:
     with reporter.running(stages=STAGES), writable(options.output):
         named = [NamedPhoto(read_photo(path), path) for path in photos]
         reconstructor = loaded(lambda: load_person_reconstructor(part(ReconstructionOptions, options)))
-        face = reconstructor(named, on_stage=reporter.stage, on_photo=reporter.photo, on_doubt=reporter.warning)
+        with left_out_faces() as told:
+            face = reconstructor(named, on_stage=reporter.stage, on_photo=reporter.photo, on_doubt=reporter.warning)
+        for words in told:
+            reporter.warning(words)
         reporter.stage("write")
         name = ResultNames(options.output).claim(photos[0].stem)
         try:

@@ -22,6 +22,7 @@ from gcnface.io.images import save_picture
 from gcnface.names import ALIGN_OUTPUTS
 from gcnface.result.files.gltf import glb_bytes
 from gcnface.result.mesh import TexturedMesh
+from gcnface.result.quality import FaceQuality
 from gcnface.system.isolation import plain_torch
 from gcnface.version import __version__
 from render.camera import pixel_camera
@@ -110,6 +111,7 @@ class AlignedFace:
         photo: (H, W, 3) float32 sRGB in [0, 1].
         box: (4,) x0, y0, x1, y1 of the detected face, px.
         score: the detector's confidence in [0, 1].
+        quality: how far the face may be believed, and why; None when unknown.
 
     Example:
         >>> import gcnface
@@ -133,6 +135,7 @@ class AlignedFace:
     photo: NDArray[np.float32] = field(repr=False)
     box: NDArray[np.float32]
     score: float
+    quality: FaceQuality | None = None
 
     def __post_init__(self) -> None:
         side = check_shape("position_map", self.position_map, "S S 3")["S"]
@@ -236,6 +239,7 @@ def pose_summary(face: AlignedFace) -> dict[str, Any]:
         "photo_hw": list(face.photo.shape[:2]),
         "face_box_px": _rounded(face.box, 1),
         "detection_score": round(face.score, 4),
+        "quality": face.quality.summary() if face.quality else None,
         "meaning": _MEANING,
         "gcnface": __version__,
     }

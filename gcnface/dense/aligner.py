@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -17,13 +18,18 @@ from coarse.face_model import load_face_model
 from coarse.position_network import load_position_map_network
 from gcnface.dense.aligned_face import AlignedFace, HeadPose
 from gcnface.dense.texture import chart_texture, inside
-from gcnface.photo.crop import WINDOW_FROM_CROP, similarity_scale, warp_points
-from gcnface.photo.detection import Detection, FaceDetector, make_detector, no_face
+from gcnface.errors import LowQualityError
+from gcnface.names import QUALITY_FLOOR
+from gcnface.options import QualityOptions
+from gcnface.photo.crop import WINDOW_FROM_CROP, FaceCrop, similarity_scale, warp_points
+from gcnface.photo.detection import FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
 from gcnface.photo.registry import USUAL_DETECTOR
-from gcnface.stages.alignment import FaceAligner
+from gcnface.result.quality import FaceQuality, check_believed
+from gcnface.stages.alignment import AlignedCrop, FaceAligner
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.stages.looks import Viewer, rotation_in_photo
+from gcnface.stages.quality import aligned_quality
 from gcnface.system.isolation import plain_torch
 from render.devices import check_device, resolve_device
 from render.rotation import euler_from_rotation, rotation_from_axis_angle
@@ -48,6 +54,7 @@ class DenseAligner:
             shipped one.
         detector: finds the faces; None makes one.
         reader: of the network's maps; None makes one for the shipped face model.
+        least_quality: faces of less are refused; 0 takes all.
 
     Example:
         >>> import gcnface
@@ -66,10 +73,11 @@ class DenseAligner:
         network: Callable[[Tensor], Tensor] | None = None,
         detector: FaceDetector | None = None,
         reader: DenseReader | None = None,
+        least_quality: float = QUALITY_FLOOR,
     ) -> None:
         if not 64 <= texture_size <= 8192:
             raise ValueError(f"texture_size is {texture_size}; expected 64 to 8192 px")
-        self.device, self.all_faces = resolve_device(device), all_faces
+        self.device, self.all_faces, self.least_quality = resolve_device(device), all_faces, least_quality
         self.reader = reader or DenseReader(load_face_model())
         self.network = network or load_position_map_network(self.reader.layout).to(self.device)
         self.detector = detector or make_detector()
@@ -86,26 +94,39 @@ class DenseAligner:
         Args:
             photo: (H, W, 3) float32 sRGB in [0, 1].
             on_stage: called with the name of each stage as it begins.
+
+        Raises:
+            LowQualityError: none of the faces can be believed.
+
+        Warns:
+            LowQualityWarning: some of them are left out for that.
         """
         watch = Stopwatch(on_stage)
         with watch.stage("detect"):
             found = self.detector.detect(photo)
-        return [self._align(photo, face, watch) for face in (found if self.all_faces else found[:1])]
-
-    def _align(self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch) -> AlignedFace:
         with watch.stage("align"):
-            found = self.face_aligner(photo, face)
+            crops = [self.face_aligner(photo, face) for face in (found if self.all_faces else found[:1])]
+            faces = [(crop, aligned_quality(photo.shape, crop, self.reader.layout)) for crop in crops]
+        believed = [self.least_quality <= 0 or quality.value >= self.least_quality for _, quality in faces]
+        check_believed([quality for _, quality in faces], believed)
+        kept = zip(faces, believed, strict=True)
+        return [self._align(photo, crop, quality, watch) for (crop, quality), take in kept if take]
+
+    def _align(
+        self, photo: NDArray[np.float32], found: AlignedCrop, quality: FaceQuality, watch: Stopwatch
+    ) -> AlignedFace:
         with watch.stage("measure"):
             aligned = self.reader(found.position_map.float().cpu())
         with watch.stage("texture"):
             window_from_photo = WINDOW_FROM_CROP @ found.crop.crop_from_photo
             photo_from_window = np.asarray(np.linalg.inv(window_from_photo), np.float64)
-            return self._in_photo(photo, face, aligned, photo_from_window)
+            in_photo = self._in_photo(photo, found.crop, aligned, photo_from_window)
+            return replace(in_photo, quality=quality)
 
     def _in_photo(
         self,
         photo: NDArray[np.float32],
-        face: Detection,
+        crop: FaceCrop,
         aligned: DenseAlignment,
         photo_from_window: NDArray[np.float64],
     ) -> AlignedFace:
@@ -130,8 +151,8 @@ class DenseAligner:
             pose=_pose_in_photo(aligned, photo_from_window),
             texture=chart_texture(photo, vertices, reader.faces, self.texels, seen),
             photo=photo,
-            box=face.box,
-            score=face.score,
+            box=crop.box,
+            score=crop.score,
         )
 
 
@@ -154,9 +175,13 @@ def load_aligner(
     texture_size: int = DEFAULT_TEXTURE_PX,
     all_faces: bool = False,
     detector: str = USUAL_DETECTOR,
+    least_quality: float = QUALITY_FLOOR,
 ) -> DenseAligner:
     """An aligner with its networks; the two used last are kept."""
-    return DenseAligner(device, texture_size=texture_size, all_faces=all_faces, detector=make_detector(detector))
+    finder = make_detector(detector)
+    return DenseAligner(
+        device, texture_size=texture_size, all_faces=all_faces, detector=finder, least_quality=least_quality
+    )
 
 
 def aligned_faces(
@@ -165,8 +190,11 @@ def aligned_faces(
     name: Path,
     on_stage: OnStage | None = None,
 ) -> list[AlignedFace]:
-    """The aligned faces of a photo; NoFaceError, which names it, where a `DenseAligner` finds none."""
-    faces = aligner(photo, on_stage=on_stage)
+    """The aligned faces of a photo; NoFaceError, which names it, where a `DenseAligner` finds none to believe."""
+    try:
+        faces = aligner(photo, on_stage=on_stage)
+    except LowQualityError as error:
+        raise error.of(name) from None
     if not faces:
         raise no_face(name, photo)
     return faces
@@ -180,6 +208,8 @@ def align(
     device: str = "cpu",
     texture_size: int = 256,
     detector: str = USUAL_DETECTOR,
+    min_quality: float = QUALITY_FLOOR,
+    force: bool = False,
 ) -> AlignedFace: ...
 
 
@@ -191,6 +221,8 @@ def align(
     device: str = "cpu",
     texture_size: int = 256,
     detector: str = USUAL_DETECTOR,
+    min_quality: float = QUALITY_FLOOR,
+    force: bool = False,
 ) -> list[AlignedFace]: ...
 
 
@@ -201,6 +233,8 @@ def align(
     device: str = "cpu",
     texture_size: int = DEFAULT_TEXTURE_PX,
     detector: str = USUAL_DETECTOR,
+    min_quality: float = QUALITY_FLOOR,
+    force: bool = False,
 ) -> AlignedFace | list[AlignedFace]:
     """Align the largest face of a photo densely, or all its faces.
 
@@ -212,10 +246,13 @@ def align(
         device: "cpu", "cuda", "mps": where the networks run.
         texture_size: side of the texture in px.
         detector: "joint", "yunet" or "mtcnn", what finds the faces.
+        min_quality: refuse faces of less quality, 0 to 1; `gcnface.FaceQuality` says what it means.
+        force: take whatever is found.
 
     Raises:
         PhotoError: the file cannot be read as an image.
         NoFaceError: no face is found in it.
+        LowQualityError: none can be believed.
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or an option is out of its range.
         TypeError: the photo is something else.
@@ -227,5 +264,6 @@ def align(
     """
     check_device(device)
     pixels, name = photo_and_name(photo)
-    faces = aligned_faces(load_aligner(device, texture_size, all_faces, detector), pixels, name)
+    least = QualityOptions(min_quality=min_quality, force=force).least_quality
+    faces = aligned_faces(load_aligner(device, texture_size, all_faces, detector, least), pixels, name)
     return faces if all_faces else faces[0]

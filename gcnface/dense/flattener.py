@@ -7,7 +7,7 @@ included, in the texture space of the face model: every texel the same point of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,16 @@ from coarse.spatial_transformer.localizer import Localizer, load_localizer
 from coarse.spatial_transformer.pose import PoseLayers
 from coarse.spatial_transformer.sampling import DepthVisibility
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
+from gcnface.names import QUALITY_FLOOR
+from gcnface.options import QualityOptions
 from gcnface.photo.crop import FaceCrop, part_around, shrunk, warp_points
 from gcnface.photo.detection import FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
 from gcnface.photo.registry import USUAL_DETECTOR
+from gcnface.result.quality import FaceQuality, low_quality
 from gcnface.stages.alignment import load_face_aligner
 from gcnface.stages.coarse import OnStage, Stopwatch
+from gcnface.stages.quality import aligned_quality
 from gcnface.system.isolation import plain_torch
 from render.devices import check_device, resolve_device
 from render.normals import vertex_normals
@@ -63,6 +67,7 @@ class FlattenedFace:
         expression: (Ne,) float32, blendshapes; 0 rest, 1 full.
         landmarks468: (468, 2) float32 photo px.
         crop_from_photo: (3, 3) float64, takes homogenous photo px to px of the 224 px crop.
+        quality: how far the face may be believed, and why; None when unknown.
 
     Example:
         >>> import gcnface
@@ -79,6 +84,7 @@ class FlattenedFace:
     expression: NDArray[np.float32]
     landmarks468: NDArray[np.float32]
     crop_from_photo: NDArray[np.float64]
+    quality: FaceQuality | None = None
 
     @property
     def rgba(self) -> NDArray[np.float32]:
@@ -112,6 +118,7 @@ class Flattener:
         size: texels a side, even, 16 to 4096; published: 112.
         localizer: reads theta off a crop; None loads the shipped one.
         detector: finds the faces; None makes one.
+        least_quality: a face of less is refused; 0 takes all.
 
     Raises:
         DeviceError: there is no such device.
@@ -132,10 +139,11 @@ class Flattener:
         size: int = DEFAULT_SIZE,
         localizer: Localizer | None = None,
         detector: FaceDetector | None = None,
+        least_quality: float = QUALITY_FLOOR,
     ) -> None:
         if not 16 <= size <= 4096 or size % 2:
             raise ValueError(f"size is {size}; expected an even number of texels from 16 to 4096")
-        self.device, self.size = resolve_device(device), size
+        self.device, self.size, self.least_quality = resolve_device(device), size, least_quality
         model = load_face_model()
         self.localizer = (localizer or load_localizer(theta_layout_of(model))).to(self.device).eval()
         layout = self.localizer.layout
@@ -161,6 +169,7 @@ class Flattener:
 
         Raises:
             NoFaceError: there is no face.
+            LowQualityError: what is found cannot be believed.
         """
         watch = Stopwatch(on_stage)
         with watch.stage("detect"):
@@ -168,11 +177,15 @@ class Flattener:
         if not found:
             raise no_face(name, photo)
         with watch.stage("align"):
-            crop = self.face_aligner(photo, found[0]).crop
+            aligned = self.face_aligner(photo, found[0])
+            quality = aligned_quality(photo.shape, aligned, self.face_aligner.viewer.layout)
+        if quality.value < self.least_quality:
+            raise low_quality(name, [quality])
         with watch.stage("localise"):
-            raw = self.localizer(crop.image[None].to(self.device)).float().cpu()
+            raw = self.localizer(aligned.crop.image[None].to(self.device)).float().cpu()
         with watch.stage("flatten"):
-            return self.resampled(photo, crop, self.localizer.layout.decode(raw))
+            face = self.resampled(photo, aligned.crop, self.localizer.layout.decode(raw))
+            return replace(face, quality=quality)
 
     @plain_torch()
     @torch.no_grad()
@@ -247,7 +260,13 @@ def mean_face(faces: Sequence[FlattenedFace]) -> MeanFace:
 
 
 def flatten(
-    photo: PhotoLike, *, device: str = "cpu", size: int = DEFAULT_SIZE, detector: str = USUAL_DETECTOR
+    photo: PhotoLike,
+    *,
+    device: str = "cpu",
+    size: int = DEFAULT_SIZE,
+    detector: str = USUAL_DETECTOR,
+    min_quality: float = QUALITY_FLOOR,
+    force: bool = False,
 ) -> FlattenedFace:
     """Flatten the largest face of one photo; for several, keep a `Flattener`.
 
@@ -256,10 +275,13 @@ def flatten(
         device: "cpu", "cuda", "mps": where the localiser runs.
         size: texels a side, even.
         detector: "joint", "yunet" or "mtcnn", what finds the faces.
+        min_quality: refuse a face of less quality, 0 to 1; `gcnface.FaceQuality` says what it means.
+        force: take whatever is found.
 
     Raises:
         PhotoError: the file cannot be read as an image.
         NoFaceError: no face is found in it.
+        LowQualityError: what is found cannot be believed.
         DeviceError: there is no such device; the message says which there are.
         ValueError: the array has another shape or type, or the size is out of its range.
         TypeError: the photo is something else.
@@ -271,4 +293,5 @@ def flatten(
     """
     check_device(device)
     pixels, name = photo_and_name(photo)
-    return Flattener(device, size=size, detector=make_detector(detector))(pixels, name=name)
+    least = QualityOptions(min_quality=min_quality, force=force).least_quality
+    return Flattener(device, size=size, detector=make_detector(detector), least_quality=least)(pixels, name=name)

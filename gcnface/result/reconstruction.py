@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import trimesh
 
     from gcnface.result.lights import LightLike
+    from gcnface.result.quality import FaceQuality
     from gcnface.result.rendering import RenderedImage
 
 TEXEL_SOURCES = ("empty", "seen", "mirrored", "inferred")
@@ -75,6 +76,7 @@ class Reconstruction:
         provenance: what files tell of how the face was made: versions, options, names of photo and models; JSON values.
             gcnface itself reads nothing from it.
         photo: (H, W, 3) float32 sRGB in [0, 1], or None after `gcnface.load`; needed for the overlay only.
+        quality: how far the face may be believed, and why; None when unknown.
 
     Raises:
         ShapeError: an array has another shape than `gcnface.io.array_layout.RECORD_LAYOUT` says.
@@ -117,6 +119,7 @@ class Reconstruction:
     figures: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     photo: np.ndarray | None = field(default=None, repr=False)
+    quality: FaceQuality | None = None
 
     def __post_init__(self) -> None:
         values = {name: getattr(self, name) for name in RECORD_LAYOUT}

@@ -66,6 +66,7 @@ def reconstruction_of(
             "seen_share": float(refined.observation.confidence.mean()),
         },
         provenance=_provenance(model, view.crop, options),
+        quality=view.quality,
         photo=view.photo,
     )
 

@@ -35,6 +35,7 @@ from gcnface.stages.cut_faces import CropPictures, find_again, shown_share
 from gcnface.stages.delight import photo_light
 from gcnface.stages.mouth import darkened_mouth, mouth_fade
 from gcnface.stages.observation import VertexObservation, class_maps, face_mask, observe_vertices
+from gcnface.stages.quality import fitted_quality
 from gcnface.stages.records import FittedFace, RefinedFace, on_cpu
 from gcnface.stages.texture import TexturePhoto, bake_texture
 from gcnface.stages.tone_matching import match_tones
@@ -114,7 +115,9 @@ class FaceStages:
             embedding, shown = embed_crop224(self.facenet, completed), self._shown(coarse, crop, photo)
             tone = self._tone(embedding)
         about = (classes, maps, embedding, tone, first.features, coarse, shown, aligned)
-        return FittedFace(photo, crop, image, sharp, *about)
+        view = FittedFace(photo, crop, image, sharp, *about)
+        with watch.stage("fit"):
+            return replace(view, quality=fitted_quality(view, self.coarse))
 
     def observe(self, view: FittedFace) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""

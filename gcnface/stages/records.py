@@ -13,6 +13,7 @@ from torch import Tensor
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
 from gcnface.photo.crop import FaceCrop
+from gcnface.result.quality import FaceQuality
 from gcnface.stages.alignment import AlignedCrop
 from gcnface.stages.cut_faces import LEAST_SHOWN
 from gcnface.stages.observation import VertexObservation
@@ -37,6 +38,7 @@ class FittedFace:
         coarse: the posed morphable face.
         shown: share of its landmarks that lie in the photo; below 1 the photo's edge cuts the face.
         alignment: how the crop was found; None where there is no position map network for the face model.
+        quality: how far the face may be believed.
     """
 
     photo: NDArray[np.float32]
@@ -51,11 +53,16 @@ class FittedFace:
     coarse: CoarseFace
     shown: float = 1.0
     alignment: AlignedCrop | None = None
+    quality: FaceQuality = FaceQuality(1.0)
 
     @property
     def can_be_trusted(self) -> bool:
         """Whether the photo shows enough of the face."""
         return self.shown >= LEAST_SHOWN
+
+    def believed(self, least_quality: float) -> bool:
+        """Whether the face has the quality that was asked for, and enough of it is shown; 0 asks for neither."""
+        return least_quality <= 0 or (self.can_be_trusted and self.quality.value >= least_quality)
 
     @property
     def camera(self) -> Camera:

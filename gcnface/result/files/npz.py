@@ -21,6 +21,7 @@ from gcnface.io.arrays import Archive, Header, opened
 from gcnface.io.files import open_input
 from gcnface.result.files.content import Content
 from gcnface.result.mesh import TexturedMesh
+from gcnface.result.quality import FaceQuality
 from gcnface.result.reconstruction import Reconstruction, check_origin
 from render.shapes import check_shape
 
@@ -96,7 +97,10 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, NDArray[Any]]:
         for name in ("timings", "figures")
     }
     origin = {name: getattr(reconstruction, name) for name in _ORIGIN}
-    metadata = {"format": FORMAT_VERSION, **numbers, **origin, "provenance": dict(reconstruction.provenance)}
+    about = {"provenance": dict(reconstruction.provenance)}
+    if reconstruction.quality is not None:
+        about["quality"] = reconstruction.quality.summary()
+    metadata = {"format": FORMAT_VERSION, **numbers, **origin, **about}
     return {
         **{key: value for key in RECORD_LAYOUT if (value := getattr(reconstruction, key)) is not None},
         **{key: getattr(mesh, name) for name, key in _MESH_KEYS.items()},
@@ -153,7 +157,8 @@ def _metadata(archive: Archive, path: Path) -> dict[str, Any]:
         raise ValueError("metadata does not hold format, timings, figures and provenance")
     if not (_numbers(parts["timings"], smallest=0) and _numbers(parts["figures"])):
         raise ValueError("metadata holds timings or figures that are no numbers")
-    return {**fields, **_origin(parts)}
+    quality = FaceQuality.from_summary(parts["quality"]) if parts.get("quality") is not None else None
+    return {**fields, **_origin(parts), "quality": quality}
 
 
 def _numbers(values: Mapping[str, Any], smallest: float | None = None) -> bool:

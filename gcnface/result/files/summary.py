@@ -29,6 +29,7 @@ def summary(reconstruction: Reconstruction, *, name: str, files: list[str]) -> d
         "provenance": dict(reconstruction.provenance),
         "seconds": {stage: round(float(seconds), 4) for stage, seconds in reconstruction.timings.items()},
         "seconds_total": round(float(sum(reconstruction.timings.values())), 4),
+        "quality": reconstruction.quality.summary() if reconstruction.quality else None,
         "figures": {key: _number(value) for key, value in reconstruction.figures.items()},
         "mesh": {
             "vertices": len(mesh.vertices),
