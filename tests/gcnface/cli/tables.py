@@ -12,6 +12,7 @@ from gcnface.options import (
     PrepareOptions,
     RefineOptions,
     RenderOptions,
+    TrackOptions,
     is_required,
     kinds_of,
 )
@@ -21,6 +22,7 @@ RECORDS = {
     "refine": RefineOptions,
     "render": RenderOptions,
     "align": AlignOptions,
+    "track": TrackOptions,
     "flatten": FlattenOptions,
     "prepare": PrepareOptions,
     "evaluate": EvaluateOptions,
