@@ -24,7 +24,8 @@ from torch import Tensor
 from coarse.face_model import load_face_model
 from gcnface.io.images import read_photo
 from gcnface.photo.crop import WINDOW_FROM_CROP, warp_image, warp_points
-from gcnface.photo.detection import DETECTORS, Detection, make_detector
+from gcnface.photo.detection import Detection, make_detector
+from gcnface.photo.registry import DETECTORS
 from gcnface.preparing.layouts import find_sources
 from gcnface.stages.alignment import FaceAligner, load_face_aligner
 from gcnface.stages.first_crops import points_crop

@@ -23,7 +23,7 @@ from coarse.position_map import PositionMapLayout
 from coarse.position_network import PositionMapNetwork, load_position_map_network
 from gcnface.photo.crop import FaceCrop, crop_at
 from gcnface.photo.detection import Detection
-from gcnface.stages.first_crops import Start, is_sure, other_crops, point_crops
+from gcnface.stages.first_crops import Start, coincide, is_sure, other_crops, points_crop
 from gcnface.stages.looks import Evidence, Look, Viewer, crop_distance_px
 
 STANDS_PX, STANDS_AT_ONCE_PX = 1.5, 3.0
@@ -31,7 +31,7 @@ STANDS_PX, STANDS_AT_ONCE_PX = 1.5, 3.0
 second: on frontal portraits it is off by 0.8 px, at most 1.4."""
 MOST_LOOKS, FINALISTS = 3, 2
 """How often a crop is cut anew, and how many of several are gone after."""
-SURE_DOUBT = 0.5
+SURE_DOUBT = 0.8
 """Other beginnings are looked at where the first leads to more doubt than this."""
 SAME_PX, OTHER_PX = 6.0, 20.0
 """Crops this near to each other lead to the same; this far apart they show another face."""
@@ -93,14 +93,15 @@ class FaceAligner:
             face: found in it.
             rivals: other detections of the same face.
         """
-        search, sure = _Search(self.viewer, photo, face), is_sure(face)
-        first = search.look(point_crops(self.viewer.head, face))
-        found = first[0].evidence
-        if sure and (found.moved_px < STANDS_AT_ONCE_PX or found.shown < 1):
-            return search.aligned()
-        search.follow(first)
-        if search.best.evidence.doubt > SURE_DOUBT:
-            search.follow(search.look(other_crops(self.viewer.head, face, rivals)))
+        search, head = _Search(self.viewer, photo, face), self.viewer.head
+        if not coincide(face):
+            first = search.look([("points", points_crop(face))])
+            found = first[0].evidence
+            if found.moved_px < STANDS_AT_ONCE_PX and found.doubt < SURE_DOUBT or found.shown < 1 and is_sure(face):
+                return search.aligned()
+            search.follow(first)
+        if not search.seen or search.best.evidence.doubt > SURE_DOUBT:
+            search.follow(search.look(other_crops(head, face, rivals)))
         return search.aligned()
 
 

@@ -15,9 +15,9 @@ from gcnface.stages.points_pose import HeadPoints, explain, from_box
 Start = tuple[str, NDArray[np.float64]]
 """Where a crop comes from, and crop_from_photo (3, 3)."""
 
-SURE_MISFIT_PX, SURE_SCORE = 6.0, 0.95
+SURE_MISFIT_PX, SURE_SCORE = 6.0, 0.85
 """Five points that lie this near to the template, on the mean, are those of a face that looks into the camera, where
-the detector is so sure as well; for others, poses that explain them are sought."""
+the detector is so sure as well."""
 EXPLANATIONS, AS_GOOD = 2, 0.25
 """Poses that are looked at, at most, and how much less the second may explain (`PointsPose.cost`)."""
 ALIKE_PX = 6.0
@@ -26,31 +26,29 @@ BOX_ROLLS_RAD = (0.0, 0.5 * np.pi, np.pi, 1.5 * np.pi)
 
 
 def is_sure(face: Detection) -> bool:
-    """Whether the five points are believed as they are."""
+    """Whether the five points are surely those of a face that looks into the camera."""
     if coincide(face) or face.score < SURE_SCORE:
         return False
     there = warp_points(face.points5, points_crop(face))
     return float(np.linalg.norm(there - TEMPLATE_POINTS5_PX, axis=1).mean()) < SURE_MISFIT_PX
 
 
-def point_crops(head: HeadPoints, face: Detection) -> list[Start]:
-    """The crop of the five points, and where they are not sure those of poses that explain points and box."""
-    starts: list[Start] = [] if coincide(face) else [("points", points_crop(face))]
-    if is_sure(face):
-        return starts
-    poses = explain(head, face)[:EXPLANATIONS]
-    for pose in (pose for pose in poses if pose.cost < poses[0].cost + AS_GOOD):
-        if all(crop_distance_px(pose.crop_from_photo, other) > ALIKE_PX for _, other in starts):
-            starts.append(("pose", pose.crop_from_photo))
-    return starts
-
-
 def other_crops(head: HeadPoints, face: Detection, rivals: Sequence[Detection]) -> list[Start]:
-    """The crops of other detections' points, and of frontal faces that fill the box, lying on any side."""
-    starts: list[Start] = [("rival", points_crop(rival)) for rival in rivals if not coincide(rival)]
+    """Where else a face may be than where its points put it.
+
+    Crops of poses that explain points and box, of the points of other detections, and of frontal heads that fill the
+    box, lying on any side; no two that are alike.
+    """
+    poses = explain(head, face)[:EXPLANATIONS]
+    starts = [("pose", pose.crop_from_photo) for pose in poses if pose.cost < poses[0].cost + AS_GOOD]
+    starts += [("rival", points_crop(rival)) for rival in rivals if not coincide(rival)]
     for roll in BOX_ROLLS_RAD:
         starts.append((f"box at {round(np.degrees(roll))} degrees", from_box(head, face, roll).crop_from_photo))
-    return starts
+    kept: list[Start] = []
+    for origin, crop in starts:
+        if all(crop_distance_px(crop, other) > ALIKE_PX for _, other in kept):
+            kept.append((origin, crop))
+    return kept
 
 
 def points_crop(face: Detection) -> NDArray[np.float64]:

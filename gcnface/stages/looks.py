@@ -27,6 +27,8 @@ from gcnface.photo.detection import Detection
 from gcnface.stages.points_pose import HeadPoints, head_points
 from render.rotation import euler_from_rotation
 
+MOST_DISAGREEMENT = 1.0
+
 MapNetwork = Callable[[Tensor], Tensor]
 """Windows (B, 3, 256, 256) sRGB in [0, 1] to position maps (B, 3, S, S) in window px."""
 
@@ -62,9 +64,21 @@ class Evidence:
 
     @property
     def doubt(self) -> float:
-        """About 0.3 for a sure face, 1 and more for a wrong one; the lower of two is the better."""
-        near = [self.misfit_percent / 6, self.moved_px / 10, self.points_percent / 15, self.box_percent / 15]
-        return float(np.log1p(np.square(near)).sum())
+        """About 0.5 for a sure face, 1 and more for a wrong one; the lower of two is the better.
+
+        What the detector says is doubted itself, so that it adds no more than `MOST_DISAGREEMENT` for points and box.
+        """
+        own = _far(self.misfit_percent, 6.0) + _far(self.moved_px, 10.0)
+        if np.isfinite(self.expected_error_percent):
+            own += 2 * _far(self.expected_error_percent, 6.0)
+        if np.isfinite(self.face_logit):
+            own += max(0.0, float(np.logaddexp(0.0, -self.face_logit)) - float(np.log(2.0)))
+        theirs = (_far(value, 15.0) for value in (self.points_percent, self.box_percent))
+        return own + sum(min(value, MOST_DISAGREEMENT) for value in theirs)
+
+
+def _far(value: float, usual: float) -> float:
+    return float(np.log1p((value / usual) ** 2))
 
 
 @dataclass(frozen=True, eq=False)

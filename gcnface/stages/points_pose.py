@@ -25,8 +25,8 @@ POINT_SHARE, BOX_SHARE, PITCH_RAD = 0.05, 0.06, 0.45
 frontal portraits MTCNN's points are off by 0.01 and its edges by 0.02 to 0.04, on profiles by 0.06 to 0.11."""
 HAIRLINE_MM = 20.0
 """Detectors' boxes reach this far above the 468-point mesh, and else as far as it does (within 3 % of its size)."""
-STEPS = 12
-START_YAWS_RAD = (-1.1, -0.5, 0.0, 0.5, 1.1)
+STEPS = 10
+START_YAWS_RAD = (-1.0, 0.0, 1.0)
 ALIKE = 0.02
 """Explanations whose points lie nearer to each other, in sides of the box, are one."""
 _TOP = (10, 109, 338, 67, 297, 103, 332)
@@ -65,11 +65,6 @@ class PointsPose:
     five: NDArray[np.float64]
     rotation: NDArray[np.float64]
     cost: float
-
-    @property
-    def yaw_rad(self) -> float:
-        """Positive turns the nose to the viewer's right."""
-        return float(np.arctan2(self.rotation[2, 0], -self.rotation[2, 2]))
 
     @property
     def crop_from_photo(self) -> NDArray[np.float64]:
