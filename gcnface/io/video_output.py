@@ -104,7 +104,7 @@ class _OpencvWriter:
 
     def write(self, pixels: NDArray[np.uint8], seconds: float) -> None:
         """A frame at about its time; the one before stands until then."""
-        image = cv2.cvtColor(np.ascontiguousarray(pixels[: self._hw[0], : self._hw[1]]), cv2.COLOR_RGB2BGR)
+        image = np.ascontiguousarray(pixels[: self._hw[0], : self._hw[1], ::-1])
         pause = seconds - self._skipped_s - self._count / self._fps
         self._skipped_s += max(pause - LARGEST_PAUSE_S, 0.0)
         place = round((seconds - self._skipped_s) * self._fps)

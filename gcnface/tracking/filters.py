@@ -50,7 +50,7 @@ class OneEuroFilter:
             step = max(seconds - self._seconds, 1e-6)
             change = (value - self._last) / step - self._speed
             self._speed = self._speed + share(self.settings.speed_hz, step) * change
-            speed = np.linalg.norm(self._speed) if self.together else np.abs(self._speed)
+            speed = np.atleast_1d(np.linalg.norm(self._speed)) if self.together else np.abs(self._speed)
             cutoff = self.settings.least_hz + self.settings.per_speed * speed
             self._value = self._value + share(cutoff, step) * (value - self._value)
         self._last, self._seconds = value, seconds

@@ -47,7 +47,7 @@ class FrameFinder:
 
     def __init__(self, detector: FaceDetector | None = None) -> None:
         self._detector = detector or QuickDetector()
-        self._thumbnail: NDArray[np.uint8] | None = None
+        self._thumbnail: NDArray[np.float32] | None = None
 
     def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
         """Faces in px of the frame, the largest first."""
@@ -59,8 +59,9 @@ class FrameFinder:
     def is_cut(self, pixels: NDArray[np.uint8]) -> bool:
         """Whether the frame is of another scene than the one before."""
         before = self._thumbnail
-        self._thumbnail = cv2.resize(pixels[::4, ::4], _THUMBNAIL_WH, interpolation=cv2.INTER_AREA)
-        return before is not None and float(cv2.absdiff(before, self._thumbnail).mean()) > CUT
+        small = np.asarray(cv2.resize(pixels[::4, ::4], _THUMBNAIL_WH, interpolation=cv2.INTER_AREA), np.float32)
+        self._thumbnail = small
+        return before is not None and float(np.abs(before - small).mean()) > CUT
 
 
 def _scaled(face: Detection, across: NDArray[np.float64]) -> Detection:

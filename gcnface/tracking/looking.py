@@ -60,10 +60,10 @@ class FaceReader:
     def __init__(self, model: FaceModel, device: str = "cpu") -> None:
         self.device = resolve_device(device)
         self.layout = PositionMapLayout(model)
-        self.network = _fast(load_position_map_network(self.layout).to(self.device))
-        regressor = load_regressor(layout_of(model))
-        self.confidence = load_confidence(regressor).to(self.device)
-        self.regressor = _fast(regressor.to(self.device))
+        self.network = load_position_map_network(self.layout).to(self.device)
+        self.regressor = load_regressor(layout_of(model)).to(self.device)
+        self.confidence = load_confidence(self.regressor).to(self.device)
+        _lay_out(self.network, self.regressor)
         self._helper = ThreadPoolExecutor(1, "gcnface-track", initializer=torch.set_num_threads, initargs=(1,))
         self._facenet: torch.nn.Module | None = None
 
@@ -110,9 +110,10 @@ def cut_window(pixels: NDArray[np.uint8], square_from_frame: Floats, side_px: in
     return cut_square(part.astype(np.float32) * np.float32(1 / 255), square_from_part, side_px)
 
 
-def _fast(network: torch.nn.Module) -> torch.nn.Module:
+def _lay_out(*networks: torch.nn.Module) -> None:
     """Weights laid out channels last, in which convolutions on the CPU take two thirds of the time."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    for network in networks:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _last(images: Tensor) -> Tensor:

@@ -40,10 +40,8 @@ def overlay(pixels: NDArray[np.uint8], faces: Sequence[TrackedFace], camera: Pin
             _draw_curves(picture, face.landmarks68[:, :2] * scale, pen)
             _draw_axes(picture, face, camera, scale, pen)
         else:
-            corners = _fixed(face.box.reshape(2, 2) * scale)
-            cv2.rectangle(
-                picture, *(tuple(c) for c in corners.tolist()), HIDDEN_RGB, max(1, round(pen)), cv2.LINE_AA, _SHIFT
-            )
+            (x0, y0), (x1, y1) = _fixed(face.box.reshape(2, 2) * scale).tolist()
+            cv2.rectangle(picture, (x0, y0), (x1, y1), HIDDEN_RGB, max(1, round(pen)), cv2.LINE_AA, _SHIFT)
         _draw_name(picture, face, scale, pen)
     return picture
 

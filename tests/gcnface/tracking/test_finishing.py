@@ -79,7 +79,7 @@ def test_the_overlay_draws_on_a_copy():
     assert (pixels == frame(0)).all()
     assert (drawn != pixels).any(2).sum() > 200
     lost = overlay(pixels, faces[4], tracker.camera)
-    assert (lost == (255, 150, 40)).all(2).sum() > 20
+    assert (lost[..., 0].astype(int) - lost[..., 2] > 100).sum() > 100  # an orange box
     large = overlay(np.zeros((1600, 3200, 3), np.uint8), [], None)
     assert large.shape == (640, 1280, 3)
 
