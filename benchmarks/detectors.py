@@ -4,7 +4,7 @@
 
 A face is found where a box lies on it: centres nearer than half its size, sizes within a factor of two. Of those found:
 the five points' mean error in % of the root of the area of the landmarks' box, and how many lean by more than 30
-degrees from the truth; every other box, and every second one of a face, is false.
+degrees from the truth; every other box, and every second one of a face, is false. Milliseconds are those of one core.
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     portraits = [each for folder in arguments.faces for each in sets.held_out(folder, 1000)]
     detectors = {name: make_detector(name) for name in arguments.detectors}
-    print(
-        "| set | faces | detector | found, % | false | points: median, 95 %, % | lean: median, over 30 | ms of one core |"
-    )
+    print("| set | faces | detector | found, % | false | points: median, 95 %, % | lean: median, over 30 | ms |")
     print("|---" * 8 + "|")
     for name, samples in all_sets(portraits, arguments.aflw, arguments.count):
         for which, detector in detectors.items():
