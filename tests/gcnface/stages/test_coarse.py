@@ -1,0 +1,51 @@
+"""Dense points of a window: from its map where that is known, and the network is not asked again."""
+
+import numpy as np
+import pytest
+import torch
+
+from coarse.morphable import MorphableModel
+from coarse.position_map import WINDOW_MARGIN_PX
+from gcnface.stages.coarse import DenseStage
+from tests.gcnface.dense_stub import STRAIGHT, shared_model
+from tests.tolerances import EQUAL
+
+
+class CountedNetwork:
+    """Answers one map and counts how often it is asked."""
+
+    def __init__(self, layout, position_map):
+        self.layout, self.position_map, self.calls = layout, position_map, 0
+
+    def __call__(self, windows):
+        self.calls += 1
+        return self.position_map.expand(len(windows), -1, -1, -1)
+
+
+@pytest.fixture(scope="module")
+def known():
+    """A dense stage, its network, and the (V, 3) px of the face it knows."""
+    model, reader = shared_model()
+    points = (STRAIGHT.in_photo(model.mean) / 2).astype(np.float32)
+    network = CountedNetwork(reader.layout, reader.layout.encode(torch.from_numpy(points)[None]))
+    return DenseStage(MorphableModel(model, level=1), network), network, points
+
+
+def test_a_known_map_is_not_asked_for_again(known):
+    stage, network, _ = known
+    window = torch.zeros(1, 3, 256, 256)
+    asked = stage(window)
+    assert network.calls == 1
+    given = stage(window, network.position_map)
+    assert network.calls == 1
+    torch.testing.assert_close(given.xy_px, asked.xy_px, **EQUAL)
+    torch.testing.assert_close(given.weight, asked.weight, **EQUAL)
+
+
+def test_points_lie_in_the_crop(known):
+    stage, network, points = known
+    model, _ = shared_model()
+    index = MorphableModel(model, level=1).vertex_index[stage.vertex].numpy()
+    found = stage(torch.zeros(1, 3, 256, 256), network.position_map).xy_px[0].numpy()
+    away = np.linalg.norm(found + WINDOW_MARGIN_PX - points[index, :2], axis=1)
+    assert np.median(away) < 0.1
