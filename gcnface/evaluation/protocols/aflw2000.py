@@ -165,7 +165,8 @@ def measure(options: EvaluateOptions, reporter: Reporter) -> int:
 
 def _measure_all(options: EvaluateOptions, reporter: Reporter, files: Sequence[Path], table: Aflw2000) -> bool:
     """Every photo; whether the user interrupted."""
-    reconstructor = Reconstructor(ReconstructionOptions(device=options.device, fit=options.fit))
+    how = ReconstructionOptions(device=options.device, fit=options.fit, detector=options.detector)
+    reconstructor = Reconstructor(how)
     try:
         with reporter.running(stages=1):
             for file in files:
