@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gcnface.photo.crop import warp_image
 
-AROUND = 1.1
+AROUND = 0.75
 """How far a picture reaches from the middle of the face, in diagonals of its box."""
 
 

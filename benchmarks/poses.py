@@ -179,7 +179,7 @@ def prepared_faces(faces: PreparedFaces, model: FaceModel, *, drawn: bool, limit
     for row in rows[:: max(1, len(rows) // limit)][:limit]:
         upright = torch.from_numpy(faces.landmarks[row]).double() * torch.tensor(VIEW_FROM_CAM).double()
         turn = similarity_between(mean[None], upright[None]).rotation
-        yaw_deg = float(np.degrees(euler_from_rotation(turn)[0, 0]))
+        yaw_deg = float(torch.rad2deg(euler_from_rotation(turn)[0, 0]))
         picture = np.array(faces.canvases[row], np.float32) / 255
         yield Known(picture, yaw_deg, true468=faces.landmarks[row, :, :2])
 
