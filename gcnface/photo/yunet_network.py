@@ -25,6 +25,8 @@ SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
 _WHAT, _REMEDY = "YuNet weights", "reinstall gcnface, whose assets hold them"
 _NMS, _MOST_FACES = 0.3, 5000
+_ERRORS = 2
+"""OpenCV's level of messages at which only errors are printed."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,10 @@ def _read(path: Path) -> cv2.FaceDetectorYN:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Without OpenCV 5's warning that its new engine knows one target only."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    log = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has the same two functions at its top
+    before = log.getLogLevel()
+    log.setLogLevel(_ERRORS)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        log.setLogLevel(before)
