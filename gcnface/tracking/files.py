@@ -101,10 +101,10 @@ def write_npz(track: Track, path: Path) -> None:
         "landmarks68_px": track.landmarks68,
         "landmarks468_px": track.landmarks468,
         "identity": track.face.identity,
-        "focal_px": np.float64(track.camera.focal_px),
+        "focal_px": np.array(track.camera.focal_px),
         "center_px": track.camera.center_px,
         "frame_hw": np.array(track.frame_hw),
-        "face": np.int64(track.id),
+        "face": np.array(track.id),
     }
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
