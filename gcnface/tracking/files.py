@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,8 +111,8 @@ def write_npz(track: Track, path: Path) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def _short(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".")
+def _short(value: SupportsFloat) -> str:
+    return f"{float(value):.4f}".rstrip("0").rstrip(".")
 
 
 _WRITERS: dict[str, Callable[[Track, Path], None]] = {"glb": write_glb, "csv": write_csv, "npz": write_npz}
