@@ -18,8 +18,8 @@ turned head. They were found in two steps and are recorded in the face chart of 
    ridge. The bridge: 27 between the inner eye corners, 28 and 29 evenly down to the tip. The inner eye corner ends
    before the tear duct, 58, 59, 61 and 67 divide the lips at a third and at two thirds.
 
-Where the mark-up lies on the benchmark's own head, the mean of the Basel face model, was looked at beside it; no number of
-that model is here. On 15 photographs of AFLW2000-3D, which were looked at as well while the places were chosen, the
+Where the mark-up lies on the benchmark's own head, the mean of the Basel face model, was looked at beside it; no number
+of that model is here. On 15 photographs of AFLW2000-3D, which were looked at as well while the places were chosen, the
 inner points then lie on the mean within 1.5 mm of the annotated ones in the picture's plane, in depth within 3 mm but
 for the bridge of the nose (5 mm).
 """
