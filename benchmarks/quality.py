@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=Path, help="npz file that keeps what was measured, and is read where it is there"
     )
-    parser.add_argument("--portraits", type=int, default=150, help="held-out photographs that are measured as they are")
+    parser.add_argument("--portraits", type=int, default=100, help="held-out photographs that are measured as they are")
     parser.add_argument("--share", type=float, default=0.6, help="of the number of pictures that is learned from")
     parser.add_argument("--floor", type=float, default=QUALITY_FLOOR, help="quality below which faces are refused")
     args = parser.parse_args()

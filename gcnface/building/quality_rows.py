@@ -24,6 +24,7 @@ from gcnface.data.faces import load_prepared
 from gcnface.data.heads import load_heads
 from gcnface.io.atomic import staged
 from gcnface.photo.crop import warp_points
+from gcnface.photo.detection import Detection
 from gcnface.pipeline import Reconstructor
 from gcnface.result.quality import QualityMeasures
 from gcnface.stages.coarse import Stopwatch
@@ -33,7 +34,7 @@ from gcnface.stages.quality_measures import measure_aligned, measure_fitted
 log = logging.getLogger(__name__)
 
 MEASURES = tuple(field.name for field in fields(QualityMeasures))
-COUNTS = {"faces": 450, "heads": 250, "faceless": 350}
+COUNTS = {"faces": 300, "heads": 150, "faceless": 200}
 _PORTION = 20
 
 
@@ -150,13 +151,14 @@ class _Row:
 
 
 def _row(sample: QualitySample, reconstructor: Reconstructor) -> _Row | None:
-    if sample.truth is None:
+    truth = sample.truth
+    if truth is None:
         detection = mistaken_detection(sample.picture)
     else:
         found = reconstructor.detector.detect(sample.picture)
         if not found:
             return None
-        detection = found[0]
+        detection = found[int(np.argmin([_distance(face, truth) for face in found]))]
     stages = reconstructor.stages
     view = stages.fit_face(sample.picture, detection, Stopwatch())
     assert view.alignment is not None
@@ -170,6 +172,11 @@ def _row(sample: QualitySample, reconstructor: Reconstructor) -> _Row | None:
         (_error(sample, mapped), _error(sample, fitted[:, :2])),
         (measure_aligned(sample.picture.shape[:2], view.alignment, layout), measure_fitted(view, stages.coarse)),
     )
+
+
+def _distance(face: Detection, truth: NDArray) -> float:
+    """Of the box's middle from that of the landmarks, px: the picture's borders may hold other faces."""
+    return float(np.linalg.norm((face.box[:2] + face.box[2:]) / 2 - (truth.min(0) + truth.max(0)) / 2))
 
 
 def _error(sample: QualitySample, points: NDArray) -> float:

@@ -188,7 +188,7 @@ def _moved(
     if way == "small":
         factor = float(np.exp(rng.uniform(np.log(12), np.log(70)))) / _FACE_PX
         small = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
-        around = np.pad(small, ((_BORDER_PX, _BORDER_PX), (_BORDER_PX, _BORDER_PX), (0, 0)), mode="reflect")
+        around = np.pad(small, ((_BORDER_PX, _BORDER_PX), (_BORDER_PX, _BORDER_PX), (0, 0)), mode="edge")
         scale = np.array([small.shape[1] / width, small.shape[0] / height], np.float32)
         return np.asarray(around, np.uint8), (points * scale + _BORDER_PX).astype(np.float32)
     matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), float(rng.uniform(-180, 180)), 1.0)

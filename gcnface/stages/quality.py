@@ -138,8 +138,9 @@ FEW_PX, BLURRED, DARK, HALF_IN_SHADOW = 40.0, 0.035, 0.01, 0.35
 HAIR, GLASSES, COVERED, CUT = 0.15, 0.12, 0.25, 0.1
 UNLIKELY_SCORE, SURE_ENOUGH = 0.75, 0.8
 
+_NO_FACE, _DISAGREEMENT = "not a face", "what is found of the face disagrees"
 _WORDS: tuple[tuple[str, Callable[[QualityMeasures], bool]], ...] = (
-    ("not a face", lambda m: m.face_logit < 0 or m.rest_share > 2 * COVERED),
+    (_NO_FACE, lambda m: m.face_logit < 0 or m.rest_share > 2 * COVERED),
     ("cut by the picture's edge", lambda m: m.outside_share > CUT),
     ("profile beyond 90 degrees", lambda m: abs(m.yaw_deg) > PROFILE_DEG),
     ("near profile", lambda m: NEAR_PROFILE_DEG < abs(m.yaw_deg) <= PROFILE_DEG),
@@ -154,7 +155,6 @@ _WORDS: tuple[tuple[str, Callable[[QualityMeasures], bool]], ...] = (
     ("blurred", lambda m: m.sharpness < BLURRED and not m.face_px < FEW_PX),
     ("the detector doubts it", lambda m: m.detection_score < UNLIKELY_SCORE),
 )
-_DISAGREEMENT = "what is found of the face disagrees"
 
 
 def reasons(measures: QualityMeasures, value: float) -> tuple[str, ...]:
@@ -162,6 +162,8 @@ def reasons(measures: QualityMeasures, value: float) -> tuple[str, ...]:
     if value >= SURE_ENOUGH and not measures.outside_share > 1 - LEAST_SHOWN:
         return ()
     found = tuple(words for words, holds in _WORDS if holds(measures))
+    if _NO_FACE in found:
+        return (_NO_FACE,)
     return found or (_DISAGREEMENT,)
 
 
