@@ -21,12 +21,12 @@ from gcnface.dense.texture import chart_texture, inside
 from gcnface.errors import LowQualityError
 from gcnface.names import QUALITY_FLOOR
 from gcnface.options import QualityOptions
-from gcnface.photo.crop import WINDOW_FROM_CROP, FaceCrop, similarity_scale, warp_points
-from gcnface.photo.detection import FaceDetector, make_detector, no_face
+from gcnface.photo.crop import WINDOW_FROM_CROP, similarity_scale, warp_points
+from gcnface.photo.detection import Detection, FaceDetector, make_detector, no_face
 from gcnface.photo.input import photo_and_name
 from gcnface.photo.registry import USUAL_DETECTOR
 from gcnface.result.quality import FaceQuality, check_believed
-from gcnface.stages.alignment import AlignedCrop, FaceAligner
+from gcnface.stages.alignment import FaceAligner
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.stages.looks import Viewer, rotation_in_photo
 from gcnface.stages.quality import aligned_quality
@@ -104,29 +104,31 @@ class DenseAligner:
         watch = Stopwatch(on_stage)
         with watch.stage("detect"):
             found = self.detector.detect(photo)
-        with watch.stage("align"):
-            crops = [self.face_aligner(photo, face) for face in (found if self.all_faces else found[:1])]
-            faces = [(crop, aligned_quality(photo.shape, crop, self.reader.layout)) for crop in crops]
-        believed = [self.least_quality <= 0 or quality.value >= self.least_quality for _, quality in faces]
-        check_believed([quality for _, quality in faces], believed)
-        kept = zip(faces, believed, strict=True)
-        return [self._align(photo, crop, quality, watch) for (crop, quality), take in kept if take]
+        looked = [self._align(photo, face, watch) for face in (found if self.all_faces else found[:1])]
+        check_believed([quality for quality, _ in looked], [face is not None for _, face in looked])
+        return [face for _, face in looked if face is not None]
 
     def _align(
-        self, photo: NDArray[np.float32], found: AlignedCrop, quality: FaceQuality, watch: Stopwatch
-    ) -> AlignedFace:
+        self, photo: NDArray[np.float32], face: Detection, watch: Stopwatch
+    ) -> tuple[FaceQuality, AlignedFace | None]:
+        """What the face is worth, and the face if that is enough."""
+        with watch.stage("align"):
+            found = self.face_aligner(photo, face)
+            quality = aligned_quality(photo.shape, found, self.reader.layout)
+        if quality.value < self.least_quality:
+            return quality, None
         with watch.stage("measure"):
             aligned = self.reader(found.position_map.float().cpu())
         with watch.stage("texture"):
             window_from_photo = WINDOW_FROM_CROP @ found.crop.crop_from_photo
             photo_from_window = np.asarray(np.linalg.inv(window_from_photo), np.float64)
-            in_photo = self._in_photo(photo, found.crop, aligned, photo_from_window)
-            return replace(in_photo, quality=quality)
+            in_photo = self._in_photo(photo, face, aligned, photo_from_window)
+            return quality, replace(in_photo, quality=quality)
 
     def _in_photo(
         self,
         photo: NDArray[np.float32],
-        crop: FaceCrop,
+        face: Detection,
         aligned: DenseAlignment,
         photo_from_window: NDArray[np.float64],
     ) -> AlignedFace:
@@ -151,8 +153,8 @@ class DenseAligner:
             pose=_pose_in_photo(aligned, photo_from_window),
             texture=chart_texture(photo, vertices, reader.faces, self.texels, seen),
             photo=photo,
-            box=crop.box,
-            score=crop.score,
+            box=face.box,
+            score=face.score,
         )
 
 

@@ -46,6 +46,11 @@ class QualityMeasures:
         map_percent: mean distance of the landmarks of position map and fit.
         regressor_percent: of regressor and fit.
         color_residual: mean difference of the drawn face's colors and the photo's, by the mean of the drawn ones.
+
+    Example:
+        >>> import gcnface
+        >>> gcnface.QualityMeasures(face_px=180.0, yaw_deg=-12.5).named()
+        {'face_px': 180.0, 'yaw_deg': -12.5}
     """
 
     expected_error_percent: float = math.nan

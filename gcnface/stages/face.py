@@ -120,8 +120,7 @@ class FaceStages:
             tone = self._tone(embedding, image, classes)
         about = (classes, maps, embedding, tone, first.features, coarse, shown, aligned)
         view = FittedFace(photo, crop, image, sharp, *about)
-        with watch.stage("fit"):
-            return replace(view, quality=fitted_quality(view, self.coarse))
+        return replace(view, quality=fitted_quality(view, self.coarse))
 
     def observe(self, view: FittedFace) -> VertexObservation:
         """What the photo shows at the vertices of the posed face."""
