@@ -50,7 +50,7 @@ def _row(kind: str, summary: str, *files: str, at: str = "", **how: Any) -> File
 _OBJ = ("{name}.obj", "{companion}.mtl", "{companion}.png")
 _MAPS = ("{name}_source.png", "{name}_confidence.png")
 _GLB = "glTF 2.0: texture, normals, material, vertex colors, blendshapes as morph targets"
-_JSON = "versions, options, seconds a stage, figures, blendshapes, list of files"
+_JSON = "versions, options, seconds a stage, quality, figures, blendshapes, list of files"
 
 FORMATS = {
     "glb": _row("glb", _GLB, at="gltf", mesh=True),

@@ -9,7 +9,9 @@ from coarse.face_model import LANDMARKS68_FROM_468
 from gcnface.dense import aligner as dense
 from gcnface.dense.aligner import STAGES, DenseAligner, align
 from gcnface.dense.texture import chart_texture
+from gcnface.names import QUALITY_FLOOR
 from gcnface.photo.crop import similarity_scale
+from gcnface.photo.registry import USUAL_DETECTOR
 from render.baking import texel_map
 from render.camera import pixel_camera
 from render.rasterize import rasterize
@@ -240,7 +242,7 @@ def known_aligner(monkeypatch, aligner):
 def test_python_interface(known_aligner, photo):
     face = gcnface.align(photo, texture_size=128, device="cpu")
     assert isinstance(face, gcnface.AlignedFace)
-    assert known_aligner == [("cpu", 128, False)]
+    assert known_aligner == [("cpu", 128, False, USUAL_DETECTOR, QUALITY_FLOOR)]
     assert [type(one) for one in align(photo, all_faces=True)] == [gcnface.AlignedFace]
 
 

@@ -14,6 +14,7 @@ from gcnface.options import ReconstructionOptions
 from gcnface.photo.detection import Detection
 from gcnface.pipeline import Reconstructor
 from gcnface.result.quality import QualityMeasures
+from gcnface.stages.coarse import Stopwatch
 from gcnface.stages.quality import STAGES, WORSE, QualityModel, Term, load_quality_model, measures_of, reasons
 
 PLAIN = QualityMeasures(
@@ -205,18 +206,21 @@ def test_a_higher_floor_refuses_more(reconstructor, monkeypatch):
         reconstructor(gcnface.read_photo("examples/portrait.jpg"))
 
 
-def test_blur_noise_and_dark_lower_the_quality(reconstructor):
+def test_what_is_wrong_with_a_picture_is_measured(reconstructor):
     photo = gcnface.read_photo("examples/portrait.jpg")
     stages, face = reconstructor.stages, reconstructor.detector.detect(photo)[0]
 
-    def value(picture):
-        from gcnface.stages.coarse import Stopwatch
+    def measures(picture):
+        return stages.fit_face(np.float32(picture), face, Stopwatch()).quality.measures
 
-        return stages.fit_face(np.float32(picture), face, Stopwatch()).quality.value
-
-    plain = value(photo)
-    small = torch.nn.functional.avg_pool2d(torch.from_numpy(photo.transpose(2, 0, 1))[None], 40)
+    plain = measures(photo)
+    small = torch.nn.functional.avg_pool2d(torch.from_numpy(photo.transpose(2, 0, 1))[None], 16)
     blurred = torch.nn.functional.interpolate(small, photo.shape[:2], mode="bilinear")[0].numpy().transpose(1, 2, 0)
-    noisy = np.clip(photo + np.random.default_rng(0).normal(0, 0.6, photo.shape), 0, 1)
-    assert value(blurred) < plain - 0.05
-    assert value(noisy) < plain - 0.05
+    middle = int((face.box[0] + face.box[2]) / 2)
+    shaded = photo.copy()
+    shaded[:, middle:] *= 0.2
+    assert measures(blurred).sharpness < 0.5 * plain.sharpness
+    assert measures(0.2 * photo).brightness < 0.1 * plain.brightness
+    assert measures(shaded).shadow_share > plain.shadow_share + 0.2
+    assert plain.outside_share == 0
+    assert abs(plain.face_px / np.sqrt(face.area) - 1) < 0.3

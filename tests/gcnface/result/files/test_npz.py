@@ -10,6 +10,7 @@ import gcnface
 from gcnface.errors import GcnfaceError
 from gcnface.result.files.npz import FILE_LAYOUT
 from gcnface.result.mesh import ARRAY_FIELDS
+from gcnface.result.quality import FaceQuality, QualityMeasures
 from tests.gcnface.results import ARRAYS, PHOTO_HW, make_reconstruction
 
 DOCUMENTED = {
@@ -53,9 +54,20 @@ def test_everything_comes_back_equal(path):
     assert read.photo is None
 
 
+def test_the_quality_comes_back(tmp_path):
+    quality = FaceQuality(0.42, ("near profile",), QualityMeasures(yaw_deg=77.5))
+    replace(make_reconstruction(), quality=quality).save(tmp_path, "ball", ["npz"])
+    read = gcnface.load(tmp_path / "ball.npz").quality
+    assert (read.value, read.reasons, read.measures.named()) == (0.42, ("near profile",), {"yaw_deg": 77.5})
+
+
+def test_older_files_tell_no_quality(path):
+    assert gcnface.load(path).quality is None
+
+
 def test_no_field_is_forgotten():
     origin = {"photo_hw", "photo_names", "face_model"}
-    known = {*ARRAYS, *origin, "mesh", "expression_names", "timings", "figures", "provenance", "photo"}
+    known = {*ARRAYS, *origin, "mesh", "expression_names", "timings", "figures", "provenance", "photo", "quality"}
     assert {field.name for field in fields(make_reconstruction())} == known
 
 
