@@ -138,7 +138,7 @@ FEW_PX, BLURRED, DARK, HALF_IN_SHADOW = 40.0, 0.035, 0.01, 0.35
 HAIR, GLASSES, COVERED, CUT = 0.15, 0.12, 0.25, 0.1
 UNLIKELY_SCORE, SURE_ENOUGH = 0.75, 0.8
 
-_NO_FACE, _DISAGREEMENT = "not a face", "what is found of the face disagrees"
+_NO_FACE, _DISAGREEMENT = "not a face", "no face, or found wrong"
 _WORDS: tuple[tuple[str, Callable[[QualityMeasures], bool]], ...] = (
     (_NO_FACE, lambda m: m.face_logit < 0 or m.rest_share > 2 * COVERED),
     ("cut by the picture's edge", lambda m: m.outside_share > CUT),

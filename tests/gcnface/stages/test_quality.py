@@ -127,7 +127,7 @@ def test_reasons_in_words(measure, words):
 
 
 def test_a_poor_face_always_has_a_reason():
-    assert reasons(PLAIN, 0.2) == ("what is found of the face disagrees",)
+    assert reasons(PLAIN, 0.2) == ("no face, or found wrong",)
     assert reasons(replace(PLAIN, face_px=15.0, sharpness=0.01), 0.2) == ("too small",)
 
 
