@@ -48,6 +48,7 @@ TRAINABLES = {
     "regressor": _trainable("regressor", "Regressor", "coefficients from a crop"),
     "identity": _trainable("identity", "Identity", "identities that tell people apart"),
     "confidence": _trainable("confidence", "Confidence", "how far each photo of a person is believed"),
+    "pose": _trainable("pose", "Pose", "the head's pose in any window"),
     "position-map": _trainable("position_map", "PositionMap", "UV position maps from a window"),
     "refiner": _trainable("refiner", "Refiner", "the mesh network that refines colours", "refiner_data"),
     "stn": _trainable("stn", "Stn", "the spatial transformer that flattens faces"),

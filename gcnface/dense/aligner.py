@@ -29,6 +29,7 @@ from gcnface.result.quality import FaceQuality, check_believed
 from gcnface.stages.alignment import FaceAligner
 from gcnface.stages.coarse import OnStage, Stopwatch
 from gcnface.stages.looks import Viewer, rotation_in_photo
+from gcnface.stages.pose_finder import load_pose_finder
 from gcnface.stages.quality import aligned_quality
 from gcnface.system.isolation import plain_torch
 from render.devices import check_device, resolve_device
@@ -83,7 +84,9 @@ class DenseAligner:
         self.detector = detector or make_detector()
         landmarks = (self.reader.mean[self.reader.landmark_corners] * self.reader.landmark_bary[..., None]).sum(1)
         viewer = Viewer(landmarks.cpu().numpy(), self.reader.layout, self.network, self.device)
-        self.face_aligner = FaceAligner(viewer)
+        shipped = network is None and reader is None
+        finder = load_pose_finder(load_face_model(), viewer.head, self.device) if shipped else None
+        self.face_aligner = FaceAligner(viewer, finder)
         self.texels = self.reader.texels(texture_size)
 
     @plain_torch()

@@ -5,7 +5,8 @@ wrong, a bad one, and every network after it sees a face that it does not know. 
 crop's window, and its dense points, also the hidden ones, ask for another crop: the one that the networks were trained
 on. That is looked at again until it stands. Where points and box contradict each other, or what is seen is doubtful,
 other beginnings are looked at as well: poses of a head that explain the detection, the box alone at four rolls, other
-detections of the same face. The least doubtful look is the face.
+detections of the same face. The pose network, which is small and knows heads at any turn, moves them to the heads near
+them and says which are worth a look. The least doubtful look is the face.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from coarse.position_map import PositionMapLayout
 from coarse.position_network import PositionMapNetwork, load_position_map_network
 from gcnface.photo.crop import FaceCrop, crop_at
 from gcnface.photo.detection import Detection
-from gcnface.stages.first_crops import Start, coincide, is_sure, other_crops, points_crop
+from gcnface.stages.first_crops import Start, coincide, lies_in_box, may_be_frontal, other_crops, points_crop
 from gcnface.stages.looks import Evidence, Look, Viewer, crop_distance_px
+from gcnface.stages.pose_finder import PoseFinder, load_pose_finder
 
 STANDS_PX, STANDS_AT_ONCE_PX = 1.5, 3.0
 """A crop stands when its dense points ask for one this near, in px of the crop's 224; that of sure points within the
 second: on frontal portraits it is off by 0.8 px, at most 1.4."""
-MOST_LOOKS, FINALISTS = 3, 2
-"""How often a crop is cut anew, and how many of several are gone after."""
+MOST_LOOKS, FINALISTS, BEGINNINGS = 3, 2, 3
+"""How often a crop is cut anew, how many of several are gone after, and how many that the pose network found are looked
+at."""
 SURE_DOUBT = 0.8
 """Other beginnings are looked at where the first leads to more doubt than this."""
 SAME_PX, OTHER_PX = 6.0, 20.0
@@ -75,15 +78,21 @@ class FaceAligner:
 
     Args:
         viewer: looks through the position map network.
+        finder: moves other beginnings to the heads near them before they are looked at; None looks at all of them.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer = viewer
+    def __init__(self, viewer: Viewer, finder: PoseFinder | None = None) -> None:
+        self.viewer, self.finder = viewer, finder
 
     @classmethod
     def of(cls, model: FaceModel, network: PositionMapNetwork, device: torch.device | str = "cpu") -> FaceAligner:
-        """One that looks through a network of a face model's chart."""
-        return cls(Viewer(model.landmarks468(model.mean), network.layout, network, device))
+        """One that looks through a network of the shipped face model's chart, with the shipped pose network.
+
+        Raises:
+            WeightsError: the pose network's weights are missing or damaged.
+        """
+        viewer = Viewer(model.landmarks468(model.mean), network.layout, network, device)
+        return cls(viewer, load_pose_finder(model, viewer.head, device))
 
     def __call__(self, photo: NDArray[np.float32], face: Detection, rivals: Sequence[Detection] = ()) -> AlignedCrop:
         """The crop of a detected face.
@@ -97,11 +106,16 @@ class FaceAligner:
         if not coincide(face):
             first = search.look([("points", points_crop(face))])
             found = first[0].evidence
-            if found.moved_px < STANDS_AT_ONCE_PX and found.doubt < SURE_DOUBT or found.shown < 1 and is_sure(face):
+            cut = found.shown < 1 and may_be_frontal(face) and found.bears_out_detector
+            if cut or (found.moved_px < STANDS_AT_ONCE_PX and found.doubt < SURE_DOUBT):
                 return search.aligned()
             search.follow(first)
         if not search.seen or search.best.evidence.doubt > SURE_DOUBT:
-            search.follow(search.look(other_crops(head, face, rivals)))
+            starts = other_crops(head, face, rivals)
+            if self.finder is not None:
+                heads = self.finder(photo, [*search.starts, *starts])
+                starts = [one.start for one in heads if lies_in_box(face, one.start)][:BEGINNINGS] or starts
+            search.follow(search.look(starts))
         return search.aligned()
 
 
@@ -125,6 +139,11 @@ class _Search:
     def best(self) -> Look:
         """The least doubtful look."""
         return min(self.seen, key=_doubt)
+
+    @property
+    def starts(self) -> list[Start]:
+        """The crops that were looked at."""
+        return [(look.origin, look.crop_from_photo) for look in self.seen]
 
     def look(self, crops: Sequence[Start]) -> list[Look]:
         """Look at crops, in one call of the network."""

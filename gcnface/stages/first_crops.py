@@ -15,9 +15,9 @@ from gcnface.stages.points_pose import HeadPoints, explain, from_box
 Start = tuple[str, NDArray[np.float64]]
 """Where a crop comes from, and crop_from_photo (3, 3)."""
 
-SURE_MISFIT_PX, SURE_SCORE = 6.0, 0.85
-"""Five points that lie this near to the template, on the mean, are those of a face that looks into the camera, where
-the detector is so sure as well."""
+FRONTAL_MISFIT_PX, FRONTAL_SCORE = 12.0, 0.8
+"""Five points that lie this near to the template, on the mean, may be those of a face that looks into the camera. With
+30 % of the face beyond the edge they are off by 7 px, of profiles by 20 and more."""
 EXPLANATIONS, AS_GOOD = 2, 0.25
 """Poses that are looked at, at most, and how much less the second may explain (`PointsPose.cost`)."""
 ALIKE_PX = 6.0
@@ -25,12 +25,12 @@ ALIKE_PX = 6.0
 BOX_ROLLS_RAD = (0.0, 0.5 * np.pi, np.pi, 1.5 * np.pi)
 
 
-def is_sure(face: Detection) -> bool:
-    """Whether the five points are surely those of a face that looks into the camera."""
-    if coincide(face) or face.score < SURE_SCORE:
+def may_be_frontal(face: Detection) -> bool:
+    """Whether the five points may be those of a face that looks into the camera, one that is cut by the edge too."""
+    if coincide(face) or face.score < FRONTAL_SCORE:
         return False
     there = warp_points(face.points5, points_crop(face))
-    return float(np.linalg.norm(there - TEMPLATE_POINTS5_PX, axis=1).mean()) < SURE_MISFIT_PX
+    return float(np.linalg.norm(there - TEMPLATE_POINTS5_PX, axis=1).mean()) < FRONTAL_MISFIT_PX
 
 
 def other_crops(head: HeadPoints, face: Detection, rivals: Sequence[Detection]) -> list[Start]:
@@ -49,6 +49,12 @@ def other_crops(head: HeadPoints, face: Detection, rivals: Sequence[Detection]) 
         if all(crop_distance_px(crop, other) > ALIKE_PX for _, other in kept):
             kept.append((origin, crop))
     return kept
+
+
+def lies_in_box(face: Detection, start: Start) -> bool:
+    """Whether the middle of a crop's features lies within the detector's box."""
+    middle = warp_points(TEMPLATE_POINTS5_PX.mean(0, keepdims=True), np.asarray(np.linalg.inv(start[1]), np.float64))[0]
+    return bool((middle > face.box[:2]).all() and (middle < face.box[2:]).all())
 
 
 def points_crop(face: Detection) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -44,6 +44,7 @@ WILD_CROPS = Augmentation(
 WILD_WINDOWS = Augmentation(
     shift_px=12.0, scale=0.15, angle_rad=0.5, color=0.4, gray=0.15, small=0.15, disturbances=WILD, astray=0.35
 )
+WILD_ANY_ROLL = replace(WILD_WINDOWS, astray=0.85, astray_shift_px=36.0)
 AUGMENTATIONS = {"published": PUBLISHED, "wild": WILD_CROPS}
 """Of crops, by name."""
 

@@ -44,8 +44,9 @@ class PositionMapDataSettings(DataSettings):
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
     batch_size: int = 16
     """Windows in a step, of each process; fewer where there are not so many."""
-    augmentation: Literal["published", "wild"] = "published"
-    """Random changes: those of Feng et al., or "wild": any roll, things worn and held, hard light, the dark."""
+    augmentation: Literal["published", "wild", "wild_any_roll"] = "published"
+    """Random changes: those of Feng et al., or "wild": things worn and held, hard light, the dark, some windows at any
+    roll; "wild_any_roll": most of them."""
     faceless: Path | None = None
     """Folder of pictures that show no face, from which the network learns what none is; None teaches it nothing."""
     faceless_share: float = 0.1
@@ -101,12 +102,16 @@ class PositionMapSettings(ModuleSettings):
     """Weights of the light network to go on from; None starts anew."""
     trust: float = 0.0
     """Weight, px, of the losses of the network's expected error and of whether there is a face."""
+    learns: Literal["all", "trust"] = "all"
+    """What is trained: all of the network, or only what tells how far its maps may be trusted."""
     halve_every: int = 0
     """Halve the learning rate every so many epochs, as published; 0 is one cycle over the run."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least(self, halve_every=0, side=2, trust=0)
+        if self.learns == "trust" and not self.trust:
+            raise ValueError("learns is trust, which has no weight; give trust more than 0")
         if self.network != "light" and (self.start is not None or self.trust):
             raise ValueError("start and trust are the light network's; choose network=light or leave them out")
 
@@ -124,6 +129,15 @@ class PositionMapModule(TrainingModule):
         self.model = MorphableModel(model)
         self.layout = PositionMapLayout(model, self.settings.side)
         self.network = make_position_map_network(self.layout, self.settings.network)
+
+        if self.settings.learns == "trust":
+            self.network.requires_grad_(False)
+            self.network.trust.requires_grad_(True)
+
+    def on_train_epoch_start(self) -> None:
+        """Where only trust is learned, the maps stay those of the network in use."""
+        if self.settings.learns == "trust":
+            self.network.eval()
 
     def started(self) -> PositionMapNetwork | None:
         """The network to go on from."""

@@ -16,7 +16,14 @@ from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, window_camera
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.data.heads import KNOWN, HeadRenders
-from gcnface.training.augment import WILD_WINDOWS, Augmentation, augmented_view, middle_window, sample_rng
+from gcnface.training.augment import (
+    WILD_ANY_ROLL,
+    WILD_WINDOWS,
+    Augmentation,
+    augmented_view,
+    middle_window,
+    sample_rng,
+)
 from gcnface.training.loading import TensorBatch
 
 
@@ -104,7 +111,7 @@ class WindowBatch(TensorBatch):
 PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35, clouds=0.5)
 """Rotation up to 45 degrees, scale 0.8 to 1.2 and occluders, as PRNet."""
 
-AUGMENTATIONS = {"published": PUBLISHED_AUGMENTATION, "wild": WILD_WINDOWS}
+AUGMENTATIONS = {"published": PUBLISHED_AUGMENTATION, "wild": WILD_WINDOWS, "wild_any_roll": WILD_ANY_ROLL}
 """Of windows, by name."""
 
 

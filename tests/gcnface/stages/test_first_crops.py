@@ -7,7 +7,7 @@ import pytest
 
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX, similarity_from_points
 from gcnface.photo.detection import Detection
-from gcnface.stages.first_crops import ALIKE_PX, coincide, is_sure, other_crops, points_crop
+from gcnface.stages.first_crops import ALIKE_PX, coincide, may_be_frontal, other_crops, points_crop
 from gcnface.stages.looks import crop_distance_px
 from gcnface.stages.points_pose import head_points
 from tests.gcnface.dense_stub import shared_model
@@ -26,7 +26,7 @@ def head():
 
 
 def test_sure_points_lie_on_the_template():
-    assert is_sure(FRONTAL)
+    assert may_be_frontal(FRONTAL)
     np.testing.assert_allclose(
         points_crop(FRONTAL), similarity_from_points(FRONTAL.points5, TEMPLATE_POINTS5_PX), **DOUBLE_SUMS
     )
@@ -43,7 +43,7 @@ def test_sure_points_lie_on_the_template():
     ids=["low score", "line", "eyes swapped", "one place"],
 )
 def test_other_points_are_not_sure(wrong):
-    assert not is_sure(wrong)
+    assert not may_be_frontal(wrong)
 
 
 def test_points_on_one_place_coincide(head):

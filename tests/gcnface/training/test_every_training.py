@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import gcnface
 from coarse.face_model import load_face_model
+from coarse.position_network import SHIPPED_WEIGHTS as POSITION_MAP_WEIGHTS
 from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS
 from coarse.spatial_transformer import localizer as localizer
 from gcnface.cli.train import TRAINABLES, prepared, train
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("quiet_training", "_quick")
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 PARSER_WEIGHTS = Path(gcnface.__file__).parent / "assets" / "parser.safetensors"
 STARTS = {"parser": PARSER_WEIGHTS, "regressor": REGRESSOR_WEIGHTS, "identity": REGRESSOR_WEIGHTS}
-STARTS |= {"refiner": REFINER_WEIGHTS}
+STARTS |= {"refiner": REFINER_WEIGHTS, "position-map": POSITION_MAP_WEIGHTS}
 BASELINES = ("image", "no_pyramid")
 """Those of other networks than the configurations'; what the others change, configurations change too."""
 
@@ -60,6 +62,8 @@ def folders(tmp_path_factory):
     keep_rows(data, ROWS)
     np.save(root / "teacher.npy", np.load(data / "labels.npy"))
     heads = write_heads(root / "heads", (0, 0, 0, 2, 2), held_out=2, photographic=(0,))
+    (root / "faceless").mkdir()
+    Image.fromarray(np.full((60, 80, 3), 128, np.uint8)).save(root / "faceless" / "gray.png")
     return {"data": data, "heads": heads, "root": root}
 
 
@@ -96,6 +100,7 @@ SHORT = {
     "regressor": ["model.rendered=1", "model.drawn_from_epoch=1", "data.batch_size=3"],
     "identity": ["data.batch_size=3"],
     "confidence": ["data.batch_size=3"],
+    "pose": ["data.batch_size=3"],
     "position-map": ["data.batch_size=3"],
     "refiner": [
         *("model.critic.network.side=32", "model.drawn_every=1", "data.batch_size=1"),
@@ -112,10 +117,12 @@ def shrunk(config, folders, output, *more):
     words = ["--config", str(config), f"trainer.default_root_dir={output}", "trainer.max_epochs=2", "threads=1"]
     words += ["trainer.accelerator=cpu", "pictures.every=0", f"data.faces={folders['data']}", *SHORT[part]]
     with_heads = "  heads:" in text
-    if with_heads or part in ("identity", "confidence", "position-map"):
+    if with_heads or part in ("identity", "confidence", "pose", "position-map"):
         words.append(f"data.heads={folders['heads']}")
     if "\n  start:" in text:
         words.append(f"model.start={STARTS[part]}")
+    if "  faceless:" in text:
+        words.append(f"data.faceless={root / 'faceless'}")
     if "  labels:" in text:
         words.append(f"data.labels={root / 'teacher.npy'}")
     if "  halve_every:" in text:
