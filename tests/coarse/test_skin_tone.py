@@ -76,7 +76,7 @@ def photo(model, tone, light):
 
 def skin(model, found, seen):
     """Mean logarithm of the albedo over the mean face's, over what was seen."""
-    ratio = (found.colors(model).clamp(min=0.01) / model.albedo_mean.clamp(min=0.01)).log().mean(2)
+    ratio = (model.albedo(found.albedo).clamp(min=0.01) / model.albedo_mean.clamp(min=0.01)).log().mean(2)
     return float((ratio * seen.skin).sum() / seen.skin.sum())
 
 
