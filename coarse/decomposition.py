@@ -6,23 +6,17 @@ known light; a few alternations of two small ridge regressions with robust weigh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from coarse.coefficients import AMBIENT, AMBIENT_INTENSITY
+from coarse.coefficients import AMBIENT
 from coarse.morphable import DARKEST_ALBEDO, MorphableModel
 from render.lighting import LAMBERT_FACTORS, SH_COUNT, sh_basis
 
-_LARGEST_TONE = 2.5
+_LARGEST_TONE = 2.0
 """The most, as a natural logarithm, that a light is scaled."""
-
-_DARKEST_SHADING, _DARKEST_COLOR = 0.02, 2e-3
-
-TONE_SHARE = 0.3
-"""Of what a photo's tone differs from the expected one, the share that is skin, where nobody says better."""
 
 
 @dataclass(frozen=True)
@@ -51,46 +45,6 @@ class ObservedColors:
 
 
 @dataclass(frozen=True)
-class ToneExpectation:
-    """What is known of skin and light before they are told apart; natural logarithms of linear red, green, blue.
-
-    A photo shows the sum of both. What it shows beyond the two expected ones is shared out: `share` of it is skin.
-
-    Attributes:
-        tone: (B, 3) of the skin's albedo over the mean face's.
-        light: (B, 3) of the light on the skin over the neutral one.
-        share: (B, 3, 3) takes what is unexplained to what of it is skin: V_tone (V_tone + V_light)^-1 for covariances
-            V of both errors.
-    """
-
-    tone: Tensor
-    light: Tensor
-    share: Tensor
-
-    @classmethod
-    def of_tone(cls, tone: Tensor) -> ToneExpectation:
-        """Of a tone (B, 3) alone, under neutral light.
-
-        Example:
-            >>> ToneExpectation.of_tone(torch.zeros(1, 3)).share[0, 0]
-            tensor([0.3000, 0.0000, 0.0000])
-        """
-        share = TONE_SHARE * torch.eye(3).to(tone).expand(len(tone), 3, 3)
-        return cls(tone, torch.zeros_like(tone), share)
-
-    @classmethod
-    def of_one_person(cls, several: Sequence[ToneExpectation]) -> list[ToneExpectation]:
-        """Those of several photos of a person, each with the mean of the expected tones and its own light."""
-        tone = torch.cat([one.tone for one in several]).mean(0, keepdim=True)
-        return [cls(tone, one.light, one.share) for one in several]
-
-    def believed(self, shown: Tensor) -> Tensor:
-        """(B, 3) tone of the skin of photos that show `shown` (B, 3), skin and light together."""
-        unexplained = shown - self.light - self.tone
-        return self.tone + (self.share @ unexplained[..., None])[..., 0]
-
-
-@dataclass(frozen=True)
 class DecompositionSettings:
     """Strengths of the priors, in units of squared colour a vertex."""
 
@@ -99,10 +53,11 @@ class DecompositionSettings:
     white_ridge: float = 5e-3
     """Pull of the coloured part of the light towards grey: skin colour belongs into the albedo."""
     albedo_ridge: float = 2e-5
-    tone_ridge: float = 1e-7
-    """The same for the coefficients that say nothing but the skin's tone."""
     outlier: float = 0.15
     """Residual at which a vertex's weight falls to a half (highlights, shadows, make-up)."""
+    tone_share: float = 0.3
+    """Where a skin tone is expected: the share of what the photo's tone differs from it that goes into the albedo; the
+    rest is light. Unexplained tones of skin and of light vary about alike, skin a little less."""
 
 
 def decompose(
@@ -111,7 +66,7 @@ def decompose(
     settings: DecompositionSettings = DecompositionSettings(),
     *,
     albedo: Tensor | None = None,
-    tone: ToneExpectation | None = None,
+    tone: Tensor | None = None,
 ) -> Decomposition:
     """Find light and albedo coefficients behind observed vertex colours.
 
@@ -120,8 +75,8 @@ def decompose(
         seen: colours, weights and normals.
         settings: priors.
         albedo: (B, Na) known coefficients, of which only the light is sought; None finds both.
-        tone: what is expected of skin and light (`coarse.skin_tone`); None lets the priors decide, which calls every
-            skin average and its light dim or bright.
+        tone: (B, 3) expected logarithm of the skin's linear albedo over the mean face's (`coarse.skin_tone`); None lets
+            the priors decide, which calls every skin average and its light dim or bright.
     """
     known = albedo is not None
     design = sh_basis(seen.normals_view) * seen.normals_view.new_tensor(LAMBERT_FACTORS)
@@ -131,51 +86,31 @@ def decompose(
     lighting = seen.linear.new_zeros(len(seen.linear), SH_COUNT, 3)
     for _ in range(settings.rounds):
         lighting = _solve_light(model.albedo(albedo), seen.linear, robust * seen.skin, design, settings)
-        shading = (design @ lighting).clamp(min=_DARKEST_SHADING)
+        if tone is not None and not known:
+            lighting = _lit_for_tone(model, albedo, robust * seen.skin, lighting, tone, settings)
+        shading = (design @ lighting).clamp(min=0.02)
         if model.albedo_count and not known:
             albedo = _solve_albedo(model, seen.linear, robust * seen.face, shading, settings)
         residual = (model.albedo(albedo) * shading - seen.linear).norm(dim=2)
         robust = 1 / (1 + (residual / settings.outlier).square())
-    if tone is None or known:
-        return Decomposition(albedo, lighting)
-    believed, factor = _split(model.albedo_mean, seen.linear, robust * seen.skin, shading, tone)
-    shading = shading * factor
-    if model.albedo_count:
-        start = _of_tone(model, believed, settings)
-        albedo = _solve_albedo(model, seen.linear, robust * seen.face, shading, settings, start)
-    return Decomposition(albedo, lighting * factor)
+    return Decomposition(albedo, lighting)
 
 
-def _split(
-    base: Tensor, colors: Tensor, weight: Tensor, shading: Tensor, tone: ToneExpectation
-) -> tuple[Tensor, Tensor]:
-    """The tone of the skin that is believed (B, 3), and what each channel's light is then multiplied by (B, 1, 3).
+def _lit_for_tone(
+    model: MorphableModel, albedo: Tensor, weight: Tensor, lighting: Tensor, tone: Tensor, s: DecompositionSettings
+) -> Tensor:
+    """Scale the light of each channel so that the albedo that is left has the tone that is believed.
 
-    Args:
-        base: (V, 3) the mean albedo.
-        colors: (B, V, 3) of the photos.
-        weight: (B, V) how far a vertex tells the tone.
-        shading: (B, V, 3) the present one, above 0.
-        tone: what is expected.
+    What the photo says is the sum of both logarithms, tone of the skin and level of the light; the expected tone and
+    the usual light say how to split it.
     """
-    share = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6))[..., None]
-    logs = colors.clamp(min=_DARKEST_COLOR).log() - base.clamp(min=DARKEST_ALBEDO).log()
-    shown = (logs * share).sum(1)
-    light = ((shading / AMBIENT_INTENSITY).log() * share).sum(1)
-    believed = torch.where(weight.sum(1, keepdim=True) > 0, tone.believed(shown), tone.tone)
-    return believed, (shown - light - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
-
-
-def _of_tone(model: MorphableModel, tone: Tensor, s: DecompositionSettings) -> Tensor:
-    """(B, Na) the coefficients that come nearest to the mean albedo times e^tone (B, 3), over the whole head.
-
-    Deviations from it are what the prior is about: the basis was learned from people of whom few are dark, so that by
-    itself it would call dark skin unlikely.
-    """
-    basis = model.albedo_basis
-    goal = model.albedo_mean * (tone.exp()[:, None] - 1)
-    gram = basis.T @ basis + s.tone_ridge * len(basis) * torch.eye(basis.shape[1]).to(basis)
-    return torch.linalg.solve(gram, basis.T @ goal.reshape(len(tone), -1).T).T
+    colors = model.albedo(albedo).clamp(min=DARKEST_ALBEDO)
+    mean = model.albedo_mean.clamp(min=DARKEST_ALBEDO)
+    share = weight[..., None] / weight.sum(1).clamp(min=1.0)[:, None, None]
+    present = ((colors / mean).log() * share).sum(1)
+    level = (lighting[:, 0] / AMBIENT[0]).clamp(min=DARKEST_ALBEDO).log()
+    believed = tone + s.tone_share * (present + level - tone)
+    return lighting * (present - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
 
 
 def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:
@@ -196,23 +131,14 @@ def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s
 
 
 def _solve_albedo(
-    model: MorphableModel,
-    colors: Tensor,
-    weight: Tensor,
-    shading: Tensor,
-    s: DecompositionSettings,
-    start: Tensor | None = None,
+    model: MorphableModel, colors: Tensor, weight: Tensor, shading: Tensor, s: DecompositionSettings
 ) -> Tensor:
-    """Ridge regression of the albedo coefficients, one photo at a time (the basis is shared, the weights are not).
-
-    What is found is pulled towards `start` (B, Na); None pulls it towards the mean albedo.
-    """
-    start = colors.new_zeros(len(colors), model.albedo_count) if start is None else start
+    """Ridge regression of the albedo coefficients, one photo at a time (the basis is shared, the weights are not)."""
     solutions = []
     eye = torch.eye(model.albedo_count).to(shading)
-    for color, w, shade, about in zip(colors, weight, shading, start, strict=True):
+    for color, w, shade in zip(colors, weight, shading, strict=True):
         rows = model.albedo_basis * (shade * w.sqrt()[:, None]).reshape(-1, 1)
         side = ((color - model.albedo_mean * shade) * w.sqrt()[:, None]).reshape(-1)
-        pull = s.albedo_ridge * w.sum().clamp(min=1.0)
-        solutions.append(torch.linalg.solve(rows.T @ rows + pull * eye, rows.T @ side + pull * about))
+        gram = rows.T @ rows + s.albedo_ridge * w.sum().clamp(min=1.0) * eye
+        solutions.append(torch.linalg.solve(gram, rows.T @ side))
     return torch.stack(solutions)

@@ -22,7 +22,6 @@ from gcnface.data.faces import INSIDE, crop_of
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.stages.coarse import CoarseStage
 from gcnface.stages.delight import photo_light
-from gcnface.stages.eye_whites import eye_whites
 from gcnface.stages.observation import class_maps, face_mask, observe_vertices
 from refine.facenet import FaceNet, embed_crop224, load_facenet
 from refine.pyramid import MeshPyramid
@@ -194,8 +193,7 @@ def _observe(index: int, image: Tensor, observer: Observer, arrays: Mapping[str,
     classes = observer.parser.parse(image)
     embedding = embed_crop224(observer.facenet, image)
     maps = class_maps(classes)
-    tone = observer.skin_tone.expectation(embedding, eye_whites(image, classes))
-    coarse = stage(image, classes, tone=tone, maps=maps)
+    coarse = stage(image, classes, tone=observer.skin_tone(embedding), maps=maps)
     seen = observe_vertices(stage.model, coarse, image, maps, crop_camera())
     light = photo_light(coarse, seen, observer.pyramid, stage.model.mirror)
     arrays["raw"][index] = stage.morphable.layout.encode(coarse.coefficients)[0]
