@@ -19,6 +19,7 @@ from zipfile import is_zipfile
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from coarse.landmark_transfer import landmarks68_through
 from coarse.upsampling import SurfacePoints
 from coarse.weights import weights_file
 from render.errors import GcnfaceError, WeightsError
@@ -315,10 +316,8 @@ def _points68(arrays: Mapping[str, np.ndarray], mean: np.ndarray) -> dict[str, n
     """The 68 points of a file; of one that was written without them those that its 468 imply."""
     if all(name in arrays for name in _POINTS68):
         return {name: arrays[name] for name in _POINTS68}
-    from coarse.landmark_transfer import landmarks68_through  # reads the shipped model, which has them
-
     known = SurfacePoints(arrays["landmarks468_face"], arrays["landmarks468_bary"])
-    found = landmarks68_through(mean, arrays["faces"], known)
+    found = landmarks68_through(load_face_model(), mean, arrays["faces"], known)
     return dict(zip(_POINTS68, (found.face.astype(np.int32), found.bary.astype(np.float32)), strict=True))
 
 

@@ -79,9 +79,9 @@ def face_model_from_arrays(
         points, turn = _in_model_space(points, np.asarray(landmarks))
         identity, expression = (np.einsum("ij,vjn->vin", turn, basis) for basis in (identity, expression))
         landmarks68 = at_vertices(np.asarray(landmarks), triangles)
-        landmarks = landmarks468_through(points, triangles, landmarks68)
+        landmarks = landmarks468_through(load_face_model(), points, triangles, landmarks68)
     else:
-        landmarks68 = landmarks68_through(points, triangles, landmarks)
+        landmarks68 = landmarks68_through(load_face_model(), points, triangles, landmarks)
     mirror = mirror_table(points)
     rows, corners = cylinder_uv(points, triangles) if uv is None else uv
     chart_uv, chart_faces = _chart(len(points), triangles, rows if uv is None else None, corners, mirror)

@@ -170,7 +170,7 @@ def render_heads(data: Path, output: Path, settings: RenderedViews, workers: int
 
 def _assembled(jobs: Sequence[_Job], count: int, output: Path) -> HeadRenders:
     """One data set of all jobs' views; their parts are removed."""
-    tables = []
+    tables: list[dict[str, NDArray]] = []
     with staged(output) as stage:
         shape = (count, CANVAS_PX, CANVAS_PX, 3)
         canvases = np.lib.format.open_memmap(stage / "canvases.npy", "w+", np.uint8, shape)

@@ -188,7 +188,7 @@ def with_noise(picture: Picture, deviation: float, rng: np.random.Generator) -> 
     """Gaussian noise, of every pixel or in blotches of two."""
     side = picture.shape[0]
     size = side if rng.random() < 0.6 else side // 2
-    noise = rng.standard_normal((size, size, 3 if rng.random() < 0.7 else 1), np.float32) * deviation
+    noise: NDArray = rng.standard_normal((size, size, 3 if rng.random() < 0.7 else 1), np.float32) * deviation
     if size != side:
         noise = cv2.resize(noise, (side, side), interpolation=cv2.INTER_LINEAR).reshape(side, side, -1)
     return np.clip(picture + noise, 0, 255).astype(np.uint8)

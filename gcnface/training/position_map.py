@@ -151,7 +151,11 @@ class PositionMapModule(TrainingModule):
         predicted = (self.network(windows) if answer is None else answer.maps).float()
         with torch.autocast(predicted.device.type, enabled=False):
             truth, face = self.true_maps(batch), batch.face
-            loss = position_map_loss(predicted[face], truth[face], self.layout.weight) if face.any() else 0
+            loss = (
+                position_map_loss(predicted[face], truth[face], self.layout.weight)
+                if face.any()
+                else predicted.sum() * 0
+            )
             if answer is not None:
                 loss = loss + self.settings.trust * self._trust_loss(answer, truth, face)
         self.log("train/loss", loss.detach(), prog_bar=True)

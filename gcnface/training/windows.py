@@ -71,8 +71,8 @@ def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.i
     camera = window_camera().transformed(canvas_from_window, (CANVAS_PX, CANVAS_PX)).px_from_cam.numpy()
     arrays = {name: torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in KNOWN}
     cameras = np.repeat(camera, len(rows), axis=0)
-    points = np.asarray(faces.landmarks[rows, :, :2])
-    return KnownFaces(canvases=faces.canvases, px_from_cam=cameras, landmarks=points, rows=rows, **arrays)
+    places = np.asarray(faces.landmarks[rows, :, :2])
+    return KnownFaces(canvases=faces.canvases, px_from_cam=cameras, landmarks=places, rows=rows, **arrays)
 
 
 @dataclass(frozen=True)
@@ -137,4 +137,5 @@ class WindowDataset(Dataset[WindowBatch]):
         view = augmented_view(canvas, WINDOW_PX, self.settings, rng, occluders, known.landmarks[index])
         camera = (view.matrix @ known.px_from_cam[index]).astype(np.float32)
         arrays = (view.image, *(getattr(known, name)[index] for name in KNOWN), camera)
-        return WindowBatch(*(torch.from_numpy(array) for array in arrays), face=torch.tensor(True))
+        tensors = [*map(torch.from_numpy, arrays), torch.tensor(True)]
+        return WindowBatch(*tensors)

@@ -170,8 +170,9 @@ def _npz(rng: Random) -> bytes:
 _FOREIGN: dict[str, Callable[[Random], bytes]] = {
     "postscript_endless": lambda rng: ENDLESS,
     "postscript_writes": lambda rng: _WRITES,
-    "postscript_with_preview": lambda rng: b"\xc5\xd0\xd3\xc6" + struct.pack("<6I", 32, len(ENDLESS), 0, 0, 0, 0)
-    + b"\xff\xff\0\0" + ENDLESS,
+    "postscript_with_preview": lambda rng: (
+        b"\xc5\xd0\xd3\xc6" + struct.pack("<6I", 32, len(ENDLESS), 0, 0, 0, 0) + b"\xff\xff\0\0" + ENDLESS
+    ),
     "pdf": lambda rng: b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF",
     "svg": lambda rng: _SVG,
     "svg_laughs": lambda rng: _LAUGHS,

@@ -116,9 +116,7 @@ for _mark in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0\x08\0\0\
     _name = f"sparse_{_mark[:2].hex()}"
     PICTURES.add(_name, REFUSE, partial(special, _name, partial(sparse_behind_mark, _mark), ".jpg"))
 for _device in ("zero", "null", "full", "random", "tty"):
-    PICTURES.add(
-        f"dev_{_device}", REFUSE, partial(lambda name, folder, rng: Input(Path("/dev", name), name), _device)
-    )
+    PICTURES.add(f"dev_{_device}", REFUSE, partial(lambda name, folder, rng: Input(Path("/dev", name), name), _device))
 
 
 @PICTURES.case("link_to_face", SUCCEED)
@@ -174,7 +172,7 @@ NAMES = {
     "return": "line\rover.jpg",
     "backslash": "back\\slash.jpg",
     "hash": "#1.jpg",
-    "quotes": "\"it's\".jpg",
+    "quotes": '"it\'s".jpg',
     "dash": "-o.jpg",
     "dashes": "--help.jpg",
     "not_unicode": os.fsdecode(b"caf\xe9.jpg"),

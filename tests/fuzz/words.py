@@ -147,9 +147,7 @@ for _name, _lay in _OUTPUTS.items():
 WORDS.add(
     "refine_into_proc", REFUSE, partial(_commanded, ("refine", "f.jpg", "-o", "/proc/gcnface", *QUICK), "/proc/gcnface")
 )
-WORDS.add(
-    "refine_into_null", REFUSE, partial(_commanded, ("refine", "f.jpg", "-o", "/dev/null", *QUICK), "/dev/null")
-)
+WORDS.add("refine_into_null", REFUSE, partial(_commanded, ("refine", "f.jpg", "-o", "/dev/null", *QUICK), "/dev/null"))
 
 
 def _file_words(case: Case, command: tuple[str, ...], options: tuple[str, ...], folder: Path, rng: Random) -> Input:

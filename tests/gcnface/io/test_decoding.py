@@ -15,7 +15,7 @@ RAMP = np.linspace(0, 1, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
 
 def gray_tiff(content, bits, order="<", big=False):
     """A TIFF of one strip of grey numbers without a sign, classic or "big"."""
-    count, entry, offset = (("Q", "HHQQ", 16) if big else ("H", "HHII", 8))
+    count, entry, offset = ("Q", "HHQQ", 16) if big else ("H", "HHII", 8)
     tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: 1, 273: offset, 277: 1, 278: HEIGHT, 279: len(content)}
     kind = 16 if big else 4
     directory = struct.pack(order + count, len(tags))

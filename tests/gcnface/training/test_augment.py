@@ -13,9 +13,7 @@ from gcnface.training.augment import (
     recolored,
 )
 
-STILL = Augmentation(
-    shift_px=0, scale=0, angle_rad=0, flip=0, color=0, gray=0, blur=0, jpeg=0, occluder=0, small=0
-)
+STILL = Augmentation(shift_px=0, scale=0, angle_rad=0, flip=0, color=0, gray=0, blur=0, jpeg=0, occluder=0, small=0)
 
 
 @pytest.fixture
