@@ -18,6 +18,7 @@ from gcnface.errors import GcnfaceError
 from gcnface.io.atomic import staged
 from gcnface.training.command import TrainingCLI
 from gcnface.training.configuration import plain
+from gcnface.training.module import usual_precision
 from gcnface.training.refiner import CriticTraining, RefinerModule, RefinerSettings
 from gcnface.training.refiner_data import RefinerData
 from gcnface.training.refiner_objective import Objective
@@ -77,7 +78,7 @@ def baseline_training(name: str, faces: Path, heads: Path | None, work: Path) ->
     """
     data = {"faces": faces, "heads": heads, "observations": work / "observations"}
     return {
-        "trainer": {"default_root_dir": str(work / name), "max_epochs": 1, "precision": "bf16-mixed"},
+        "trainer": {"default_root_dir": str(work / name), "max_epochs": 1, "precision": usual_precision()},
         "model": plain(SETTINGS[name]),
         "data": {**data, "drawn_faces": 0, "copies": 1, "faces_an_epoch": FACES},
         "threads": 1,

@@ -30,7 +30,7 @@ from gcnface.names import nearest
 from gcnface.training.callbacks import SaveConfiguration, StayStopped
 from gcnface.training.checkpoints import LAST, WholeCheckpoints, check_resumable
 from gcnface.training.loading import TrainingData
-from gcnface.training.module import TrainingModule
+from gcnface.training.module import TrainingModule, usual_precision
 from gcnface.training.pictures import Pictures
 
 _NOISE = ("does not have many workers", "smaller than the logging interval", "in eval mode", "is not empty", "LeafSpec")
@@ -39,7 +39,7 @@ may be short, FaceNet and what else is frozen stays in evaluation mode, a run go
 matter between Lightning and torch."""
 _NEWS = ("Tip:", "GPU available: False", "TPU available: False", "Seed set to", "flops_per_batch")
 """What Lightning says that helps nobody here: advertisements, and what a machine or a module has not."""
-_DEFAULTS = {"precision": "bf16-mixed", "max_epochs": 20, "gradient_clip_val": 1.0, "num_sanity_val_steps": 0}
+_DEFAULTS = {"precision": usual_precision(), "max_epochs": 20, "gradient_clip_val": 1.0, "num_sanity_val_steps": 0}
 _DEFAULTS |= {"log_every_n_steps": 10}
 """Where the trainings' defaults differ from the Trainer's; each module may name more."""
 

@@ -32,6 +32,15 @@ from gcnface.training.loading import run_seed
 
 Network = TypeVar("Network", bound=nn.Module)
 
+EMULATED_BF16 = ("DEFAULT", "NO AVX", "AVX2")
+"""Kinds of CPU, as torch calls them, on which bfloat16 is emulated: a step takes ten to thirty times as long."""
+
+
+def usual_precision() -> str:
+    """What the Trainer's `precision` is where nobody says: mixed bfloat16 where the machine has it in hardware."""
+    emulated = torch.backends.cpu.get_cpu_capability() in EMULATED_BF16
+    return "32-true" if emulated and not torch.cuda.is_available() else "bf16-mixed"
+
 
 class Fixed(Generic[Network]):
     """A network that a module uses and does not own: it is not trained, averaged, copied or kept in checkpoints.

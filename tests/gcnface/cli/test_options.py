@@ -120,7 +120,7 @@ def test_a_wrong_value_is_one_line_that_names_the_option(words, capsys):
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_command_alone_names_what_is_required(name, capsys):
-    metavar = "NAME.npz" if name == "render" else "PHOTO, -o/--output"
+    metavar = {"render": "NAME.npz", "track": "VIDEO, -o/--output"}.get(name, "PHOTO, -o/--output")
     assert complaint(name, capsys).endswith(f"the following arguments are required: {metavar}")
 
 

@@ -20,7 +20,7 @@ from gcnface.training import baselines, refiner_data
 from gcnface.training import refiner as refiner_training
 from gcnface.training import regressor as regressor_training
 from gcnface.training.configuration import plain
-from gcnface.training.module import TrainingModule
+from gcnface.training.module import TrainingModule, usual_precision
 from refine.facenet import load_facenet
 from refine.stored import REFINER_WEIGHTS
 from tests.gcnface.annotated_folder import write_prepared_faces
@@ -119,6 +119,8 @@ def shrunk(config, folders, output, *more):
     with_heads = "  heads:" in text
     if with_heads or part in ("identity", "confidence", "pose", "position-map"):
         words.append(f"data.heads={folders['heads']}")
+    if "bf16-mixed" in text:
+        words.append(f"trainer.precision={usual_precision()}")
     if "\n  start:" in text:
         words.append(f"model.start={STARTS[part]}")
     if "  faceless:" in text:

@@ -19,6 +19,7 @@ from gcnface.photo.parsing import PARSING_CLASSES, load_parser
 from gcnface.training.configuration import plain
 from gcnface.training.crops import CropBatch, CropDataset
 from gcnface.training.loading import SeededOrder
+from gcnface.training.module import usual_precision
 from gcnface.training.parser import ParserDataSettings, gather, labeled_rows, parsing_loss, photo_weights
 from gcnface.training.regressor import RegressorModule, RegressorSettings
 from tests.gcnface.annotated_folder import write_prepared_faces
@@ -127,3 +128,13 @@ def test_unknown_pixels_carry_no_gradient():
     parsing_loss(logits, labels).backward()
     assert logits.grad[:, :, :4].abs().max() == 0
     assert logits.grad[:, :, 4:].abs().min() > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "cuda", "expected"),
+    [("AVX2", False, "32-true"), ("AVX512", False, "bf16-mixed"), ("AVX2", True, "bf16-mixed")],
+)
+def test_bfloat16_is_usual_where_it_is_not_emulated(monkeypatch, kind, cuda, expected):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: kind)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert usual_precision() == expected
