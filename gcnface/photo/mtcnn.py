@@ -68,10 +68,10 @@ class MtcnnDetector:
             found = self._search(photo, search)
             if found:
                 break
-        return [self._with_border(photo, face) for face in self._righted(photo, found)]
+        return [self.with_border(photo, face) for face in self._righted(photo, found)]
 
-    def _with_border(self, photo: NDArray[np.float32], face: Detection) -> Detection:
-        """A face at the edge of the photo as it is found with a border; any other as it is."""
+    def with_border(self, photo: NDArray[np.float32], face: Detection) -> Detection:
+        """A face at the edge of the photo as MTCNN finds it with a border; any other as it is."""
         height, width = photo.shape[:2]
         needed = _needed(face)
         if (needed >= 0).all() and (needed <= (width, height)).all():

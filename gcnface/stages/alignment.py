@@ -31,6 +31,9 @@ from gcnface.stages.pose_finder import PoseFinder, load_pose_finder
 STANDS_PX, STANDS_AT_ONCE_PX = 1.5, 3.0
 """A crop stands when its dense points ask for one this near, in px of the crop's 224; that of sure points within the
 second: on frontal portraits it is off by 0.8 px, at most 1.4."""
+NEAR_PX = 6.0
+"""The networks that follow are trained on crops that lie this far off and further: of a face that may look into the
+camera the detector's own crop is kept within it."""
 MOST_LOOKS, FINALISTS, BEGINNINGS = 3, 2, 3
 """How often a crop is cut anew, how many of several are gone after, and how many that the pose network found are looked
 at."""
@@ -107,7 +110,8 @@ class FaceAligner:
             first = search.look([("points", points_crop(face))])
             found = first[0].evidence
             cut = found.shown < 1 and may_be_frontal(face) and found.bears_out_detector
-            if cut or (found.moved_px < STANDS_AT_ONCE_PX and found.doubt < SURE_DOUBT):
+            still = NEAR_PX if may_be_frontal(face) else STANDS_AT_ONCE_PX
+            if cut or (found.moved_px < still and found.doubt < SURE_DOUBT):
                 return search.aligned()
             search.follow(first)
         if not search.seen or search.best.evidence.doubt > SURE_DOUBT:
