@@ -12,6 +12,7 @@ from gcnface import cli
 from gcnface.cli import commands
 from gcnface.dense import aligner as dense
 from gcnface.dense.aligned_face import OUTPUTS, file_names
+from gcnface.names import QUALITY_FLOOR
 from tests.gcnface.dense_stub import TURNED, drawn, exact_aligner, shared_model
 
 
@@ -76,7 +77,7 @@ def test_chosen_outputs_and_options(loads, photos, tmp_path, monkeypatch):
     assert run(photos("a.png", 230), "-o", tmp_path / "out", *words) == 0
     names = [f"{face}_{file}" for face in ("a", "a_face2") for file in ("kpt.txt", "kpt468.txt", "pose.json")]
     assert sorted(os.listdir(tmp_path / "out")) == sorted(names)
-    assert loads == [("cuda:1", 512, True)]
+    assert loads == [("cuda:1", 512, True, "joint", QUALITY_FLOOR)]
 
 
 def test_one_photos_failure_is_not_anothers(loads, photos, tmp_path, capsys):

@@ -18,7 +18,7 @@ SIZE = 16
 class FakeFlattener:
     """Flattens to the photo's first colour, seen on its half; a photo 33 px wide has no face, one of 66 px breaks."""
 
-    def __init__(self, device, *, size):
+    def __init__(self, device, *, size, detector, least_quality):
         self.size = size
 
     def __call__(self, photo, *, name, on_stage):
@@ -112,7 +112,7 @@ def test_quiet_says_nothing(photo, tmp_path, capsys):
 
 
 def test_missing_networks_stop_the_run(photo, tmp_path, capsys):
-    def fail(device, *, size):
+    def fail(device, *, size, detector, least_quality):
         raise ValueError("stn.safetensors: localiser weights are missing")
 
     assert run([photo("a.png"), photo("b.png")], tmp_path / "out", fail) == 1
