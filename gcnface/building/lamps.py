@@ -14,6 +14,8 @@ from render.visibility import vertex_visibility
 
 _SHADOW_PX = 200
 """Side of the picture in which a lamp sees the head."""
+_OFFSET_PX = 0.8137
+"""Its margin; no round number, so that regular meshes have no edges on pixel centers, which belong to no triangle."""
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
@@ -70,7 +72,7 @@ def seen_by(direction: Tensor, verts_view: Tensor, faces: Tensor) -> Tensor:
     seen = verts_view @ torch.stack([right, down, forward], dim=1)
     low = seen.amin(0)
     scale = (_SHADOW_PX - 2) / float((seen.amax(0) - low)[:2].max())
-    screen = (seen - low) * scale + 1
+    screen = (seen - low) * scale + _OFFSET_PX
     towards = front_faces(screen, faces)
     return vertex_visibility(screen[None], towards, pixel_camera((_SHADOW_PX, _SHADOW_PX)))[0].to(verts_view)
 

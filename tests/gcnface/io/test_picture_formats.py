@@ -425,8 +425,9 @@ OPENERS = {
     "cv2.imdecode": {
         *("gcnface/io/decoding.py", "gcnface/result/lights.py"),
         *("gcnface/training/augment.py", "gcnface/training/parser_augment.py"),
+        "gcnface/building/quality_samples.py",
     },
-    "cv2.VideoCapture": {"gcnface/io/video.py"},
+    "cv2.VideoCapture": {"gcnface/io/video.py", "gcnface/io/video_input.py", "gcnface/io/video_output.py"},
 }
 """What opens pictures, and where it may; the trainings decode what they have encoded themselves."""
 PICTURE_SAVERS = {"gcnface/io/images.py"}
