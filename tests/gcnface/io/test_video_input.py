@@ -71,9 +71,19 @@ def test_times_of_variable_rates_are_kept(tmp_path):
 
 
 def test_times_that_a_file_does_not_tell_are_made(tmp_path, monkeypatch):
-    class Timeless(cv2.VideoCapture):
+    opened = cv2.VideoCapture
+
+    class Timeless:
+        """OpenCV's own class does not bear being inherited from: the next garbage collection breaks."""
+
+        def __init__(self, *source):
+            self.capture = opened(*source)
+
         def get(self, what):
-            return 0.0 if what == cv2.CAP_PROP_POS_MSEC else super().get(what)
+            return 0.0 if what == cv2.CAP_PROP_POS_MSEC else self.capture.get(what)
+
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
 
     path = write(tmp_path / "a.mp4")
     monkeypatch.setattr(video_input.cv2, "VideoCapture", Timeless)
