@@ -132,5 +132,5 @@ def test_options_that_do_not_exist_are_type_errors(call, photo):
 
 
 def test_several_photos_have_no_adaptation():
-    with pytest.raises(TypeError, match="adapt is no option of several photos; give device, fit, texture_size"):
+    with pytest.raises(TypeError, match="adapt is no option of several photos; give device, detector, fit, texture_size, min_quality, force"):
         gcnface.reconstruct_person(["a.jpg"], adapt=3)
