@@ -132,5 +132,6 @@ def test_options_that_do_not_exist_are_type_errors(call, photo):
 
 
 def test_several_photos_have_no_adaptation():
-    with pytest.raises(TypeError, match="adapt is no option of several photos; give device, detector, fit, texture_size, min_quality, force"):
+    known = "device, detector, fit, texture_size, min_quality, force"
+    with pytest.raises(TypeError, match=f"adapt is no option of several photos; give {known}"):
         gcnface.reconstruct_person(["a.jpg"], adapt=3)
