@@ -55,6 +55,13 @@ class Detection:
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
 
+def overlap(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Intersection over union of two boxes (4,) x0, y0, x1, y1."""
+    sides = (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])).clip(0)
+    common = float(np.prod(sides))
+    return common / max(float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common, 1e-9)
+
+
 class FaceDetector(Protocol):
     """Whatever finds faces; hand it to `gcnface.Reconstructor`, `gcnface.DenseAligner` or `gcnface.Flattener`.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gcnface.photo.detection import Detection
+from gcnface.photo.detection import Detection, overlap
 from gcnface.tracking.hold import size_of
 from gcnface.tracking.person import Person
 from gcnface.tracking.tracked_face import box_of
@@ -24,13 +24,6 @@ STRANGER = 0.25
 """Cosine below which a held face is not the person's."""
 NEAR_S = 1.0
 """So soon after a loss the place speaks for the person as well."""
-
-
-def overlap(a: Floats, b: Floats) -> float:
-    """Intersection over union of two boxes (4,)."""
-    sides = (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])).clip(0)
-    common = float(np.prod(sides))
-    return common / max(float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common, 1e-9)
 
 
 def matched(found: Sequence[Detection], held: Sequence[Person]) -> dict[int, int]:

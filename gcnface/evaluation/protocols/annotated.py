@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gcnface.batch.inputs import collect_photos
 from gcnface.errors import GcnfaceError
 from gcnface.io.files import open_input
-from gcnface.photo.detection import Detection
+from gcnface.photo.detection import Detection, overlap
 
 YAW_BINS_DEG = ((0, 30), (30, 60), (60, 90))
 """Of |yaw|: up to and with 30, up to and with 60, above."""
@@ -114,13 +114,6 @@ def nme_percent(found: NDArray[np.floating], true: NDArray[np.floating]) -> floa
     """
     side = np.sqrt(np.prod(np.ptp(true[:, :2], axis=0)))
     return float(100 * np.linalg.norm(found[:, :2] - true[:, :2], axis=1).mean() / side)
-
-
-def overlap(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Intersection over union of two boxes (4,) x0, y0, x1, y1."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    common = float(np.prod(sides.clip(min=0)))
-    return common / (float(np.prod(one[2:] - one[:2])) + float(np.prod(other[2:] - other[:2])) - common)
 
 
 def nearest_face(found: Sequence[Detection], box: NDArray[np.floating]) -> Detection | None:
