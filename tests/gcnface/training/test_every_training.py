@@ -62,9 +62,14 @@ def folders(tmp_path_factory):
     keep_rows(data, ROWS)
     np.save(root / "teacher.npy", np.load(data / "labels.npy"))
     heads = write_heads(root / "heads", (0, 0, 0, 2, 2), held_out=2, photographic=(0,))
+    write_faceless(root)
+    return {"data": data, "heads": heads, "root": root}
+
+
+def write_faceless(root):
+    """A folder with a picture of nothing."""
     (root / "faceless").mkdir()
     Image.fromarray(np.full((60, 80, 3), 128, np.uint8)).save(root / "faceless" / "gray.png")
-    return {"data": data, "heads": heads, "root": root}
 
 
 def keep_rows(data, rows):
@@ -211,6 +216,7 @@ def few(tmp_path, rows, held_out):
     keep_rows(data, rows)
     np.save(tmp_path / "teacher.npy", np.load(data / "labels.npy"))
     heads = write_heads(tmp_path / "heads", (0, 0), held_out, photographic=(0,))
+    write_faceless(tmp_path)
     return {"data": data, "heads": heads, "root": tmp_path}
 
 

@@ -195,12 +195,9 @@ def test_a_folder_without_annotations_is_one_line(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_drawn_face_is_measured_by_the_shipped_networks(tmp_path, portrait_photo):
-    from gcnface.pipeline import Reconstructor
-
-    reconstructor = Reconstructor()
-    face = reconstructor.detector.detect(portrait_photo)[0]
-    points = points_of_face(reconstructor.stages, portrait_photo, face)
+def test_a_portrait_is_measured_by_the_shipped_networks(reconstructor, portrait):
+    face = reconstructor.detector.detect(portrait)[0]
+    points = points_of_face(reconstructor.stages, portrait, face)
     assert tuple(points) == ROWS
     for row in ROWS:
         assert nme_percent(points[row].points68, points["fit"].points68) < 5
