@@ -180,20 +180,29 @@ def read_table(folder: Path) -> list[dict[str, str]]:
     Raises:
         GcnfaceError: there is none, or not one of `COLUMNS`.
     """
+    return read_csv(folder, "table.csv", COLUMNS)
+
+
+def read_csv(folder: Path, name: str, expected: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of one of a data set's CSV files.
+
+    Raises:
+        GcnfaceError: there is none, or one of other columns than expected.
+    """
     try:
-        with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
+        with (folder / name).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             columns, rows = tuple(reader.fieldnames or ()), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _broken(folder, f"table.csv cannot be read ({error})") from error
+    except csv.Error as error:
+        raise _broken(folder, f"{name} cannot be read ({error})") from error
     except OSError as error:
         raise GcnfaceError(
             f"{folder}: holds no prepared faces; make them with `gcnface prepare PHOTOS -o {folder}`"
         ) from error
-    if columns != COLUMNS:
-        raise _broken(folder, f"table.csv has the columns {list(columns)}, expected {list(COLUMNS)}")
+    if columns != expected:
+        raise _broken(folder, f"{name} has the columns {list(columns)}, expected {list(expected)}")
     if any(None in row or None in row.values() for row in rows):
-        raise _broken(folder, "table.csv has rows of another length than its first")
+        raise _broken(folder, f"{name} has rows of another length than its first")
     return rows
 
 

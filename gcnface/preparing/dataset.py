@@ -22,6 +22,7 @@ from gcnface.options import PrepareOptions
 from gcnface.preparing.faces import FAILED, Drop, FacePreparer
 from gcnface.preparing.landmarkers import STORED, find_landmarks
 from gcnface.preparing.layouts import find_sources, read_identities
+from gcnface.preparing.likeness import FILE, Likeness, hold_out_alike
 from gcnface.preparing.shards import SHARD_FACES, assemble, remove_parts, shard_path, write_shard
 from gcnface.preparing.sources import Source
 from gcnface.system.threads import single_threaded
@@ -41,6 +42,7 @@ class Report:
         landmarks: where they came from.
         parsing: where label maps came from.
         embeddings: whether there are any.
+        alike: photos held out because they look like a held-out person of another name.
         reasons: dropped photos by reason.
         dropped: each of them.
         seconds: of the last call.
@@ -52,6 +54,7 @@ class Report:
     landmarks: str
     parsing: str
     embeddings: bool
+    alike: list[Likeness]
     reasons: dict[str, int]
     dropped: list[Drop]
     seconds: float
@@ -62,6 +65,8 @@ class Report:
             f"{printable(folder)}: {self.prepared} faces of {self.people} people, {self.held_out} of them held out",
             f"landmarks: {self.landmarks}; label maps: {self.parsing}; embeddings: {self.embeddings}",
         ]
+        if self.alike:
+            lines.append(f"held out {len(self.alike)} photos that look like a held-out person, see {FILE}")
         for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1]):
             lines.append(f"dropped {count}: {reason}")
             alike = [drop for drop in self.dropped if drop.reason == reason]
@@ -207,6 +212,7 @@ def _tell(reporter: Reporter, part: _Part) -> None:
 def _report(options: PrepareOptions, landmarks: str, dropped: list[Drop], seconds: float) -> Report:
     """Write report.json and return what it says."""
     there = (options.output / "table.csv").exists()
+    alike = hold_out_alike(options.output) if there else []
     faces = load_prepared(options.output) if there else None
     report = Report(
         prepared=0 if faces is None else len(faces),
@@ -215,6 +221,7 @@ def _report(options: PrepareOptions, landmarks: str, dropped: list[Drop], second
         landmarks=landmarks,
         parsing=options.parsing,
         embeddings=options.embed,
+        alike=alike,
         reasons=dict(Counter(drop.reason for drop in dropped)),
         dropped=dropped,
         seconds=round(seconds, 1),

@@ -135,10 +135,15 @@ def _write_arrays(
         if "landmarks68" in out and np.isnan(out["landmarks68"]).all():
             del out["landmarks68"]
             (stage / "landmarks68.npy").unlink()
-        with (stage / "table.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            table = csv.DictWriter(file, COLUMNS)
-            table.writeheader()
-            table.writerows(rows)
+        write_table(stage / "table.csv", rows)
+
+
+def write_table(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write the table of a data set."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
 
 
 def _blocks(paths: Sequence[Path], before: PreparedFaces | None) -> Iterator[tuple[int, dict[str, NDArray]]]:
