@@ -19,8 +19,8 @@ from gcnface.preparing.shards import rows_of, write_table
 
 ALIKE = 0.75
 """Cosine of two photos' FaceNet embeddings from which they are taken for one person. Among 143,592 pairs of differently
-named people in public portraits 22 reach it; of those looked at, the first 21 show one person each, the 27 below two. Of 58
-pairs of photos of one sitter 95 % have .86 and more, one has .70."""
+named people in public portraits 22 reach it; of those looked at, the first 21 show one person each, the 27 below two.
+Of 58 pairs of photos of one sitter 95 % have .86 and more, one has .70."""
 FILE = "alike.csv"
 _BLOCK = 4096
 
