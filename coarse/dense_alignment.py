@@ -241,6 +241,15 @@ def pose_weights(mean: np.ndarray, faces: np.ndarray, landmarks468: np.ndarray) 
     corner = mean[faces].astype(np.float64)
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 6
     share = np.bincount(faces.ravel(), np.repeat(area, 3), len(mean))
+    return share * jaw_weights(mean, landmarks468)
+
+
+def jaw_weights(points: np.ndarray, landmarks468: np.ndarray) -> np.ndarray:
+    """What points (N, 3) of a face count for its pose, see `JAW_WEIGHT`; the landmarks (468, 3) are of the same face.
+
+    Returns:
+        (N,) 1 above the base of the nose, falling smoothly to the contact line of the lips.
+    """
     lips, nose_base = landmarks468[13, 1], landmarks468[2, 1]
-    t = np.clip((mean[:, 1] - lips) / (nose_base - lips), 0, 1)
-    return share * (JAW_WEIGHT + (1 - JAW_WEIGHT) * t * t * (3 - 2 * t))
+    t = np.clip((points[:, 1] - lips) / (nose_base - lips), 0, 1)
+    return JAW_WEIGHT + (1 - JAW_WEIGHT) * t * t * (3 - 2 * t)

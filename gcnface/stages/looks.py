@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coarse.dense_alignment import jaw_weights
 from coarse.face_model import LANDMARKS5_FROM_468
 from coarse.morphable import VIEW_FROM_CAM
 from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX, PositionMapLayout
@@ -34,9 +35,6 @@ that put the points beside the face at 15 and 19 %."""
 
 MapNetwork = Callable[[Tensor], Tensor]
 """Windows (B, 3, 256, 256) sRGB in [0, 1] to position maps (B, 3, S, S) in window px."""
-
-JAW_WEIGHT = 0.05
-"""What a landmark below the lips counts for the pose of the head, beside 1 above them."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +129,7 @@ class Viewer:
         self.head: HeadPoints = head_points(mean_landmarks)
         self._outline = torch.from_numpy(self.head.outline).float()
         self._mean = torch.from_numpy(mean_landmarks.astype(np.float32))
-        lips, nose_base = (float(self._mean[index, 1]) for index in (13, 2))
-        above = ((self._mean[:, 1] - lips) / (nose_base - lips)).clamp(0, 1)
-        self._weight = JAW_WEIGHT + (1 - JAW_WEIGHT) * above * above * (3 - 2 * above)
+        self._weight = torch.from_numpy(jaw_weights(mean_landmarks, mean_landmarks).astype(np.float32))
 
     @torch.no_grad()
     def __call__(
