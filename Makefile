@@ -1,13 +1,16 @@
-# make demo    refine examples/portrait.jpg and say where the result is
-# make test    ruff, mypy and the tests
-# make lint    ruff and mypy
-# make fuzz    1200 hostile inputs, each in a time limit (docs/fuzz.md); ARGS='--only pictures' for some
-# make chaos   30 runs killed at random moments and run again (docs/fuzz.md)
-# make clean   remove what the others made
+# make demo       refine examples/portrait.jpg and say where the result is
+# make test       ruff, mypy and the tests, without those that take five seconds and more; TESTS='not exhaustive' for
+#                 these too, but for further cases of the same
+# make test-all   ruff, mypy and all tests
+# make lint       ruff and mypy
+# make fuzz       1200 hostile inputs, each in a time limit (docs/fuzz.md); ARGS='--only pictures' for some
+# make chaos      30 runs killed at random moments and run again (docs/fuzz.md)
+# make clean      remove what the others made
 #
 # PYTHON=python3.12 make demo    with another interpreter (3.10 or newer)
 
 PYTHON ?= python3
+TESTS ?= not slow and not exhaustive
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -15,7 +18,7 @@ STAMP := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= PASSIVE
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint fuzz chaos clean
+.PHONY: demo test test-all lint fuzz chaos clean
 
 demo: $(STAMP)
 	$(BIN)/gcnface refine examples/portrait.jpg --output out/demo
@@ -24,7 +27,10 @@ demo: $(STAMP)
 	@echo "out/demo/portrait_overlay.png as a picture, out/demo/portrait.glb in a 3D program."
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(TESTS)"
+
+test-all:
+	$(MAKE) test TESTS=
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -15,6 +15,8 @@ from gcnface.stages.cut_faces import LEAST_SHOWN
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SIDES = {"left": (1, 0, 0, 0), "top": (0, 1, 0, 0), "right": (0, 0, 1, 0), "bottom": (0, 0, 0, 1), "all": (1, 1, 1, 1)}
+CUTS = [0, 5, 15, 30]
+"""Percent of the face's box that are cut off."""
 PERCENT = 2.5
 """Of the distance of the outer eye corners: how far the mean landmark may be from that of the whole picture."""
 
@@ -53,7 +55,9 @@ def cut(photo, points, side, percent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("percent", [0, 5, 15, 30])
+@pytest.mark.parametrize(
+    "percent", [pytest.param(cut, marks=pytest.mark.exhaustive if cut < 10 else ()) for cut in CUTS]
+)
 @pytest.mark.parametrize("side", SIDES)
 def test_a_cut_picture_gives_the_face_of_the_whole(reconstructor, whole, side, percent):
     photo, points = whole
