@@ -85,9 +85,11 @@ class Coefficients(TensorParts):
         rotation: (B, 3) axis-angle of the head, rad; zero looks into the camera.
         translation: (B, 3) of the model's origin in camera space, mm.
         lighting: (B, 9, 3) spherical-harmonic radiance, RGB, linear light (see `render.lighting`).
+        skin_tone: (B, 3) factor of the albedo, which the model describes in the mean person's tone; None means ones.
+            Raw vectors leave it out: it is found from colours (`coarse.decomposition`), not regressed or fitted.
     """
 
-    SHAPES = ("B I", "B E", "B A", "B 3", "B 3", "B 9 3")
+    SHAPES = ("B I", "B E", "B A", "B 3", "B 3", "B 9 3", "B 3")
 
     identity: Tensor
     expression: Tensor
@@ -95,6 +97,12 @@ class Coefficients(TensorParts):
     rotation: Tensor
     translation: Tensor
     lighting: Tensor
+    skin_tone: Tensor = None  # type: ignore[assignment]  # a tensor once it is made
+
+    def __post_init__(self) -> None:
+        if self.skin_tone is None:
+            object.__setattr__(self, "skin_tone", torch.ones_like(self.translation))
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ class CoefficientLayout(VectorLayout):
         )
 
     def encode(self, coefficients: Coefficients) -> Tensor:
-        """Physical units back to the raw (B, total) vector; the inverse of `decode`."""
+        """Physical units back to the raw (B, total) vector; the inverse of `decode`, which knows no skin tone."""
         c = coefficients
         offset = c.translation.new_tensor(self.neutral_translation_mm)
         unit = c.translation.new_tensor(self.translation_unit_mm)

@@ -6,25 +6,49 @@ known light; a few alternations of two small ridge regressions with robust weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
-from coarse.coefficients import AMBIENT
+from coarse.coefficients import AMBIENT, AMBIENT_INTENSITY, Coefficients
 from coarse.morphable import DARKEST_ALBEDO, MorphableModel
 from render.lighting import LAMBERT_FACTORS, SH_COUNT, sh_basis
 
-_LARGEST_TONE = 2.0
+_LARGEST_TONE = 2.5
 """The most, as a natural logarithm, that a light is scaled."""
+
+_DARKEST_SHADING, _DARKEST_COLOR = 0.02, 2e-3
+
+LIGHTEST_TONE = 0.3
+"""Mean over the channels that no skin's tone goes beyond, a natural logarithm: a typology angle of 60 degrees. What is
+brighter is lit brighter."""
+_BEND = 0.05
+"""Half the width of the bend by which believed tones come to the lightest."""
+
+TONE_SHARE = 0.3
+"""Of what a photo's tone differs from the expected one, the share that is skin, where nobody says better."""
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """Albedo coefficients (B, Na) and light (B, 9, 3)."""
+    """What is behind the colours of photos.
+
+    Attributes:
+        albedo: (B, Na) coefficients of the albedo in the mean person's tone.
+        lighting: (B, 9, 3).
+        skin_tone: (B, 3) factor of that albedo, whose basis was learned from mostly light skins and says no dark one.
+    """
 
     albedo: Tensor
     lighting: Tensor
+    skin_tone: Tensor
+
+    def of(self, coefficients: Coefficients) -> Coefficients:
+        """The same face with what was found."""
+        return replace(coefficients, albedo=self.albedo, lighting=self.lighting, skin_tone=self.skin_tone)
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,48 @@ class ObservedColors:
 
 
 @dataclass(frozen=True)
+class ToneExpectation:
+    """What is known of skin and light before they are told apart; natural logarithms of linear red, green, blue.
+
+    A photo shows the sum of both. What it shows beyond the two expected ones is shared out: `share` of it is skin.
+
+    Attributes:
+        tone: (B, 3) of the skin's albedo over the mean face's.
+        light: (B, 3) of the light on the skin over the neutral one.
+        share: (B, 3, 3) takes what is unexplained to what of it is skin: V_tone (V_tone + V_light)^-1 for covariances
+            V of both errors.
+    """
+
+    tone: Tensor
+    light: Tensor
+    share: Tensor
+
+    @classmethod
+    def of_tone(cls, tone: Tensor) -> ToneExpectation:
+        """Of a tone (B, 3) alone, under neutral light.
+
+        Example:
+            >>> ToneExpectation.of_tone(torch.zeros(1, 3)).share[0, 0]
+            tensor([0.3000, 0.0000, 0.0000])
+        """
+        share = TONE_SHARE * torch.eye(3).to(tone).expand(len(tone), 3, 3)
+        return cls(tone, torch.zeros_like(tone), share)
+
+    @classmethod
+    def of_one_person(cls, several: Sequence[ToneExpectation]) -> list[ToneExpectation]:
+        """Those of several photos of a person, each with the mean of the expected tones and its own light."""
+        tone = torch.cat([one.tone for one in several]).mean(0, keepdim=True)
+        return [cls(tone, one.light, one.share) for one in several]
+
+    def believed(self, shown: Tensor) -> Tensor:
+        """(B, 3) tone of the skin of photos that show `shown` (B, 3), skin and light together."""
+        unexplained = shown - self.light - self.tone
+        believed = self.tone + (self.share @ unexplained[..., None])[..., 0]
+        beyond = believed.mean(1, keepdim=True) - LIGHTEST_TONE
+        return believed - _BEND * softplus(beyond / _BEND)
+
+
+@dataclass(frozen=True)
 class DecompositionSettings:
     """Strengths of the priors, in units of squared colour a vertex."""
 
@@ -55,9 +121,6 @@ class DecompositionSettings:
     albedo_ridge: float = 2e-5
     outlier: float = 0.15
     """Residual at which a vertex's weight falls to a half (highlights, shadows, make-up)."""
-    tone_share: float = 0.3
-    """Where a skin tone is expected: the share of what the photo's tone differs from it that goes into the albedo; the
-    rest is light. Unexplained tones of skin and of light vary about alike, skin a little less."""
 
 
 def decompose(
@@ -66,7 +129,7 @@ def decompose(
     settings: DecompositionSettings = DecompositionSettings(),
     *,
     albedo: Tensor | None = None,
-    tone: Tensor | None = None,
+    tone: ToneExpectation | None = None,
 ) -> Decomposition:
     """Find light and albedo coefficients behind observed vertex colours.
 
@@ -75,8 +138,8 @@ def decompose(
         seen: colours, weights and normals.
         settings: priors.
         albedo: (B, Na) known coefficients, of which only the light is sought; None finds both.
-        tone: (B, 3) expected logarithm of the skin's linear albedo over the mean face's (`coarse.skin_tone`); None lets
-            the priors decide, which calls every skin average and its light dim or bright.
+        tone: what is expected of skin and light (`coarse.skin_tone`); None lets the priors decide, which calls every
+            skin average and its light dim or bright.
     """
     known = albedo is not None
     design = sh_basis(seen.normals_view) * seen.normals_view.new_tensor(LAMBERT_FACTORS)
@@ -86,31 +149,33 @@ def decompose(
     lighting = seen.linear.new_zeros(len(seen.linear), SH_COUNT, 3)
     for _ in range(settings.rounds):
         lighting = _solve_light(model.albedo(albedo), seen.linear, robust * seen.skin, design, settings)
-        if tone is not None and not known:
-            lighting = _lit_for_tone(model, albedo, robust * seen.skin, lighting, tone, settings)
-        shading = (design @ lighting).clamp(min=0.02)
+        shading = (design @ lighting).clamp(min=_DARKEST_SHADING)
         if model.albedo_count and not known:
             albedo = _solve_albedo(model, seen.linear, robust * seen.face, shading, settings)
         residual = (model.albedo(albedo) * shading - seen.linear).norm(dim=2)
         robust = 1 / (1 + (residual / settings.outlier).square())
-    return Decomposition(albedo, lighting)
+    if tone is None or known:
+        return Decomposition(albedo, lighting, torch.ones_like(lighting[:, 0]))
+    factor = _brighter(model.albedo_mean, seen.linear, robust * seen.skin, shading, tone)
+    return Decomposition(albedo, lighting * factor[:, None], 1 / factor)
 
 
-def _lit_for_tone(
-    model: MorphableModel, albedo: Tensor, weight: Tensor, lighting: Tensor, tone: Tensor, s: DecompositionSettings
-) -> Tensor:
-    """Scale the light of each channel so that the albedo that is left has the tone that is believed.
+def _brighter(base: Tensor, colors: Tensor, weight: Tensor, shading: Tensor, tone: ToneExpectation) -> Tensor:
+    """(B, 3) what each channel's light is multiplied by so that the skin that is left has the tone that is believed.
 
-    What the photo says is the sum of both logarithms, tone of the skin and level of the light; the expected tone and
-    the usual light say how to split it.
+    Args:
+        base: (V, 3) the mean albedo.
+        colors: (B, V, 3) of the photos.
+        weight: (B, V) how far a vertex tells the tone.
+        shading: (B, V, 3) the present one, above 0.
+        tone: what is expected.
     """
-    colors = model.albedo(albedo).clamp(min=DARKEST_ALBEDO)
-    mean = model.albedo_mean.clamp(min=DARKEST_ALBEDO)
-    share = weight[..., None] / weight.sum(1).clamp(min=1.0)[:, None, None]
-    present = ((colors / mean).log() * share).sum(1)
-    level = (lighting[:, 0] / AMBIENT[0]).clamp(min=DARKEST_ALBEDO).log()
-    believed = tone + s.tone_share * (present + level - tone)
-    return lighting * (present - believed).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()[:, None]
+    share = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6))[..., None]
+    logs = colors.clamp(min=_DARKEST_COLOR).log() - base.clamp(min=DARKEST_ALBEDO).log()
+    shown = (logs * share).sum(1)
+    light = ((shading / AMBIENT_INTENSITY).log() * share).sum(1)
+    factor = (shown - light - tone.believed(shown)).clamp(-_LARGEST_TONE, _LARGEST_TONE).exp()
+    return torch.where(weight.sum(1, keepdim=True) > 0, factor, 1.0)
 
 
 def _solve_light(base: Tensor, colors: Tensor, weight: Tensor, design: Tensor, s: DecompositionSettings) -> Tensor:

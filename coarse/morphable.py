@@ -107,10 +107,15 @@ class MorphableModel(nn.Module):
         weights = torch.cat([identity, expression], dim=1)
         return self.landmark68_mean + (weights @ self.landmark68_basis.T).view(len(weights), 68, 3)
 
-    def albedo(self, albedo: Tensor) -> Tensor:
-        """(B, V, 3) linear RGB, kept above a hundredth so that light can be divided out."""
+    def albedo(self, albedo: Tensor, skin_tone: Tensor | None = None) -> Tensor:
+        """(B, V, 3) linear RGB, kept above a hundredth so that light can be divided out.
+
+        Args:
+            albedo: (B, Na) coefficients.
+            skin_tone: (B, 3) factor; None means ones.
+        """
         colors = self.albedo_mean + (albedo @ self.albedo_basis.T).view(len(albedo), -1, 3)
-        return colors.clamp(DARKEST_ALBEDO, 1.0)
+        return (colors if skin_tone is None else colors * skin_tone[:, None]).clamp(DARKEST_ALBEDO, 1.0)
 
     def forward(self, coefficients: Coefficients) -> CoarseFace:
         """Shape, pose, colour and shading of `coefficients`."""
@@ -118,7 +123,8 @@ class MorphableModel(nn.Module):
         verts = self.vertices(c.identity, c.expression)
         verts_cam = self.in_camera(verts, c)
         normals_view = vertex_normals(verts, self.faces) @ rotation_from_axis_angle(c.rotation).transpose(1, 2)
-        return CoarseFace(c, verts, verts_cam, normals_view, self.albedo(c.albedo), shade(normals_view, c.lighting))
+        albedo = self.albedo(c.albedo, c.skin_tone)
+        return CoarseFace(c, verts, verts_cam, normals_view, albedo, shade(normals_view, c.lighting))
 
     def landmarks_cam(self, coefficients: Coefficients) -> Tensor:
         """(B, 468, 3) mm in camera space."""

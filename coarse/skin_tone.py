@@ -1,18 +1,22 @@
-"""How light or dark a person's skin is, told by the face embedding rather than by the brightness of the photo.
+"""How light or dark a person's skin is, told by the face embedding, the eyes' whites and the photo's brightness.
 
-A dim light on light skin and a bright one on dark skin give the same picture; a photo alone cannot tell them apart, and
-a prior on the albedo calls everybody average (Feng et al., "Towards racially unbiased skin tone estimation via scene
-disambiguation", ECCV 2022). An identity embedding hardly depends on the light: regressed over many photos from it, the
-lights average out and the skin remains.
+A dim light on light skin and a bright one on dark skin give the same skin in a picture, and a prior on the albedo calls
+everybody average (Feng et al., "Towards racially unbiased skin tone estimation via scene disambiguation", ECCV 2022).
+Three things tell them apart. An identity embedding hardly depends on the light: regressed over many photos from it, the
+lights average out and the skin remains. The whites of the eyes are of one albedo in all people, so they show the light
+itself. And photographers and cameras expose so that light varies less than skins do. Each has its own error; what is
+believed is their mean, weighted by the inverses of the errors' covariances.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from coarse.decomposition import ToneExpectation
 from coarse.weights import load_weights
 from render.shapes import check_shape
 
@@ -22,8 +26,26 @@ SKIN_TONE_WEIGHTS = Path(__file__).parent / "assets" / "skin_tone.safetensors"
 EMBEDDING_SIZE = 512
 
 
+@dataclass(frozen=True)
+class EyeWhites:
+    """What a photo shows of the whites of the eyes.
+
+    Attributes:
+        log_rgb: (B, 3) natural logarithm of their linear colour.
+        trust: (B,) in [0, 1], 0 where too little of them is seen.
+    """
+
+    log_rgb: Tensor
+    trust: Tensor
+
+    @classmethod
+    def unseen(cls, count: int = 1) -> EyeWhites:
+        """Of `count` photos that show none."""
+        return cls(torch.zeros(count, 3), torch.zeros(count))
+
+
 class SkinToneRegressor(nn.Module):
-    r"""Ridge regression :math:`W (e - \bar e)`.
+    r"""Ridge regression :math:`W (e - \bar e)`, and how far it and other tellers of the light may be believed.
 
     Args:
         embedding_size: length of the embedding.
@@ -35,16 +57,47 @@ class SkinToneRegressor(nn.Module):
 
     mean: Tensor
     weight: Tensor
+    spread: Tensor
+    """(3, 3) covariance of the tone's error, wider than people's tones are lest rare ones be made usual."""
+    usual_light: Tensor
+    """(3,) logarithm of the usual light over the neutral one, (3, 3) its covariance."""
+    light_spread: Tensor
+    white: Tensor
+    """(3,) logarithm of the colour of eye whites under the neutral light, (3, 3) covariance of what they tell of it."""
+    white_spread: Tensor
 
     def __init__(self, embedding_size: int = EMBEDDING_SIZE) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(embedding_size))
         self.register_buffer("weight", torch.zeros(embedding_size, 3))
+        for name in ("usual_light", "white"):
+            self.register_buffer(name, torch.zeros(3))
+        for name in ("spread", "light_spread", "white_spread"):
+            self.register_buffer(name, torch.eye(3))
 
     def forward(self, embedding: Tensor) -> Tensor:
         """(B, E) to (B, 3)."""
         check_shape("embedding", embedding, "B E", E=len(self.mean))
         return (embedding - self.mean) @ self.weight
+
+    def expectation(self, embedding: Tensor, whites: EyeWhites | None = None) -> ToneExpectation:
+        """What to expect of the skin and the light of photos.
+
+        Args:
+            embedding: (B, E) of their faces.
+            whites: what they show of the eyes; None leaves them out.
+        """
+        tone = self(embedding)
+        usual = torch.linalg.inv(self.light_spread)
+        precision, side = usual.expand(len(tone), 3, 3), (usual @ self.usual_light).expand(len(tone), 3)
+        if whites is not None:
+            check_shape("log_rgb", whites.log_rgb, "B 3", B=len(tone))
+            told = whites.trust.to(tone)[:, None, None] * torch.linalg.inv(self.white_spread)
+            level = whites.log_rgb.to(tone) - self.white
+            precision, side = precision + told, side + (told @ level[..., None])[..., 0]
+        light_spread = torch.linalg.inv(precision)
+        light = (light_spread @ side[..., None])[..., 0]
+        return ToneExpectation(tone, light, self.spread @ torch.linalg.inv(self.spread + light_spread))
 
 
 def fit_skin_tone(embeddings: Tensor, tones: Tensor, weight: Tensor, ridge: float = 1.0) -> SkinToneRegressor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from coarse.coefficients import Coefficients
 from coarse.confidence import Confidences, load_confidence
-from coarse.decomposition import decompose
+from coarse.decomposition import Decomposition, ToneExpectation, decompose
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints
 from coarse.pose_refit import refit_pose
@@ -182,12 +182,14 @@ class PersonReconstructor:
         colors = [s.colors(stage.coarser.vertex_index) for s in seen]
         shown = torch.stack([c.face.mean() for c in colors]).clamp(min=1e-3)[:, None]
         tones = [view.tone for view in views if view.tone is not None]
-        tone = torch.cat(tones).mean(0, keepdim=True) if tones else None
-        albedos = torch.cat([decompose(stage.coarser, c, tone=tone).albedo for c in colors])
-        albedo = aggregate(albedos, trust.albedo * shown)[None]
-        lights = [decompose(stage.coarser, c, albedo=albedo).lighting for c in colors]
+        expected = [*ToneExpectation.of_one_person(tones)] if tones else [None] * len(colors)
+        pairs = zip(colors, expected, strict=True)
+        found = [decompose(stage.coarser, c, tone=tone) for c, tone in pairs]
+        albedo = aggregate(torch.cat([one.albedo for one in found]), trust.albedo * shown)[None]
+        factor = aggregate(torch.cat([one.skin_tone for one in found]).log(), shown)[None].exp()
+        lights = [decompose(stage.coarser, c, albedo=albedo).lighting / factor[:, None] for c in colors]
         return [
-            replace(view, coarse=stage.morphable(replace(c, albedo=albedo, lighting=light)))
+            replace(view, coarse=stage.morphable(Decomposition(albedo, light, factor).of(c)))
             for view, c, light in zip(views, posed, lights, strict=True)
         ]
 

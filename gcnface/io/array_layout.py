@@ -84,6 +84,7 @@ RECORD_LAYOUT: Mapping[str, ArrayLayout] = {
     "identity": ArrayLayout("Ni", -_COEFFICIENT, _COEFFICIENT),
     "expression": ArrayLayout("Ne", -_COEFFICIENT, _COEFFICIENT),
     "albedo": ArrayLayout("Na", -_COEFFICIENT, _COEFFICIENT),
+    "skin_tone": ArrayLayout("3", 0, _LINEAR),
     "rotation": ArrayLayout("3", -100, 100),
     "translation": ArrayLayout("3", -_MM, _MM),
     "lighting": ArrayLayout("9 3", -_LINEAR, _LINEAR),
@@ -95,7 +96,7 @@ RECORD_LAYOUT: Mapping[str, ArrayLayout] = {
 }
 """Arrays of `gcnface.result.reconstruction.Reconstruction`."""
 
-NOT_ALWAYS = ("texel_photo", "texel_confidence", "vertex_light")
+NOT_ALWAYS = ("skin_tone", "texel_photo", "texel_confidence", "vertex_light")
 """Arrays that a record may be made without, and that older files lack."""
 
 

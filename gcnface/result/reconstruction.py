@@ -54,10 +54,11 @@ class Reconstruction:
         landmarks468: (468, 3) likewise.
         identity: (Ni,) coefficients, unit Gaussian.
         expression: (Ne,) blendshapes, 0 at rest, 1 the full unit.
-        albedo: (Na,) coefficients, unit Gaussian.
+        albedo: (Na,) coefficients, unit Gaussian, of the albedo in the mean person's tone.
         rotation: (3,) axis-angle, rad.
         translation: (3,) mm, camera space.
         lighting: (9, 3) spherical harmonics, RGB, linear (docs/conventions.md).
+        skin_tone: (3,) factor of that albedo, linear RGB; None stands for ones.
         crop_from_photo: (3, 3) takes homogeneous px to the pixels of the 224 px crop the networks saw.
         texel_source: (T, T) uint8, an index of `TEXEL_SOURCES` for every texel of ``mesh.texture``.
         texel_photo: (T, T) uint8, from which photo a texel was taken, there or mirrored: 1 for the first, 2 for the
@@ -108,6 +109,7 @@ class Reconstruction:
     lighting: np.ndarray
     crop_from_photo: np.ndarray
     texel_source: np.ndarray
+    skin_tone: np.ndarray | None = None
     texel_photo: np.ndarray | None = None
     texel_confidence: np.ndarray | None = None
     vertex_light: np.ndarray | None = None
@@ -126,6 +128,7 @@ class Reconstruction:
         given = {name: value for name, value in values.items() if value is not None or name not in NOT_ALWAYS}
         arrays = checked_arrays(given, RECORD_LAYOUT, V=len(self.mesh.vertices), T=len(self.mesh.texture))
         source = arrays["texel_source"]
+        arrays.setdefault("skin_tone", np.ones(3, np.float32))
         arrays.setdefault("texel_photo", np.isin(source, _FROM_PHOTOS).astype(np.uint8))
         seen = (source == TEXEL_SOURCES.index("seen")).astype(np.uint8)
         arrays.setdefault("texel_confidence", seen * np.uint8(255))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from coarse.decomposition import decompose
+from coarse.decomposition import ToneExpectation, decompose
 from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
@@ -119,7 +119,7 @@ class CoarseStage:
         *,
         window: Tensor | None = None,
         position_map: Tensor | None = None,
-        tone: Tensor | None = None,
+        tone: ToneExpectation | None = None,
         maps: Tensor | None = None,
     ) -> CoarseFace:
         """One face.
@@ -130,7 +130,7 @@ class CoarseStage:
             watch: times the stages.
             window: (1, 3, 256, 256) sRGB, the crop with 16 px more on every side; None fits without dense points.
             position_map: (1, 3, S, S) of that window, where it has been found already.
-            tone: (1, 3) expected tone of the skin (`coarse.skin_tone`); None expects the mean person's.
+            tone: what is expected of skin and light (`coarse.skin_tone`); None expects the mean person's.
             maps: `class_maps(classes)`, where they are there already.
         """
         watch, picture = watch or Stopwatch(), _Picture(image, class_maps(classes) if maps is None else maps, tone)
@@ -148,7 +148,7 @@ class CoarseStage:
             return replace(self._colored(self.morphable, raw, picture), features=regressed.features)
 
     @torch.no_grad()
-    def regressed(self, image: Tensor, maps: Tensor, tone: Tensor | None = None) -> CoarseFace:
+    def regressed(self, image: Tensor, maps: Tensor, tone: ToneExpectation | None = None) -> CoarseFace:
         """What the regressor alone says, at the level that is fitted; arguments as for a call."""
         return self._regressed(_Picture(image, maps, tone), finest=False)
 
@@ -176,16 +176,16 @@ class CoarseStage:
         found = decompose(self.coarser, seen.colors(rows), tone=picture.tone)
         return replace(
             face,
-            coefficients=replace(face.coefficients, albedo=found.albedo, lighting=found.lighting),
-            albedo=posed.albedo(found.albedo),
+            coefficients=found.of(face.coefficients),
+            albedo=posed.albedo(found.albedo, found.skin_tone),
             shading=shade(face.normals_view, found.lighting),
         )
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """A crop (1, 3, 224, 224), its `class_maps` and the expected tone of its skin (1, 3), if any."""
+    """A crop (1, 3, 224, 224), its `class_maps` and what is expected of its skin and light, if anything."""
 
     image: Tensor
     maps: Tensor
-    tone: Tensor | None
+    tone: ToneExpectation | None

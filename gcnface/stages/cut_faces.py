@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from coarse.decomposition import ToneExpectation
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.position_map import WINDOW_MARGIN_PX, window_camera
 from coarse.records import CoarseFace
@@ -66,7 +67,7 @@ def find_again(
     seen: CropPictures,
     face: CoarseFace,
     photo_inside: Tensor,
-    tone_of: Callable[[Tensor], Tensor | None],
+    tone_of: Callable[[Tensor], ToneExpectation | None],
     watch: Stopwatch,
 ) -> tuple[CoarseFace, Tensor]:
     """A cut face, found in pictures that its own drawing completes.
@@ -76,7 +77,7 @@ def find_again(
         seen: the pictures as the photo fills them.
         face: found in them.
         photo_inside: (256, 256) bool, where in the window the photo is.
-        tone_of: takes a crop (1, 3, 224, 224) to the expected tone of its skin (1, 3), or None.
+        tone_of: takes a crop (1, 3, 224, 224) to what is expected of its skin and light, or None.
         watch: times the stages.
 
     Returns:

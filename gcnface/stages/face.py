@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coarse.decomposition import ToneExpectation
 from coarse.face_model import FaceModel
 from coarse.morphable import MorphableModel, crop_camera, layout_of
 from coarse.photo_fitting import PhotoFitting
@@ -33,6 +35,7 @@ from gcnface.stages.assembly import reconstruction_of
 from gcnface.stages.coarse import CoarseStage, Regressor, Stopwatch
 from gcnface.stages.cut_faces import CropPictures, find_again, shown_share
 from gcnface.stages.delight import photo_light
+from gcnface.stages.eye_whites import eye_whites
 from gcnface.stages.mouth import darkened_mouth, mouth_fade
 from gcnface.stages.observation import VertexObservation, class_maps, face_mask, observe_vertices
 from gcnface.stages.quality import fitted_quality
@@ -103,7 +106,7 @@ class FaceStages:
             classes = classes * crop.inside.to(classes)
             maps = class_maps(classes)
             embedding = embed_crop224(self.facenet, image)
-            tone = self._tone(embedding)
+            tone = self._tone(embedding, image, classes)
         window, found = (aligned.window.to(self.device), aligned.position_map) if aligned else (None, None)
         coarse = first = self.coarse(image, classes, watch, window=window, position_map=found, tone=tone, maps=maps)
         shown = self._shown(coarse, crop, photo)
@@ -111,9 +114,10 @@ class FaceStages:
             pictures = CropPictures(image, window, classes, maps)
             inside = warp_inside(photo.shape[:2], WINDOW_FROM_CROP @ crop.crop_from_photo, (WINDOW_PX, WINDOW_PX))
             there = torch.from_numpy(inside).to(self.device)
-            coarse, completed = find_again(self.coarse, pictures, coarse, there, self._tone_of_crop, watch)
+            tone_of = partial(self._tone_of_crop, classes=classes)
+            coarse, completed = find_again(self.coarse, pictures, coarse, there, tone_of, watch)
             embedding, shown = embed_crop224(self.facenet, completed), self._shown(coarse, crop, photo)
-            tone = self._tone(embedding)
+            tone = self._tone(embedding, image, classes)
         about = (classes, maps, embedding, tone, first.features, coarse, shown, aligned)
         view = FittedFace(photo, crop, image, sharp, *about)
         return replace(view, quality=fitted_quality(view, self.coarse))
@@ -183,13 +187,13 @@ class FaceStages:
     def _shown(self, coarse: CoarseFace, crop: FaceCrop, photo: NDArray[np.float32]) -> float:
         return shown_share(coarse, self.coarse.morphable, crop, photo.shape[:2])
 
-    def _tone(self, embedding: Tensor) -> Tensor | None:
-        """(1, 3) expected tone of the skin of a face (1, 512)."""
-        return self.skin_tone(embedding) if self.skin_tone else None
+    def _tone(self, embedding: Tensor, image: Tensor, classes: Tensor) -> ToneExpectation | None:
+        """What to expect of the skin and the light of a face (1, 512) in its crop."""
+        return self.skin_tone.expectation(embedding, eye_whites(image, classes)) if self.skin_tone else None
 
-    def _tone_of_crop(self, image: Tensor) -> Tensor | None:
-        """The same of a crop (1, 3, 224, 224)."""
-        return self._tone(embed_crop224(self.facenet, image)) if self.skin_tone else None
+    def _tone_of_crop(self, image: Tensor, classes: Tensor) -> ToneExpectation | None:
+        """The same of a crop (1, 3, 224, 224) and its classes."""
+        return self._tone(embed_crop224(self.facenet, image), image, classes) if self.skin_tone else None
 
 
 def _check_model(model: FaceModel, options: ReconstructionOptions, regressor: Regressor | None) -> None:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coarse.decomposition import ToneExpectation
 from coarse.morphable import crop_camera
 from coarse.records import CoarseFace
 from gcnface.photo.crop import FaceCrop
@@ -33,7 +34,7 @@ class FittedFace:
         classes: (1, 10, 224, 224) of the parser, 0 outside the photo.
         maps: (1, R + 2, 224, 224) `gcnface.stages.observation.class_maps` of them.
         embedding: (1, 512) FaceNet's, of the crop, unit length.
-        tone: (1, 3) expected tone of the skin (`coarse.skin_tone`); None where it is not expected.
+        tone: what was expected of skin and light (`coarse.skin_tone`); None where nothing was.
         features: (1, F) the regressor's, of the crop; None where it tells none.
         coarse: the posed morphable face.
         shown: share of its landmarks that lie in the photo; below 1 the photo's edge cuts the face.
@@ -48,7 +49,7 @@ class FittedFace:
     classes: Tensor
     maps: Tensor
     embedding: Tensor
-    tone: Tensor | None
+    tone: ToneExpectation | None
     features: Tensor | None
     coarse: CoarseFace
     shown: float = 1.0

@@ -22,6 +22,7 @@ from gcnface.data.faces import INSIDE, crop_of
 from gcnface.photo.parsing import FaceParser, load_parser
 from gcnface.stages.coarse import CoarseStage
 from gcnface.stages.delight import photo_light
+from gcnface.stages.eye_whites import eye_whites
 from gcnface.stages.observation import class_maps, face_mask, observe_vertices
 from refine.facenet import FaceNet, embed_crop224, load_facenet
 from refine.pyramid import MeshPyramid
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 BRIGHTEST = 8.0
 """Largest linear colour that is kept: more comes from light that was divided out where there was hardly any."""
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """To be raised with every change of the code by which other numbers are observed."""
 
 _BLOCK = 100
@@ -44,6 +45,7 @@ class Observations:
 
     Attributes:
         raw: (N, R) float32 raw coefficients.
+        skin_tone: (N, 3) float32 factor of the albedo.
         shading: (N, V, 3) float16 the picture's light at the vertices, linear, cast shadows and highlights in it.
         projected: (N, V, 3) float16 the picture's colours at the vertices, linear, that light divided out.
         confidence: (N, V) uint8, 255 where they may be believed in full.
@@ -53,6 +55,7 @@ class Observations:
     """
 
     raw: NDArray[np.float32]
+    skin_tone: NDArray[np.float32]
     shading: NDArray[np.float16]
     projected: NDArray[np.float16]
     confidence: NDArray[np.uint8]
@@ -146,6 +149,7 @@ def _layout(count: int, observer: Observer) -> _Layout:
     vertices = len(observer.stage.model.mean)
     return {
         "raw": ((count, observer.stage.morphable.layout.total), np.float32),
+        "skin_tone": ((count, 3), np.float32),
         "shading": ((count, vertices, 3), np.float16),
         "projected": ((count, vertices, 3), np.float16),
         "confidence": ((count, vertices), np.uint8),
@@ -193,10 +197,12 @@ def _observe(index: int, image: Tensor, observer: Observer, arrays: Mapping[str,
     classes = observer.parser.parse(image)
     embedding = embed_crop224(observer.facenet, image)
     maps = class_maps(classes)
-    coarse = stage(image, classes, tone=observer.skin_tone(embedding), maps=maps)
+    tone = observer.skin_tone.expectation(embedding, eye_whites(image, classes))
+    coarse = stage(image, classes, tone=tone, maps=maps)
     seen = observe_vertices(stage.model, coarse, image, maps, crop_camera())
     light = photo_light(coarse, seen, observer.pyramid, stage.model.mirror)
     arrays["raw"][index] = stage.morphable.layout.encode(coarse.coefficients)[0]
+    arrays["skin_tone"][index] = coarse.coefficients.skin_tone[0]
     arrays["shading"][index] = light[0]
     arrays["projected"][index] = (seen.linear / light)[0].clamp(0, BRIGHTEST)
     arrays["confidence"][index] = (seen.confidence[0] * 255).round()

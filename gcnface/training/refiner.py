@@ -145,7 +145,8 @@ class RefinerModule(TrainingModule):
         """The coarse faces of a batch, and their refined albedo (B, V, 3), linear."""
         morphable = self.morphable.network
         with torch.no_grad(), _full_precision(batch.raw):
-            face = replace(morphable(morphable.layout.decode(batch.raw)), shading=batch.shading)
+            coefficients = replace(morphable.layout.decode(batch.raw), skin_tone=batch.skin_tone)
+            face = replace(morphable(coefficients), shading=batch.shading)
         return face, self.network(face.albedo, batch.projected, batch.shown, batch.embedding)
 
     def terms(

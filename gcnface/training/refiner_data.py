@@ -26,6 +26,7 @@ class RefinerSample(TensorBatch):
 
     Attributes:
         raw: (R,) raw coefficients.
+        skin_tone: (3,) factor of the albedo.
         shading: (V, 3) the picture's light at the vertices, linear.
         projected: (V, 3) the picture's colours at the vertices, linear, the light divided out.
         shown: (V, 1) in [0, 1], how far they are handed to the network.
@@ -37,6 +38,7 @@ class RefinerSample(TensorBatch):
     """
 
     raw: Tensor
+    skin_tone: Tensor
     shading: Tensor
     projected: Tensor
     shown: Tensor
@@ -165,6 +167,7 @@ class RefinerDataset(Dataset[RefinerSample]):
     def _sample(self, seen: Observations, row: int, first: int, random: torch.Generator) -> RefinerSample:
         return RefinerSample(
             raw=torch.from_numpy(seen.raw[row].copy()),
+            skin_tone=torch.from_numpy(seen.skin_tone[row].copy()),
             shading=_float(seen.shading[row]),
             projected=_float(seen.projected[row]),
             shown=_share(seen.confidence[row])[:, None] * self.hiding.keep(self.points, self.spots, random),

@@ -1,11 +1,14 @@
 """The layout is the only place that knows the vector; decode and encode are inverses."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from coarse.coefficients import AMBIENT_INTENSITY, CoefficientLayout, Coefficients
+from coarse.face_model import load_face_model
+from coarse.morphable import MorphableModel
 from render.lighting import shade
 from render.shapes import ShapeError
 
@@ -46,3 +49,19 @@ def test_coefficients_of_different_batches_are_refused():
 def test_slices_keep_the_batch_dimension():
     coefficients = LAYOUT.decode(torch.randn(4, LAYOUT.total))
     torch.testing.assert_close(coefficients[1:2].identity, coefficients.identity[1:2])
+
+
+def test_a_skin_tone_multiplies_the_albedo_and_is_no_part_of_the_vector():
+    neutral = LAYOUT.decode(torch.zeros(2, LAYOUT.total))
+    torch.testing.assert_close(neutral.skin_tone, torch.ones(2, 3))
+    dark = replace(neutral, skin_tone=torch.full((2, 3), 0.4))
+    torch.testing.assert_close(LAYOUT.encode(dark), LAYOUT.encode(neutral))
+    torch.testing.assert_close(dark[1:].skin_tone, torch.full((1, 3), 0.4))
+    with pytest.raises(ShapeError, match="skin_tone"):
+        replace(neutral, skin_tone=torch.ones(2, 1))
+    model = MorphableModel(load_face_model(), level=2)
+    plain = model.layout.decode(torch.zeros(1, model.layout.total))
+    faces = [model(plain), model(replace(plain, skin_tone=torch.tensor([[0.5, 0.4, 0.3]])))]
+    there = faces[0].albedo[0].amin(1) > 0.05
+    expected = faces[0].albedo[0, there] * torch.tensor([0.5, 0.4, 0.3])
+    torch.testing.assert_close(faces[1].albedo[0, there], expected)

@@ -38,7 +38,7 @@ FLOATS = (
     "lighting crop_from_photo vertex_light"
 ).split()
 INTEGERS = "faces uv_faces visible texel_source texel_photo texel_confidence texture".split()
-OPTIONAL = ("texel_photo", "texel_confidence", "vertex_light")
+OPTIONAL = ("skin_tone", "texel_photo", "texel_confidence", "vertex_light")
 """Older files lack them."""
 TEXTS = ("expression_names", "metadata")
 

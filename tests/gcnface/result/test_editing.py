@@ -120,7 +120,7 @@ def test_an_expression_is_what_the_model_makes_of_it(head):
     from coarse.morphable import MorphableModel
 
     model = load_face_model()
-    names = ("identity", "expression", "albedo", "rotation", "translation", "lighting")
+    names = ("identity", "expression", "albedo", "rotation", "translation", "lighting", "skin_tone")
     face = MorphableModel(model)(Coefficients(**{n: torch.from_numpy(getattr(changed, n))[None] for n in names}))
     assert np.allclose(changed.mesh.vertices, face.verts[0].numpy(), atol=1e-3)
     assert np.allclose(changed.vertices_cam, face.verts_cam[0].numpy(), atol=1e-2)

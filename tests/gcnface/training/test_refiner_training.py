@@ -56,6 +56,7 @@ def batch(stage, portrait):
     projected = seen.linear / shading
     return RefinerSample(
         raw=stage.morphable.layout.encode(face.coefficients),
+        skin_tone=face.coefficients.skin_tone,
         shading=shading,
         projected=projected,
         shown=confidence * left_half,

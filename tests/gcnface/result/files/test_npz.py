@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path, path, content):
 
 def test_a_file_from_before_several_photos_is_read(tmp_path, path):
     arrays = dict(np.load(path))
-    for name in ("texel_photo", "texel_confidence", "vertex_light"):
+    for name in ("skin_tone", "texel_photo", "texel_confidence", "vertex_light"):
         del arrays[name]
     np.savez(tmp_path / "old.npz", **arrays)
     read = gcnface.load(tmp_path / "old.npz")
