@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -42,10 +42,10 @@ class Report:
         landmarks: where they came from.
         parsing: where label maps came from.
         embeddings: whether there are any.
-        alike: photos held out because they look like a held-out person of another name.
         reasons: dropped photos by reason.
         dropped: each of them.
         seconds: of the last call.
+        alike: photos held out because they look like a held-out person of another name.
     """
 
     prepared: int
@@ -54,10 +54,10 @@ class Report:
     landmarks: str
     parsing: str
     embeddings: bool
-    alike: list[Likeness]
     reasons: dict[str, int]
     dropped: list[Drop]
     seconds: float
+    alike: list[Likeness] = field(default_factory=list)
 
     def text(self, folder: Path) -> str:
         """A readable summary."""
