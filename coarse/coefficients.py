@@ -86,7 +86,8 @@ class Coefficients(TensorParts):
         translation: (B, 3) of the model's origin in camera space, mm.
         lighting: (B, 9, 3) spherical-harmonic radiance, RGB, linear light (see `render.lighting`).
         skin_tone: (B, 3) factor of the albedo, which the model describes in the mean person's tone; None means ones.
-            Raw vectors leave it out: it is found from colours (`coarse.decomposition`), not regressed or fitted.
+            Raw vectors have it in their light: it is found from colours (`coarse.decomposition`), not regressed or
+            fitted.
     """
 
     SHAPES = ("B I", "B E", "B A", "B 3", "B 3", "B 9 3", "B 3")
@@ -150,7 +151,10 @@ class CoefficientLayout(VectorLayout):
         )
 
     def encode(self, coefficients: Coefficients) -> Tensor:
-        """Physical units back to the raw (B, total) vector; the inverse of `decode`, which knows no skin tone."""
+        """Physical units back to the raw (B, total) vector; the inverse of `decode`.
+
+        The vector has no skin tone: its light takes it on, so that the lit colors stay.
+        """
         c = coefficients
         offset = c.translation.new_tensor(self.neutral_translation_mm)
         unit = c.translation.new_tensor(self.translation_unit_mm)
@@ -161,6 +165,6 @@ class CoefficientLayout(VectorLayout):
             c.albedo,
             c.rotation / self.rotation_unit_rad,
             (c.translation - offset) / unit,
-            ((c.lighting - ambient) / self.lighting_unit).flatten(1),
+            ((c.lighting * c.skin_tone[:, None] - ambient) / self.lighting_unit).flatten(1),
         )
         return torch.cat(parts, dim=1)
