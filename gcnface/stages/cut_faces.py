@@ -26,7 +26,7 @@ from render.color import srgb_from_linear
 from render.interpolate import interpolate
 from render.rasterize import rasterize
 
-REGRESSIONS, MOST_FITS, STILL_PX = 3, 8, 0.4
+REGRESSIONS, MOST_FITS, STILL_PX = 4, 8, 0.4
 """How often a cut face is found again by the regressor alone and then, at most, by the whole stage; it stands when its
 vertices move by less in the crop, on the mean."""
 

@@ -44,6 +44,14 @@ def landmarks(reconstructor, photo):
         return view.camera.project(points)[0, :, :2].numpy()
 
 
+def none_is_found(reconstructor, photo):
+    """Whether the detector sees nothing, or what it sees is refused."""
+    try:
+        return not reconstructor(photo)
+    except LowQualityError:
+        return True
+
+
 def cut(photo, points, side, percent):
     """The picture cut at a share of the face's box from the box's sides, and what was cut from left and top."""
     low, high = points.min(0), points.max(0)
@@ -63,8 +71,7 @@ def test_a_cut_picture_gives_the_face_of_the_whole(reconstructor, whole, side, p
     photo, points = whole
     part, origin = cut(photo, points, side, percent)
     if (side, percent) == ("all", 30):  # neither eyes nor mouth are left
-        with pytest.raises(LowQualityError):
-            reconstructor(part)
+        assert none_is_found(reconstructor, part)
         return
     error = np.linalg.norm(landmarks(reconstructor, part) + origin - points, axis=1).mean()
     assert 100 * error / np.linalg.norm(points[33] - points[263]) < PERCENT
