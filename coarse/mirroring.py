@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from coarse.face_model import FaceModel, expression_mirror, identity_mirror_sign
+from coarse.position_map import WINDOW_PX
+from coarse.position_network import PositionMapNetwork
 from render.shapes import check_shape
 
 _SIGNS = {
@@ -99,4 +101,37 @@ def remove_mirror_bias(
     bias = mirror_bias(network, crops, mirror)
     for layer, part in zip(biases, bias.split([len(layer) for layer in biases]), strict=True):
         layer -= part.to(layer)
+    return bias
+
+
+@torch.no_grad()
+def map_mirror_bias(network: PositionMapNetwork, windows: Iterable[Tensor]) -> Tensor:
+    """(3, S, S) px: half the mean of what position maps of photographs have beyond the mirrored maps of mirrored ones.
+
+    Args:
+        network: in evaluation mode.
+        windows: batches (B, 3, 256, 256).
+
+    Raises:
+        ValueError: there are no windows.
+    """
+    total, count = torch.zeros_like(network.layout.template, device="cpu"), 0
+    for batch in windows:
+        mirrored = network(batch.flip(3)).flip(3)
+        mirrored[:, 0] = WINDOW_PX - mirrored[:, 0]
+        total, count = total + 0.5 * (network(batch) - mirrored).sum(0).cpu(), count + len(batch)
+    if not count:
+        raise ValueError("windows is empty; the mirror bias needs some photographs")
+    return total / count
+
+
+def remove_map_mirror_bias(network: PositionMapNetwork, windows: Iterable[Tensor]) -> Tensor:
+    """Subtract what a mean pose expresses of `map_mirror_bias`, which is returned, from all maps.
+
+    Args:
+        network: see `map_mirror_bias`; it is changed.
+        windows: likewise.
+    """
+    bias = map_mirror_bias(network, windows)
+    network.move(-bias.to(network.template))
     return bias

@@ -114,6 +114,15 @@ class PositionMapNetwork(nn.Module):
         expected = TYPICAL_ERROR_PERCENT * error.clamp(-EXPONENT_LIMIT, EXPONENT_LIMIT).exp()
         return PositionAnswer(self._posed(self.pose(pooled).float()) + deformation, expected, logit)
 
+    @torch.no_grad()
+    def move(self, offset: Tensor) -> None:
+        """Add to all answers what an affine map of the mean face expresses of an offset (3, S, S), px."""
+        check_shape("offset", offset, "3 S S", S=self.template.shape[1])
+        basis = torch.cat([self.template, torch.ones_like(self.template[:1])]).flatten(1).double()
+        affine = torch.linalg.lstsq(basis.T, offset.to(basis).flatten(1).T).solution.T
+        raw = torch.cat([affine[:, :3].flatten() / POSE_UNIT, affine[:, 3] / SHIFT_UNIT_PX])
+        self.pose.bias.add_(raw.to(self.pose.bias))
+
     def _posed(self, raw: Tensor) -> Tensor:
         """A T + t for the twelve raw numbers (B, 12) of the pose."""
         matrix = torch.eye(3, device=raw.device) + POSE_UNIT * raw[:, :9].view(-1, 3, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcnface.training.disturbances import WILD, Disturbances, disturbed
+from gcnface.training.disturbances import UNDISTURBED, WILD, Disturbances, disturbed
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Augmentation:
     """Share of occluders that are coloured clouds; the others are pieces of photos."""
     small: float = 0.1
     """Share of faces shrunk to 24 to 80 px and enlarged again."""
-    disturbances: Disturbances = Disturbances()
+    disturbances: Disturbances = UNDISTURBED
     astray: float = 0.0
     """Share of windows that lie as a first guess may: half of them turned by any angle, shifted and scaled further."""
     astray_shift_px: float = 30.0
@@ -45,8 +46,13 @@ WILD_WINDOWS = Augmentation(
     shift_px=12.0, scale=0.15, angle_rad=0.5, color=0.4, gray=0.15, small=0.15, disturbances=WILD, astray=0.35
 )
 WILD_ANY_ROLL = replace(WILD_WINDOWS, astray=0.85, astray_shift_px=36.0)
-AUGMENTATIONS = {"published": PUBLISHED, "wild": WILD_CROPS}
+AUGMENTATIONS = {"published": (PUBLISHED,), "wild": (WILD_CROPS,), "mixed": (PUBLISHED, WILD_CROPS)}
 """Of crops, by name."""
+
+
+def taken(real: NDArray[np.bool_], times: int) -> NDArray[np.int64]:
+    """Indices of what an epoch takes: everything once, and what is `real` (N,) `times` times."""
+    return np.concatenate([np.arange(len(real)), np.tile(np.nonzero(real)[0], times - 1)])
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class AugmentedView:
 def augmented_view(
     canvas: NDArray[np.uint8],
     side_px: int,
-    settings: Augmentation,
+    kinds: Sequence[Augmentation],
     rng: np.random.Generator | None,
     occluders: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None,
     points: NDArray[np.float32] | None = None,
@@ -79,7 +85,7 @@ def augmented_view(
     Args:
         canvas: sRGB.
         side_px: of the view.
-        settings: ranges of the changes.
+        kinds: ranges of the changes; of several, each view has those of one, drawn with equal odds.
         rng: None changes nothing.
         occluders: canvases that occluders are cut from, and rows of those that may be; None covers nothing.
         points: (468, 2) landmarks, canvas px, by which things are worn; None wears nothing.
@@ -89,6 +95,7 @@ def augmented_view(
         matrix, natural = middle_window(canvas.shape[0], side_px), True
         colors = np.asarray(draw_window(canvas, matrix, side_px) / 255, np.float32)
     else:
+        settings = kinds[int(rng.integers(len(kinds)))] if len(kinds) > 1 else kinds[0]
         matrix = random_window(rng, settings, canvas.shape[0], side_px)
         image = draw_window(canvas, matrix, side_px, border=_border(rng, settings))
         if occluders is not None and rng.random() < settings.occluder:
@@ -99,8 +106,8 @@ def augmented_view(
                 texture = canvases[rows[rng.integers(len(rows))]][:side_px, :side_px]
             image, covered = occluded(image, texture, rng)
         inside = None if points is None else points[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
-        image, hidden, undisturbed = disturbed(image, settings.disturbances, rng, inside)
-        covered = covered | hidden
+        image, covers, undisturbed = disturbed(image, settings.disturbances, rng, inside)
+        covered = covered | (covers > 0)
         colors, natural = recolored(image, rng, settings)
         natural = natural and undisturbed
     return AugmentedView(matrix, np.ascontiguousarray(colors.transpose(2, 0, 1)), covered, natural)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,16 @@ from gcnface.data.faces import CANVAS_PX, PreparedFaces, load_prepared
 from gcnface.data.heads import HeadRenders, load_heads
 from gcnface.photo.crop import CROP_SIDE_PX, warp_points
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.training.augment import AUGMENTATIONS, PUBLISHED, Augmentation, augmented_view, draw_window, sample_rng
+from gcnface.training.augment import (
+    AUGMENTATIONS,
+    PUBLISHED,
+    Augmentation,
+    augmented_view,
+    draw_window,
+    sample_rng,
+    taken,
+)
+from gcnface.training.configuration import check_least
 from gcnface.training.loading import DataSettings, TensorBatch, TrainingData
 
 __all__ = ["Augmentation", "CropBatch", "CropData", "CropDataset", "CropSettings", "mirror468"]
@@ -70,7 +80,8 @@ class CropDataset(Dataset[CropBatch]):
         rows: (N,) bool, which of them.
         augment: change them at random.
         heads: rendered heads to add, those of training people; None adds none.
-        settings: ranges of the changes.
+        kinds: ranges of the changes.
+        photographs: how often each one that is not drawn is there.
     """
 
     stack = staticmethod(CropBatch.stack)
@@ -82,9 +93,12 @@ class CropDataset(Dataset[CropBatch]):
         *,
         augment: bool,
         heads: HeadRenders | None = None,
-        settings: Augmentation = PUBLISHED,
+        kinds: Sequence[Augmentation] = (PUBLISHED,),
+        photographs: int = 1,
     ) -> None:
-        self.faces, self.rows, self.augment, self.settings = faces, np.nonzero(rows)[0], augment, settings
+        self.faces, self.augment, self.kinds = faces, augment, kinds
+        chosen = np.nonzero(rows)[0]
+        self.rows = chosen[taken(~faces.drawn[chosen], photographs)]
         self.heads = heads
         self.head_rows = np.nonzero(~heads.validation)[0] if heads is not None else np.zeros(0, np.int64)
 
@@ -104,7 +118,7 @@ class CropDataset(Dataset[CropBatch]):
             points = self.faces.landmarks[row] * np.array([1, 1, 0], np.float32)
             skin = np.isin(self.faces.labels[row], _SKIN).astype(np.uint8)
         rng = sample_rng() if self.augment else None
-        view = augmented_view(canvas, CROP_SIDE_PX, self.settings, rng, (self.faces.canvases, self.rows), points)
+        view = augmented_view(canvas, CROP_SIDE_PX, self.kinds, rng, (self.faces.canvases, self.rows), points)
         mask = np.where(view.covered, 0, draw_window(skin, view.matrix, CROP_SIDE_PX, nearest=True))
         determinant = float(np.linalg.det(view.matrix[:2, :2]))
         moved = np.column_stack([warp_points(points[:, :2], view.matrix), points[:, 2] * abs(determinant) ** 0.5])
@@ -128,8 +142,15 @@ class CropSettings(DataSettings):
 
     heads: Path | None = None
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`); None trains on the photographs alone."""
-    augmentation: Literal["published", "wild"] = "published"
-    """Random changes: those of Deng et al., or "wild": any roll, things worn and held, hard light, the dark."""
+    augmentation: Literal["published", "wild", "mixed"] = "published"
+    """Random changes: those of Deng et al., or "wild": any roll, things worn and held, hard light, the dark; "mixed":
+    either, with equal odds."""
+    photographs: int = 1
+    """How often an epoch takes each photograph that is not drawn."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, photographs=1)
 
 
 class CropData(TrainingData):
@@ -142,7 +163,6 @@ class CropData(TrainingData):
         """Crops to learn from and to check with."""
         self.prepared = faces = load_prepared(self.settings.faces)
         heads = load_heads(self.settings.heads) if self.settings.heads is not None else None
-        learn = CropDataset(
-            faces, ~faces.validation, augment=True, heads=heads, settings=AUGMENTATIONS[self.settings.augmentation]
-        )
+        kinds, often = AUGMENTATIONS[self.settings.augmentation], self.settings.photographs
+        learn = CropDataset(faces, ~faces.validation, augment=True, heads=heads, kinds=kinds, photographs=often)
         return learn, CropDataset(faces, faces.validation & ~faces.drawn, augment=False)

@@ -1,19 +1,34 @@
 """What stands between a camera and an even portrait: things worn and held, the picture's edge, hard light, the dark.
 
-Each function takes a picture (S, S, 3) uint8 sRGB and returns another; those that cover something also say where. They
-are drawn flat: a network shall learn to do without what is hidden, not to know a scarf.
+Each function takes a picture (S, S, 3) uint8 sRGB and returns another; those that cover something also say where and by
+what. They are drawn flat: a network shall learn to do without what is hidden, not to know a scarf.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+Covers = NDArray[np.uint8]
+"""(S, S) of `Cover`: what lies before each pixel."""
+
+
+class Cover(IntEnum):
+    """What may lie before a picture."""
+
+    NOTHING = 0
+    GLASSES = 1
+    CLOTH = 2
+    FINGERS = 3
+    HAIR = 4
+    EDGE = 5
+    """The photo ends here."""
+
 
 _JAW = (323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93)
 """Of the 468 landmarks: from ear to ear over the chin."""
@@ -40,12 +55,13 @@ class Disturbances:
     noise: float = 0.0
 
 
+UNDISTURBED = Disturbances()
 WILD = Disturbances(worn=0.12, strokes=0.18, cut=0.12, one_sided=0.22, dark=0.1, noise=0.15)
 
 
 def disturbed(
     picture: Picture, settings: Disturbances, rng: np.random.Generator, points: NDArray | None = None
-) -> tuple[Picture, Mask, bool]:
+) -> tuple[Picture, Covers, bool]:
     """A picture with what chance brings.
 
     Args:
@@ -55,28 +71,28 @@ def disturbed(
         points: (468, 2) landmarks in it, px; without them nothing is worn.
 
     Returns:
-        The picture, where something covers it (S, S), and whether its colours are still the photo's.
+        The picture, what covers it, and whether its colours are still the photo's.
     """
-    covered, natural = np.zeros(picture.shape[:2], bool), True
+    covers, natural = np.zeros(picture.shape[:2], np.uint8), True
     if rng.random() < settings.worn and points is not None:
-        picture, where = worn(picture, points, rng)
-        covered |= where
+        picture, last = worn(picture, points, rng)
+        covers = np.where(last, last, covers)
     if rng.random() < settings.strokes:
-        picture, where = (fingers if rng.random() < 0.5 else hair_strands)(picture, rng)
-        covered |= where
+        picture, last = (fingers if rng.random() < 0.5 else hair_strands)(picture, rng)
+        covers = np.where(last, last, covers)
     if rng.random() < settings.cut:
-        picture, where = cut_by_edge(picture, rng)
-        covered |= where
+        picture, last = cut_by_edge(picture, rng)
+        covers = np.where(last, last, covers)
     if rng.random() < settings.one_sided:
         picture, natural = lit_from_one_side(picture, rng), False
     if rng.random() < settings.dark:
         picture, natural = in_the_dark(picture, rng), False
     if rng.random() < settings.noise:
         picture, natural = with_noise(picture, float(rng.uniform(2, 25)), rng), False
-    return picture, covered, natural
+    return picture, covers, natural
 
 
-def worn(picture: Picture, points: NDArray, rng: np.random.Generator) -> tuple[Picture, Mask]:
+def worn(picture: Picture, points: NDArray, rng: np.random.Generator) -> tuple[Picture, Covers]:
     """Sunglasses, a mask over mouth and nose, or a scarf from the lips down."""
     kind = rng.integers(3)
     shape = np.zeros(picture.shape[:2], np.uint8)
@@ -94,7 +110,8 @@ def worn(picture: Picture, points: NDArray, rng: np.random.Generator) -> tuple[P
         color = rng.uniform(0, 255, 3)
     texture = color + 25 * np.sin(_ramp(picture.shape[0], rng) * rng.uniform(0.02, 0.25))[..., None] * rng.random()
     alpha = float(rng.uniform(0.85, 1.0))
-    return _blend(picture, texture, alpha * cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.7)), shape > 0
+    blended = _blend(picture, texture, alpha * cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.7))
+    return blended, shape * np.uint8(Cover.CLOTH if kind else Cover.GLASSES)
 
 
 def _draw_glasses(shape: Picture, points: NDArray, rng: np.random.Generator) -> None:
@@ -110,7 +127,7 @@ def _draw_glasses(shape: Picture, points: NDArray, rng: np.random.Generator) -> 
     cv2.line(shape, _whole(centers[0]), _whole(centers[1]), 1, 3)
 
 
-def fingers(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+def fingers(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Covers]:
     """Two to five fingers of the picture's own skin, from its border over the face."""
     side = picture.shape[0]
     shape = np.zeros((side, side), np.uint8)
@@ -129,10 +146,10 @@ def fingers(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
         cv2.polylines(shaded, [line], False, 1.0, max(1, int(width * 0.6)))
     soft = cv2.GaussianBlur(shaded, (0, 0), 2.0)
     color = skin * np.exp(rng.normal(0, 0.12)) * soft[..., None]
-    return _blend(picture, color, shape.astype(np.float32)), shape > 0
+    return _blend(picture, color, shape.astype(np.float32)), shape * np.uint8(Cover.FINGERS)
 
 
-def hair_strands(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+def hair_strands(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Covers]:
     """A lock of curved strands from one place above or beside the face."""
     side = picture.shape[0]
     shape = np.zeros((side, side), np.uint8)
@@ -149,19 +166,19 @@ def hair_strands(picture: Picture, rng: np.random.Generator) -> tuple[Picture, M
         thickness = int(rng.integers(1, 4))
         cv2.polylines(drawn, [line], False, color, thickness, cv2.LINE_AA)
         cv2.polylines(shape, [line], False, 1, thickness)
-    return drawn, shape > 0
+    return drawn, shape * np.uint8(Cover.HAIR)
 
 
-def cut_by_edge(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+def cut_by_edge(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Covers]:
     """One or two sides of the window lie beyond the photo: its border pixels repeat there, or nothing is there."""
-    picture, covered = picture.copy(), np.zeros(picture.shape[:2], bool)
+    picture, covers = picture.copy(), np.zeros(picture.shape[:2], np.uint8)
     side, fill = picture.shape[0], rng.integers(3)
     for _ in range(1 if rng.random() < 0.7 else 2):
         turns, depth = int(rng.integers(4)), int(side * rng.uniform(0.06, 0.38))
-        turned, hidden = np.rot90(picture, turns), np.rot90(covered, turns)
+        turned, hidden = np.rot90(picture, turns), np.rot90(covers, turns)
         turned[:depth] = turned[depth : depth + 1] if fill else np.uint8(rng.integers(256))
-        hidden[:depth] = True
-    return picture, covered
+        hidden[:depth] = Cover.EDGE
+    return picture, covers
 
 
 def lit_from_one_side(picture: Picture, rng: np.random.Generator) -> Picture:

@@ -195,12 +195,21 @@ class TrainingModule(lightning.LightningModule):
         """Of the last layers, where mirrored photographs show a constant turn to one side; else none."""
         return ()
 
+    def balance(self, faces: PreparedFaces) -> None:
+        """Take the constant turn to one side out of what is trained: out of `biases`, where there are any.
+
+        Args:
+            faces: prepared faces; of held-out people and drawn faces none is looked at.
+        """
+        if self.biases():
+            subtract_mirror_bias(self.network, self.biases(), faces)
+
     def export(self, folder: Path, data: Any = None) -> Path:
         """Write the network as gcnface loads it, whole or not at all; of several processes only the first writes.
 
         Args:
             folder: where to.
-            data: the run's data module; of its `prepared` photographs the turn to one side is taken out of `biases`.
+            data: the run's data module; its `prepared` photographs balance the network.
 
         Returns:
             The path of the file, float16.
@@ -208,8 +217,8 @@ class TrainingModule(lightning.LightningModule):
         Raises:
             DivergedError: weights are not finite.
         """
-        if self.biases() and hasattr(data, "prepared"):
-            subtract_mirror_bias(self.network, self.biases(), data.prepared)
+        if isinstance(prepared := getattr(data, "prepared", None), PreparedFaces):
+            self.balance(prepared)
         check_finite(half_state(self.network), "as float16")
         path = folder / f"{self.stem}.safetensors"
         if getattr(rank_zero_only, "rank", 0) == 0:

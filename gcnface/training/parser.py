@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from torch.utils.data import Dataset
 from gcnface.data.faces import UNKNOWN, PreparedFaces, load_prepared, read_settings
 from gcnface.errors import GcnfaceError
 from gcnface.photo.parsing import PARSING_CLASSES, FaceParser, read_parser
+from gcnface.training.augment import sample_rng
 from gcnface.training.configuration import check_least, check_positive
+from gcnface.training.disturbances import UNDISTURBED, WILD, Cover, Disturbances, disturbed
 from gcnface.training.label_maps import load_label_maps
 from gcnface.training.loading import DataSettings, TensorBatch, TrainingData
 from gcnface.training.module import ModuleSettings, TrainingModule
@@ -30,6 +32,12 @@ CLASS_COLORS = (
     *((0.8, 0.1, 0.2), (0.5, 0.0, 0.3), (0.9, 0.9, 0.3), (0.3, 0.6, 0.2)),
 )
 """sRGB in which pictures show each of PARSING_CLASSES."""
+
+
+LABEL_OF_COVER = np.full(len(Cover), PARSING_CLASSES.index("rest"), np.uint8)
+"""What is seen where something covers a face."""
+LABEL_OF_COVER[[Cover.GLASSES, Cover.HAIR]] = PARSING_CLASSES.index("glasses"), PARSING_CLASSES.index("hair")
+LABEL_OF_COVER[Cover.EDGE] = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -56,19 +64,25 @@ class CanvasDataset(Dataset[Canvases]):
     Args:
         faces: prepared faces.
         rows: which of them.
+        settings: shares of them that are disturbed.
     """
 
     stack = staticmethod(Canvases.stack)
 
-    def __init__(self, faces: PreparedFaces, rows: NDArray[np.int64]) -> None:
-        self.faces, self.rows = faces, rows
+    def __init__(self, faces: PreparedFaces, rows: NDArray[np.int64], settings: Disturbances = UNDISTURBED) -> None:
+        self.faces, self.rows, self.settings = faces, rows, settings
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Canvases:
         row = self.rows[index]
-        return Canvases(*(torch.from_numpy(np.array(a[row])) for a in (self.faces.canvases, self.faces.labels)))
+        canvas, labels = np.array(self.faces.canvases[row]), np.array(self.faces.labels[row])
+        if self.settings != UNDISTURBED:
+            points = self.faces.landmarks[row, :, :2]
+            canvas, covers, _ = disturbed(canvas, self.settings, sample_rng(), points)
+            labels = np.where(covers > 0, LABEL_OF_COVER[covers], labels)
+        return Canvases(torch.from_numpy(canvas), torch.from_numpy(labels))
 
 
 def gather(faces: PreparedFaces, rows: NDArray[np.int64]) -> Canvases:
@@ -100,6 +114,9 @@ class ParserDataSettings(DataSettings):
     """Faces in a step, of each process; fewer where there are not so many."""
     photo_weight: float = 2.0
     """How much more often a photograph is drawn than a drawn face."""
+    augmentation: Literal["plain", "wild"] = "plain"
+    """Random changes: the module's alone, or "wild": before them things worn and held, the picture's edge, hard light,
+    the dark."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,7 +137,8 @@ class ParserData(TrainingData):
         s, faces = self.settings, training_samples(self.settings)
         rows = labeled_rows(faces)
         self.limit, self.weights = s.batch_size * s.epoch_steps, photo_weights(faces, rows, s.photo_weight)
-        return CanvasDataset(faces, rows), CanvasDataset(faces, np.flatnonzero(faces.validation))
+        wild = WILD if s.augmentation == "wild" else UNDISTURBED
+        return CanvasDataset(faces, rows, wild), CanvasDataset(faces, np.flatnonzero(faces.validation))
 
 
 @dataclass(frozen=True, kw_only=True)

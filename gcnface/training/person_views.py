@@ -258,7 +258,7 @@ def crop_window(
     canvas: NDArray[np.uint8], points: NDArray[np.float32], rng: np.random.Generator | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A crop (3, 224, 224) sRGB of a canvas and its landmarks (468, 2); changed at random when there is a generator."""
-    view = augmented_view(canvas, CROP_SIDE_PX, _AUGMENTATION, rng)
+    view = augmented_view(canvas, CROP_SIDE_PX, [_AUGMENTATION], rng)
     return view.image, warp_points(points[:, :2], view.matrix).astype(np.float32)
 
 

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 from torch.utils.data import ConcatDataset
 
 from coarse.face_model import load_face_model
+from coarse.mirroring import remove_map_mirror_bias
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, PositionMapLayout, position_map_loss, window_points
 from coarse.position_network import (
@@ -22,8 +23,9 @@ from coarse.position_network import (
     load_position_map_network,
     make_position_map_network,
 )
-from gcnface.data.faces import load_prepared
+from gcnface.data.faces import PreparedFaces, load_prepared
 from gcnface.data.heads import load_heads
+from gcnface.training.augment import draw_window, middle_window, taken
 from gcnface.training.configuration import check_least
 from gcnface.training.faceless import FacelessWindows
 from gcnface.training.loading import DataSettings, TrainingData
@@ -42,15 +44,23 @@ class PositionMapDataSettings(DataSettings):
 
     heads: Path = Path("runs/heads")
     """Folder of rendered heads (`python -m gcnface.building.rendered_heads`)."""
+    fits: Path = Path("runs/window_fits")
+    """Folder in which fits to the landmarks of photographs are kept between runs."""
     batch_size: int = 16
     """Windows in a step, of each process; fewer where there are not so many."""
-    augmentation: Literal["published", "wild", "wild_any_roll"] = "published"
+    augmentation: Literal["published", "wild", "mixed", "wild_any_roll"] = "published"
     """Random changes: those of Feng et al., or "wild": things worn and held, hard light, the dark, some windows at any
-    roll; "wild_any_roll": most of them."""
+    roll; "mixed": either, with equal odds; "wild_any_roll": most windows at any roll."""
+    photographs: int = 1
+    """How often an epoch takes each photograph that is not drawn."""
     faceless: Path | None = None
     """Folder of pictures that show no face, from which the network learns what none is; None teaches it nothing."""
     faceless_share: float = 0.1
     """Windows without a face for each one with a face."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, photographs=1)
 
 
 class Windows(ConcatDataset[WindowBatch]):
@@ -63,28 +73,32 @@ class PositionMapData(TrainingData):
     """Augmented windows of fitted photographs and rendered heads; unchanged ones of held-out people."""
 
     settings: PositionMapDataSettings
+    prepared: PreparedFaces
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(PositionMapDataSettings(**settings))
 
     def datasets(self) -> tuple[Windows, Windows]:
         """Windows to learn from, and of held-out people."""
-        faces, heads = load_prepared(self.settings.faces), load_heads(self.settings.heads)
-        model = MorphableModel(load_face_model())
-
-        changes = AUGMENTATIONS[self.settings.augmentation]
+        self.prepared = faces = load_prepared(self.settings.faces)
+        heads = load_heads(self.settings.heads)
+        model, kept = load_face_model(), self.settings.fits
+        kinds, often = AUGMENTATIONS[self.settings.augmentation], self.settings.photographs
 
         def both(photos: np.ndarray, chosen: np.ndarray, *, augment: bool) -> list[WindowDataset]:
-            fitted = fitted_faces(model, faces, np.nonzero(photos)[0])
+            rows = np.nonzero(photos)[0]
+            order = taken(~faces.drawn[rows], often if augment else 1)
+            fitted = WindowDataset(fitted_faces(model, faces, rows, kept), augment=augment, kinds=kinds, order=order)
             known = known_heads(heads, np.nonzero(chosen)[0])
-            return [WindowDataset(part, augment=augment, settings=changes) for part in (fitted, known)]
+            return [fitted, WindowDataset(known, augment=augment, kinds=kinds)]
 
         learn = both(~faces.validation, ~heads.validation, augment=True)
         check = Windows(both(faces.validation & ~faces.drawn, heads.validation, augment=False))
         if self.settings.faceless is None:
             return Windows(learn), check
         count = round(self.settings.faceless_share * sum(map(len, learn)))
-        scenes = FacelessWindows(self.settings.faceless, count, model, learn[0].known, changes)
+        neutral = MorphableModel(model)
+        scenes = FacelessWindows(self.settings.faceless, count, neutral, learn[0].known, kinds[-1])
         return Windows([*learn, scenes]), check
 
 
@@ -143,6 +157,18 @@ class PositionMapModule(TrainingModule):
         """The network to go on from."""
         start = self.settings.start
         return None if start is None else load_position_map_network(self.layout, start)
+
+    def balance(self, faces: PreparedFaces) -> None:
+        """Take the constant turn to one side, which photographs beside their mirror images show, out of the maps."""
+        rows = np.nonzero(~faces.validation & ~faces.drawn)[0]
+        if self.settings.network != "light" or self.settings.learns == "trust" or not len(rows):
+            return
+        middle = middle_window(faces.canvases.shape[1], WINDOW_PX)
+        windows = [torch.from_numpy(draw_window(faces.canvases[row], middle, WINDOW_PX)) for row in rows]
+        batches = (torch.stack(windows[i : i + 32]).permute(0, 3, 1, 2) / 255 for i in range(0, len(windows), 32))
+        network = self.network.cpu().eval()
+        assert isinstance(network, PositionMapNetwork)
+        remove_map_mirror_bias(network, batches)
 
     def training_step(self, batch: WindowBatch, index: int) -> Tensor:
         """The weighted distance, px; the true maps are drawn in full precision."""

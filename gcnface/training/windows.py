@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +13,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from coarse.coefficients import Coefficients
+from coarse.face_model import FaceModel
 from coarse.fitting import LandmarkFitting, fit_landmarks
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_PX, window_camera
+from gcnface.data.caches import Cache, fingerprint
 from gcnface.data.faces import CANVAS_PX, PreparedFaces
 from gcnface.data.heads import KNOWN, HeadRenders
 from gcnface.training.augment import (
@@ -25,6 +29,9 @@ from gcnface.training.augment import (
     sample_rng,
 )
 from gcnface.training.loading import TensorBatch
+
+CODE_VERSION = 1
+"""To be raised with every change of the code by which faces are fitted otherwise."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +70,31 @@ def known_heads(heads: HeadRenders, rows: NDArray[np.int64]) -> KnownFaces:
     return KnownFaces(canvases=heads.canvases, px_from_cam=cameras, landmarks=points, rows=rows, **arrays)
 
 
-def fitted_faces(model: MorphableModel, faces: PreparedFaces, rows: NDArray[np.int64]) -> KnownFaces:
-    """Photographs, whose coefficients are fitted to their landmarks once, in portions."""
-    points = faces.crop_landmarks()[rows]
-    fits = [fit_landmarks(model, part, LandmarkFitting(steps=200)) for part in points.split(512)]
+def fitted_faces(model: FaceModel, faces: PreparedFaces, rows: NDArray[np.int64], folder: Path) -> KnownFaces:
+    """Photographs, whose coefficients are fitted to their landmarks once.
+
+    Args:
+        model: the face model.
+        faces: prepared faces.
+        rows: which of them.
+        folder: where fits are kept; later calls with the same landmarks and face model find them.
+    """
+    points, fitting = faces.crop_landmarks()[rows], LandmarkFitting(steps=200)
+
+    def fits() -> dict[str, NDArray]:
+        network = MorphableModel(model)
+        found = [fit_landmarks(network, part, fitting) for part in points.split(512)]
+        return {name: torch.cat([getattr(fit, name) for fit in found]).numpy() for name in KNOWN}
+
+    made_from: dict[str, str | int] = {
+        "code": CODE_VERSION,
+        "landmarks": fingerprint(points),
+        "fitting": fingerprint(fitting),
+        "face_model": fingerprint(replace(model, cage=None)),
+    }
+    arrays = Cache(folder, "fits", made_from).arrays(fits)
     canvas_from_window = torch.from_numpy(middle_window(WINDOW_PX, CANVAS_PX)).float()
     camera = window_camera().transformed(canvas_from_window, (CANVAS_PX, CANVAS_PX)).px_from_cam.numpy()
-    arrays = {name: torch.cat([getattr(fit, name) for fit in fits]).numpy() for name in KNOWN}
     cameras = np.repeat(camera, len(rows), axis=0)
     places = np.asarray(faces.landmarks[rows, :, :2])
     return KnownFaces(canvases=faces.canvases, px_from_cam=cameras, landmarks=places, rows=rows, **arrays)
@@ -111,7 +136,12 @@ class WindowBatch(TensorBatch):
 PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35, clouds=0.5)
 """Rotation up to 45 degrees, scale 0.8 to 1.2 and occluders, as PRNet."""
 
-AUGMENTATIONS = {"published": PUBLISHED_AUGMENTATION, "wild": WILD_WINDOWS, "wild_any_roll": WILD_ANY_ROLL}
+AUGMENTATIONS = {
+    "published": (PUBLISHED_AUGMENTATION,),
+    "wild": (WILD_WINDOWS,),
+    "mixed": (PUBLISHED_AUGMENTATION, WILD_WINDOWS),
+    "wild_any_roll": (WILD_ANY_ROLL,),
+}
 """Of windows, by name."""
 
 
@@ -121,20 +151,29 @@ class WindowDataset(Dataset[WindowBatch]):
     Args:
         known: canvases and geometry.
         augment: change them at random.
-        settings: ranges of the changes.
+        kinds: ranges of the changes.
+        order: (M,) which of them there are, any of them several times; None is each once.
     """
 
-    def __init__(self, known: KnownFaces, *, augment: bool, settings: Augmentation = PUBLISHED_AUGMENTATION) -> None:
-        self.known, self.augment, self.settings = known, augment, settings
+    def __init__(
+        self,
+        known: KnownFaces,
+        *,
+        augment: bool,
+        kinds: Sequence[Augmentation] = (PUBLISHED_AUGMENTATION,),
+        order: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.known, self.augment, self.kinds = known, augment, kinds
+        self.order = np.arange(len(known)) if order is None else order
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self.order)
 
-    def __getitem__(self, index: int) -> WindowBatch:
-        known, rng = self.known, sample_rng() if self.augment else None
+    def __getitem__(self, place: int) -> WindowBatch:
+        known, rng, index = self.known, sample_rng() if self.augment else None, self.order[place]
         canvas = known.canvases[known.rows[index]]
         occluders = (known.canvases, known.rows)
-        view = augmented_view(canvas, WINDOW_PX, self.settings, rng, occluders, known.landmarks[index])
+        view = augmented_view(canvas, WINDOW_PX, self.kinds, rng, occluders, known.landmarks[index])
         camera = (view.matrix @ known.px_from_cam[index]).astype(np.float32)
         arrays = (view.image, *(getattr(known, name)[index] for name in KNOWN), camera)
         tensors = [*map(torch.from_numpy, arrays), torch.tensor(True)]

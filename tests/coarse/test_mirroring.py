@@ -4,8 +4,16 @@ import pytest
 import torch
 
 from coarse.face_model import load_face_model
-from coarse.mirroring import RawMirror, mirror_bias, remove_mirror_bias
+from coarse.mirroring import (
+    RawMirror,
+    map_mirror_bias,
+    mirror_bias,
+    remove_map_mirror_bias,
+    remove_mirror_bias,
+)
 from coarse.morphable import MorphableModel, crop_camera
+from coarse.position_map import PositionMapLayout
+from coarse.position_network import PositionMapConfig, PositionMapNetwork
 from coarse.regressor import CoefficientRegressor, ResNetConfig
 from coarse.spatial_transformer.theta import theta_layout_of
 from render.lighting import shade
@@ -96,3 +104,43 @@ def test_a_localisers_vector_is_mirrored_too(face_model):
     assert torch.allclose(mirrored.rotation, plain.rotation * torch.tensor([1.0, -1, -1]))
     assert torch.equal(mirrored.log_scale, plain.log_scale)
     assert torch.equal(mirrored.identity.abs(), plain.identity.abs())
+
+
+@pytest.fixture(scope="module")
+def maps_network(face_model):
+    torch.manual_seed(1)
+    config = PositionMapConfig(stem=4, encoder=(4, 4, 4, 4), decoder=(4, 4, 4, 4))
+    network = PositionMapNetwork(PositionMapLayout(face_model, 32), config).eval()
+    torch.nn.init.normal_(network.pose.weight, std=0.3)
+    return network
+
+
+def test_maps_move_by_what_a_pose_expresses(face_model, maps_network):
+    windows = torch.rand(1, 3, 256, 256)
+    with torch.no_grad():
+        before = maps_network(windows)
+        affine = torch.tensor([[0.01, 0.02, 0.0], [0.0, -0.03, 0.01], [0.02, 0.0, 0.0]])
+        turned = torch.einsum("ij,jhw->ihw", affine, maps_network.template)
+        offset = turned + torch.tensor([1.0, -2.0, 3.0])[:, None, None]
+        maps_network.move(offset)
+        assert torch.allclose(maps_network(windows) - before, offset[None], atol=1e-3)
+        maps_network.move(-offset)
+        assert torch.allclose(maps_network(windows), before, atol=1e-3)
+
+
+def test_the_bias_of_maps_is_found_and_removed(maps_network):
+    windows = [torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+    remove_map_mirror_bias(maps_network, windows)
+    clean = map_mirror_bias(maps_network, windows)
+    with torch.no_grad():
+        maps_network.pose.bias[9:] += torch.tensor([0.05, 0.04, -0.03])  # 0.5 px to the right, which alone is odd
+    bias = map_mirror_bias(maps_network, windows) - clean
+    assert torch.allclose(bias.mean((1, 2)), torch.tensor([0.5, 0.0, 0.0]), atol=1e-4)
+    remove_map_mirror_bias(maps_network, windows)
+    left = map_mirror_bias(maps_network, windows)
+    assert (left - clean).abs().max() < 0.01  # px; the mean face is symmetric to about this
+
+
+def test_no_windows_are_refused(maps_network):
+    with pytest.raises(ValueError, match="photographs"):
+        map_mirror_bias(maps_network, [])

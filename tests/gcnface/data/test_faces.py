@@ -136,7 +136,7 @@ def test_regressor_crop_without_changes(faces):
 def test_regressor_crops_move_skin_with_the_image(faces):
     torch.manual_seed(0)
     still = Augmentation(color=0, gray=0, blur=0, jpeg=0, occluder=0)
-    dataset = CropDataset(faces, ~faces.validation, augment=True, settings=still)
+    dataset = CropDataset(faces, ~faces.validation, augment=True, kinds=[still])
     for index in range(len(dataset)):
         sample = dataset[index]
         red, blue = sample.image[0], sample.image[2]
@@ -148,7 +148,7 @@ def test_regressor_landmarks_follow_the_image(faces):
     """However the crop moves, the middle of the lips stays at the corners of the mouth."""
     torch.manual_seed(1)
     still = Augmentation(color=0, gray=0, blur=0, jpeg=0, occluder=0, flip=0, shift_px=20, angle_rad=0.4)
-    dataset = CropDataset(faces, ~faces.validation, augment=True, settings=still)
+    dataset = CropDataset(faces, ~faces.validation, augment=True, kinds=[still])
     for index in range(len(dataset)):
         sample = dataset[index]
         lips = (np.abs(sample.image.numpy() - np.array([180, 60, 70])[:, None, None] / 255) < 0.05).all(0)
@@ -159,7 +159,7 @@ def test_regressor_landmarks_follow_the_image(faces):
 
 def test_changed_colours_are_not_compared_with_a_render(faces):
     torch.manual_seed(0)
-    dataset = CropDataset(faces, ~faces.validation, augment=True, settings=Augmentation(gray=1.0))
+    dataset = CropDataset(faces, ~faces.validation, augment=True, kinds=[Augmentation(gray=1.0)])
     assert not any(dataset[index].drawable for index in range(len(dataset)))
 
 

@@ -138,6 +138,8 @@ def shrunk(config, folders, output, *more):
         words.append("model.halve_every=1")
     if part in ("identity", "confidence"):
         words.append(f"data.views={root / 'views'}")
+    if part in ("pose", "position-map"):
+        words.append(f"data.fits={root / 'fits'}")
     if part == "refiner":
         words.append(f"data.observations={root / f'observations_{with_heads}'}")
     return part, [*words, *more]

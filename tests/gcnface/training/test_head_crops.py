@@ -61,7 +61,7 @@ def no_faces():
 
 
 def batch(heads, *, augment):
-    data = CropDataset(no_faces(), np.array([False]), augment=augment, heads=heads, settings=MOVED_ONLY)
+    data = CropDataset(no_faces(), np.array([False]), augment=augment, heads=heads, kinds=[MOVED_ONLY])
     return CropBatch.stack([data[i] for i in range(len(data))])
 
 

@@ -18,9 +18,17 @@ from gcnface.io.images import read_photo
 from gcnface.photo.parsing import PARSING_CLASSES, load_parser
 from gcnface.training.configuration import plain
 from gcnface.training.crops import CropBatch, CropDataset
+from gcnface.training.disturbances import Disturbances
 from gcnface.training.loading import SeededOrder
 from gcnface.training.module import usual_precision
-from gcnface.training.parser import ParserDataSettings, gather, labeled_rows, parsing_loss, photo_weights
+from gcnface.training.parser import (
+    CanvasDataset,
+    ParserDataSettings,
+    gather,
+    labeled_rows,
+    parsing_loss,
+    photo_weights,
+)
 from gcnface.training.regressor import RegressorModule, RegressorSettings
 from tests.gcnface.annotated_folder import write_prepared_faces
 
@@ -113,6 +121,25 @@ def test_parser_batches_hold_training_people_and_photos_more_often(data):
     batch = gather(faces, rows[:2])
     assert batch.images.shape == (2, 3, 288, 288)
     assert batch.images.max() <= 1
+
+
+def test_the_parser_is_told_what_covers_a_face(data):
+    faces = load_prepared(data)
+    rows = np.repeat(labeled_rows(faces), 20)
+    before = CanvasDataset(faces, rows)
+    seen = set()
+    torch.manual_seed(0)
+    for name in ("worn", "strokes", "cut"):
+        after = CanvasDataset(faces, rows, Disturbances(**{name: 1.0}))
+        for index in range(len(rows)):
+            plain, spoilt = before[index], after[index]
+            moved = (plain.canvases != spoilt.canvases).any(2)
+            known = spoilt.labels[moved & (spoilt.labels != plain.labels)]
+            assert moved.any()
+            seen |= {(name, int(label)) for label in known.unique()}
+    rest, glasses, hair = (PARSING_CLASSES.index(label) for label in ("rest", "glasses", "hair"))
+    told = {("worn", rest), ("worn", glasses), ("strokes", rest), ("strokes", hair), ("cut", UNKNOWN)}
+    assert seen == told
 
 
 @pytest.mark.parametrize(("name", "value"), [("epoch_steps", 0), ("batch_size", 1)])

@@ -9,10 +9,13 @@ import torch
 from coarse.face_model import load_face_model
 from coarse.position_map import WINDOW_PX, PositionMapLayout, window_camera
 from coarse.position_network import PositionMapConfig, PositionMapNetwork
-from gcnface.data.faces import CANVAS_PX
-from gcnface.training.augment import Augmentation, middle_window
+from gcnface.data.faces import CANVAS_PX, load_prepared
+from gcnface.data.heads import KNOWN
+from gcnface.training import windows
+from gcnface.training.augment import Augmentation, middle_window, taken
 from gcnface.training.position_map import PositionMapModule, PositionMapSettings, head_yaw_deg
-from gcnface.training.windows import KnownFaces, WindowBatch, WindowDataset
+from gcnface.training.windows import KnownFaces, WindowBatch, WindowDataset, fitted_faces
+from tests.gcnface.annotated_folder import write_prepared_faces
 
 NOSE_TIP = 4
 MOVED_ONLY = Augmentation(angle_rad=0.8, scale=0.2, color=0, gray=0, blur=0, jpeg=0, occluder=0, small=0)
@@ -45,7 +48,7 @@ def known(module):
 
 def batches(known, count, *, augment):
     torch.manual_seed(5)
-    data = WindowDataset(known, augment=augment, settings=MOVED_ONLY)
+    data = WindowDataset(known, augment=augment, kinds=[MOVED_ONLY])
     return [WindowBatch.stack([data[i] for i in range(len(data))]) for _ in range(count)]
 
 
@@ -60,6 +63,22 @@ def test_the_map_follows_the_picture(module, known, augment):
             assert abs(y - tip[1]) < 2.5
             mirrored.add(bool(flip))
     assert mirrored == ({True, False} if augment else {False})
+
+
+def test_windows_come_as_often_as_asked(known):
+    order = taken(np.array([False, True, False, True]), 3)
+    assert np.bincount(order).tolist() == [1, 3, 1, 3]
+    data = WindowDataset(known, augment=False, order=order)
+    assert len(data) == 8
+    assert all(torch.equal(data[i].rotation, torch.from_numpy(known.rotation[order[i]])) for i in range(8))
+
+
+def test_of_several_kinds_of_changes_each_is_made(known):
+    torch.manual_seed(0)
+    turned = replace(MOVED_ONLY, flip=0.0, angle_rad=1e-6), replace(MOVED_ONLY, flip=1.0, angle_rad=1e-6)
+    data = WindowDataset(known, augment=True, kinds=turned)
+    mirrored = [bool(WindowBatch.stack([data[i % 4]]).mirrored) for i in range(60)]
+    assert 15 < sum(mirrored) < 45
 
 
 def test_mirrored_windows_have_mirrored_maps(module, known):
@@ -124,7 +143,7 @@ def test_unknown_network_is_refused():
 def test_windows_may_lie_at_any_roll_and_the_map_follows(module, known):
     astray = replace(MOVED_ONLY, astray=1.0)
     torch.manual_seed(3)
-    data = WindowDataset(known, augment=True, settings=astray)
+    data = WindowDataset(known, augment=True, kinds=[astray])
     rolls = []
     for _ in range(12):
         batch = WindowBatch.stack([data[i] for i in range(len(data))])
@@ -179,3 +198,17 @@ def test_trust_learns_which_windows_show_faces_and_how_far_the_map_is_off(module
 def test_trust_is_the_light_networks():
     with pytest.raises(ValueError, match="light network"):
         PositionMapSettings(network="prnet", trust=1.0)
+
+
+def test_fits_are_made_once_for_the_same_landmarks(tmp_path, monkeypatch):
+    faces = load_prepared(write_prepared_faces(tmp_path))
+    model, rows = load_face_model(), np.array([0, 3])
+    first = fitted_faces(model, faces, rows, tmp_path / "fits")
+    assert [path.suffix for path in (tmp_path / "fits").iterdir()] == [".npz"]
+    with monkeypatch.context() as patch:
+        patch.setattr(windows, "fit_landmarks", None)
+        again = fitted_faces(model, faces, rows, tmp_path / "fits")
+    assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in KNOWN)
+    other = fitted_faces(model, faces, rows[::-1].copy(), tmp_path / "fits")
+    assert np.allclose(other.identity[::-1], first.identity, atol=1e-5)
+    assert len(list((tmp_path / "fits").iterdir())) == 2
