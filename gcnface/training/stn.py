@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from coarse.face_model import load_face_model
 from coarse.losses import landmark_distance_loss
 from coarse.spatial_transformer import losses
-from coarse.spatial_transformer.localizer import Localizer
+from coarse.spatial_transformer.localizer import Localizer, load_localizer
 from coarse.spatial_transformer.losses import TransformerLossWeights
 from coarse.spatial_transformer.sampling import POINT_SELECTIONS, LandmarkSelection
 from coarse.spatial_transformer.theta import Theta, theta_layout_of
@@ -69,6 +69,8 @@ class StnData(CropData):
 class StnSettings(ModuleSettings):
     """What `StnModule` takes."""
 
+    start: Path | None = None
+    """Weights to go on from; None starts anew."""
     backbone: Literal["light", "resnet50", "vgg16"] = "light"
     """Network of the localiser: "light" (ships), "resnet50" or "vgg16" (as published, without its weights)."""
     identity: int = 40
@@ -100,6 +102,8 @@ class StnSettings(ModuleSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least(self, identity=1, expression=0, side=2, paired=0)
+        if self.start is not None and self.backbone != "light":
+            raise ValueError("start holds weights of the light backbone; choose backbone=light or leave start out")
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,11 @@ class StnModule(TrainingModule):
         )
         self.select = LandmarkSelection(POINT_SELECTIONS[s.points])
         self.register_buffer("mirror", torch.from_numpy(mirror468()), persistent=False)
+
+    def started(self) -> Localizer | None:
+        """The localiser to go on from."""
+        start = self.settings.start
+        return None if start is None else load_localizer(self.layout, start)
 
     def training_step(self, batch: CropBatch, index: int) -> Tensor:
         """One step; the geometry stays in full precision whatever the network uses."""

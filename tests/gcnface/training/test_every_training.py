@@ -14,6 +14,7 @@ from coarse.face_model import load_face_model
 from coarse.position_network import SHIPPED_WEIGHTS as POSITION_MAP_WEIGHTS
 from coarse.regressor import SHIPPED_WEIGHTS as REGRESSOR_WEIGHTS
 from coarse.spatial_transformer import localizer as localizer
+from coarse.spatial_transformer.localizer import SHIPPED_WEIGHTS as LOCALIZER_WEIGHTS
 from gcnface.cli.train import TRAINABLES, prepared, train
 from gcnface.errors import DivergedError, FileError, GcnfaceError
 from gcnface.training import baselines, refiner_data
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("quiet_training", "_quick")
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 PARSER_WEIGHTS = Path(gcnface.__file__).parent / "assets" / "parser.safetensors"
 STARTS = {"parser": PARSER_WEIGHTS, "regressor": REGRESSOR_WEIGHTS, "identity": REGRESSOR_WEIGHTS}
-STARTS |= {"refiner": REFINER_WEIGHTS, "position-map": POSITION_MAP_WEIGHTS}
+STARTS |= {"refiner": REFINER_WEIGHTS, "position-map": POSITION_MAP_WEIGHTS, "stn": LOCALIZER_WEIGHTS}
 DIFFERENT = {part.replace("-", "_") for part in TRAINABLES} | {"position_map_prnet", "refiner_paper"}
 """Configurations that run what no other runs: the first of each training, and other schedules."""
 BASELINES = ("image", "no_pyramid")
