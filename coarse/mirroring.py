@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from coarse.face_model import FaceModel, expression_mirror, identity_mirror_sign
-from coarse.position_map import WINDOW_PX
+from coarse.position_map import mirrored_maps
 from coarse.position_network import PositionMapNetwork
 from render.shapes import check_shape
 
@@ -117,9 +117,8 @@ def map_mirror_bias(network: PositionMapNetwork, windows: Iterable[Tensor]) -> T
     """
     total, count = torch.zeros_like(network.layout.template, device="cpu"), 0
     for batch in windows:
-        mirrored = network(batch.flip(3)).flip(3)
-        mirrored[:, 0] = WINDOW_PX - mirrored[:, 0]
-        total, count = total + 0.5 * (network(batch) - mirrored).sum(0).cpu(), count + len(batch)
+        away = network(batch) - mirrored_maps(network(batch.flip(3)))
+        total, count = total + 0.5 * away.sum(0).cpu(), count + len(batch)
     if not count:
         raise ValueError("windows is empty; the mirror bias needs some photographs")
     return total / count

@@ -10,7 +10,7 @@ solves (J^T J + second derivatives of the rest) dz = -gradient and is halved whi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -43,6 +43,10 @@ class PhotoFitting:
     """Squared distance of the raw vector from where it started: what nothing else decides stays."""
     turn: float = 5e-2
     """The same of the raw rotation: a nod and a longer face look much alike, and the regressor knows poses best."""
+    led_anchor: float = 0.2
+    """`anchor` where the dense points lead."""
+    led_turn: float = 5e-3
+    """`turn` likewise."""
     softness: float = 0.1
     """Colour distance below which distances count squared."""
     softness_px: float = 0.5
@@ -52,6 +56,16 @@ class PhotoFitting:
             photometric=6.0, coefficients=1e-4, prior_expression=2.0, expression_range=0.05, gamma=1.0
         )
     )
+
+    @property
+    def alone(self) -> PhotoFitting:
+        """Without dense points the landmarks pull for them too."""
+        return replace(self, anchor=self.anchor + self.dense)
+
+    def led(self, lead: float) -> PhotoFitting:
+        """With dense points that lead in part, 0 to 1: the start holds less."""
+        anchor = self.anchor + lead * (self.led_anchor - self.anchor)
+        return replace(self, anchor=anchor, turn=self.turn * (self.led_turn / self.turn) ** lead)
 
 
 @dataclass(frozen=True)

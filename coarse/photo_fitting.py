@@ -32,12 +32,14 @@ class DensePoints:
     Attributes:
         vertex: (N,) int64 vertices of the model, at the level that is fitted.
         xy_px: (B, N, 2) crop px.
-        weight: (B, N) in [0, 1], 0 where the surface is hidden.
+        weight: (B, N) in [0, 1]; less where the surface is hidden.
+        lead: (B,) in [0, 1], how far the points are believed rather than the start; None is 0.
     """
 
     vertex: Tensor
     xy_px: Tensor
     weight: Tensor
+    lead: Tensor | None = None
 
     def distance(self, screen: Tensor) -> Tensor:
         """Weighted mean distance of the vertices (B, V, 3) on the screen, over the size of the points' box."""
@@ -76,22 +78,25 @@ class PhotoFitter:
         return torch.cat([self._one(start[i : i + 1], photo[i], skin[i], _row(dense, i)) for i in range(batch)])
 
     def _one(self, start: Tensor, photo: Tensor, skin: Tensor, dense: DensePoints | None) -> Tensor:
-        terms: list[Term] = [self._anchor(start, dense is not None)]
+        s = self.settings.alone if dense is None else self.settings
+        if dense is not None and dense.lead is not None:
+            s = s.led(float(dense.lead[0]))
+        terms: list[Term] = [self._anchor(start, s.anchor)]
         if dense is not None:
             terms.append(self._dense(dense))
         colors = self._colors(start, photo, skin)
         if colors is not None:
             terms.append(colors)
-        return descend(Objective(self.model, self.settings, start, terms), start, self.settings.steps)
+        return descend(Objective(self.model, s, start, terms), start, s.steps)
 
-    def _anchor(self, start: Tensor, with_dense: bool) -> PointTerm:
+    def _anchor(self, start: Tensor, pull: float) -> PointTerm:
         """The landmarks, held where they are at the start."""
-        model, s = self.model, self.settings
+        model = self.model
         target = self.camera.project(model.landmarks_cam(model.layout.decode(start)))[0, :, :2]
-        pull = s.anchor if with_dense else s.anchor + s.dense
         weight = pull / float(box_side(target)) / len(target)
         basis = model.landmark_basis.view(len(target), 3, -1)
-        return PointTerm(model.landmark_mean, basis, target, target.new_full((len(target),), weight), s.softness_px)
+        weights = target.new_full((len(target),), weight)
+        return PointTerm(model.landmark_mean, basis, target, weights, self.settings.softness_px)
 
     def _dense(self, dense: DensePoints) -> PointTerm:
         target, weight = dense.xy_px[0], dense.weight[0]
@@ -139,7 +144,8 @@ def _row(dense: DensePoints | None, index: int) -> DensePoints | None:
     if dense is None:
         return None
     rows = slice(index, index + 1)
-    return DensePoints(dense.vertex, dense.xy_px[rows], dense.weight[rows])
+    lead = None if dense.lead is None else dense.lead[rows]
+    return DensePoints(dense.vertex, dense.xy_px[rows], dense.weight[rows], lead)
 
 
 def _areas(screen: Tensor, faces: Tensor) -> Tensor:

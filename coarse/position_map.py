@@ -157,6 +157,12 @@ def window_points(verts: Tensor, coefficients: Coefficients, camera: Camera) -> 
     return torch.cat([screen[..., :2], (screen[..., 2:] - origin_mm) * px_per_mm], dim=2)
 
 
+def mirrored_maps(maps: Tensor) -> Tensor:
+    """Maps (B, 3, S, S), in px of windows, of the mirrored windows."""
+    check_shape("maps", maps, "B 3 S S")
+    return torch.cat([WINDOW_PX - maps[:, :1], maps[:, 1:]], dim=1).flip(3)
+
+
 def position_map_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """sum(W |P - P'|_2) / sum(W), px (Feng et al. 2018, eq. 1, divided by the weights' sum).
 

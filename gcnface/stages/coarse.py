@@ -12,19 +12,26 @@ from torch import Tensor, nn
 
 from coarse.decomposition import ToneExpectation, decompose
 from coarse.face_model import FaceModel
-from coarse.morphable import MorphableModel, crop_camera
+from coarse.morphable import VIEW_FROM_CAM, MorphableModel, crop_camera
 from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
 from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
+from coarse.similarity import similarity_between
 from gcnface.stages.observation import Surface, class_maps, face_mask, observe_vertices
+from gcnface.stages.outliers import step_up
 from render.camera import pixel_camera
 from render.lighting import shade
+from render.rotation import euler_from_rotation
 from render.visibility import vertex_visibility
 
 _DENSE_STRIDE = 4
 """Every so many vertices of the chart pull; the others would say the same."""
+_LED_YAW_DEG = (25.0, 50.0)
+"""Of heads turned as far as this the dense points begin to lead the fit, and lead it in full."""
+_HIDDEN_WEIGHT = 0.3
+"""Weight of hidden dense points where they lead."""
 _AWAY_PX = 1000.0
 """Depths of position maps are relative; the depth buffer wants them in front of the camera."""
 
@@ -71,15 +78,25 @@ class DenseStage:
         in_chart = torch.isin(fitted.vertex_index, self.layout.vertex_index)
         self.vertex = in_chart.nonzero()[::_DENSE_STRIDE, 0]
         self.row = torch.searchsorted(self.layout.vertex_index, fitted.vertex_index[self.vertex])
+        self.landmarks = fitted.landmark_mean
 
     @torch.no_grad()
     def __call__(self, window: Tensor, position_map: Tensor | None = None) -> DensePoints:
         """Points of windows (B, 3, 256, 256), in px of the 224 px crop; of their maps where these are there already."""
-        points = self.layout.vertices(self.network(window) if position_map is None else position_map)
+        maps = (self.network(window) if position_map is None else position_map).float()
+        points = self.layout.vertices(maps)
         away = points + points.new_tensor([0.0, 0.0, _AWAY_PX])
         seen = vertex_visibility(away, self.layout.faces, pixel_camera((WINDOW_PX, WINDOW_PX)))
         xy = points[:, self.row, :2] - WINDOW_MARGIN_PX
-        return DensePoints(self.vertex, xy, seen[:, self.row].to(xy))
+        lead = self._lead(maps)
+        weight = torch.maximum(seen[:, self.row].to(xy), _HIDDEN_WEIGHT * lead[:, None])
+        return DensePoints(self.vertex, xy, weight, lead)
+
+    def _lead(self, maps: Tensor) -> Tensor:
+        """(B,) how far the heads are turned to where their dense points lead: the regressor's crops seldom show it."""
+        landmarks = self.layout.landmarks468(maps) * maps.new_tensor(VIEW_FROM_CAM)
+        yaw_rad = euler_from_rotation(similarity_between(self.landmarks, landmarks).rotation)[:, 0]
+        return step_up(torch.rad2deg(yaw_rad.abs()), _LED_YAW_DEG)
 
 
 class CoarseStage:

@@ -13,7 +13,7 @@ from torch import Tensor
 from coarse.dense_alignment import jaw_weights
 from coarse.face_model import LANDMARKS5_FROM_468
 from coarse.morphable import VIEW_FROM_CAM
-from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX, PositionMapLayout
+from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX, PositionMapLayout, mirrored_maps
 from coarse.position_network import PositionAnswer, PositionMapNetwork
 from coarse.similarity import similarity_between
 from gcnface.photo.crop import (
@@ -166,6 +166,12 @@ class Viewer:
             kept = (windows[i : i + 1], answer.maps[i : i + 1], seen.next_crop @ matrix)
             looks.append(Look(origin, matrix, *kept, evidence))
         return looks
+
+    @torch.no_grad()
+    def twice(self, look: Look) -> Tensor:
+        """(1, 3, S, S) window px: the mean of what a look showed and what its mirror image shows."""
+        mirrored = self._answer(look.window.flip(3).to(self.device)).maps
+        return 0.5 * (look.position_map + mirrored_maps(mirrored))
 
     def _answer(self, windows: Tensor) -> PositionAnswer:
         if isinstance(self.network, PositionMapNetwork):

@@ -7,7 +7,7 @@ import torch
 
 from coarse.face_model import load_face_model
 from coarse.fitting import render_crop
-from coarse.losses import photometric_loss
+from coarse.losses import CoarseLossWeights, photometric_loss
 from coarse.morphable import MorphableModel, crop_camera
 from coarse.photo_descent import Objective
 from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
@@ -102,6 +102,19 @@ def test_start_is_left_untouched_and_held_by_its_weight(model, drawn, start):
     assert (found[1] - start).norm() < 1e-3 * (found[0] - start).norm()
 
 
+def test_points_that_lead_turn_the_face_further(model, truth, drawn, start):
+    points = replace(dense_points(model, truth), weight=torch.ones(1, 286))
+    fitter = PhotoFitter(model, PhotoFitting(weights=CoarseLossWeights(photometric=0.0)))
+
+    def rotation(lead):
+        dense = replace(points, lead=None if lead is None else torch.tensor([lead]))
+        return model.layout.decode(fitter(start, *drawn, dense=dense)).rotation
+
+    plain, followed, led = (rotation(lead) for lead in (None, 0.0, 1.0))
+    assert torch.equal(plain, followed)
+    assert (led - truth.rotation).norm() < 0.8 * (plain - truth.rotation).norm()
+
+
 def test_a_crop_without_skin_is_left_to_the_landmarks(model, drawn, start):
     found = PhotoFitter(model)(start, drawn[0], torch.zeros(1, 224, 224))
     assert torch.isfinite(found).all()
@@ -113,7 +126,7 @@ def test_derivatives_are_those_of_the_objective(model, truth, drawn, start):
     points = dense_points(model, truth)
     points = replace(points, xy_px=points.xy_px + 2.0)
     colors = fitter._colors(start, photo[0], torch.ones_like(mask[0]))
-    terms = [fitter._anchor(start, True), fitter._dense(points), colors]
+    terms = [fitter._anchor(start, fitter.settings.anchor), fitter._dense(points), colors]
     raw = start + 0.01
     raw[:, model.layout.identity : model.layout.identity + model.layout.expression] = 0.1
     # The picture's gradients are differences over two pixels: those of colours are less exact.

@@ -22,12 +22,16 @@ class KnownViewer(Viewer):
         model, reader = shared_model()
         super().__init__(model.landmarks468(model.mean), reader.layout, self._maps)
         self.known, self.right_crop, self.reach_px, self.drift_px = head, right_crop, reach_px, drift_px
-        self.calls, self._crops = [], []
+        self.calls, self.mirrored, self._crops = [], [], []
 
     def __call__(self, photo, face, crops):
         self.calls.append([origin for origin, _ in crops])
         self._crops = [crop for _, crop in crops]
         return super().__call__(photo, face, crops)
+
+    def twice(self, look):
+        self.mirrored.append(look)
+        return look.position_map + 0.5
 
     def _maps(self, windows):
         assert windows.shape == (len(self._crops), 3, 256, 256)

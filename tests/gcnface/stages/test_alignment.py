@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from coarse.face_model import load_face_model
+from coarse.position_map import mirrored_maps
 from gcnface.photo.crop import WINDOW_FROM_CROP, align_face, head_similarity, warp_image, warp_points
 from gcnface.photo.detection import Detection
 from gcnface.stages.alignment import MOST_LOOKS, FaceAligner, load_face_aligner
 from gcnface.stages.first_crops import points_crop
-from gcnface.stages.looks import crop_distance_px
+from gcnface.stages.looks import Viewer, crop_distance_px
 from gcnface.training.crops import mirror468
-from tests.gcnface.dense_stub import PHOTO_HW, Head
+from tests.gcnface.dense_stub import PHOTO_HW, Head, shared_model
 from tests.gcnface.stages.known_view import KnownViewer
 
 PHOTO = np.full((*PHOTO_HW, 3), 0.4, np.float32)
@@ -93,6 +95,33 @@ def test_another_detection_of_the_face_is_looked_at():
     assert any(len(call) >= 4 for call in viewer.calls)
     assert crop_distance_px(found.crop.crop_from_photo, viewer.right_crop) < 2
     assert found.second_doubt > found.evidence.doubt
+
+
+@pytest.mark.parametrize(("yaw", "times"), [(20, 0), (-20, 0), (35, 1), (-80, 1)])
+def test_turned_heads_are_looked_at_in_the_mirror(yaw, times):
+    viewer, face = known(replace(FRONTAL, yaw=yaw))
+    found = FaceAligner(viewer)(PHOTO, face)
+    assert len(viewer.mirrored) == times
+    assert all(torch.equal(found.position_map, look.position_map + 0.5) for look in viewer.mirrored)
+
+
+def test_a_look_and_its_mirror_image_are_averaged():
+    viewer, face = known(FRONTAL)
+    (look,) = viewer(PHOTO, face, [("points", points_crop(face))])
+    answer = torch.rand(look.position_map.shape)
+
+    def network(windows):
+        assert torch.equal(windows, look.window.flip(3))
+        return mirrored_maps(answer)
+
+    plain = Viewer(*viewer_parts(), network)
+    assert torch.allclose(plain.twice(look), 0.5 * (look.position_map + answer), atol=1e-4)
+
+
+def viewer_parts():
+    """Of a viewer but for its network."""
+    model, reader = shared_model()
+    return model.landmarks468(model.mean), reader.layout
 
 
 def test_what_never_stands_is_left_after_some_looks():

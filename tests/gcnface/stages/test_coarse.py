@@ -7,7 +7,7 @@ import torch
 from coarse.morphable import MorphableModel
 from coarse.position_map import WINDOW_MARGIN_PX
 from gcnface.stages.coarse import DenseStage
-from tests.gcnface.dense_stub import STRAIGHT, shared_model
+from tests.gcnface.dense_stub import STRAIGHT, TURNED, shared_model
 from tests.tolerances import EQUAL
 
 
@@ -49,3 +49,17 @@ def test_points_lie_in_the_crop(known):
     found = stage(torch.zeros(1, 3, 256, 256), network.position_map).xy_px[0].numpy()
     away = np.linalg.norm(found + WINDOW_MARGIN_PX - points[index, :2], axis=1)
     assert np.median(away) < 0.1
+
+
+def test_points_of_turned_heads_lead_and_hidden_ones_count_too(known):
+    stage, _, _ = known
+    model, reader = shared_model()
+    straight, turned = (
+        stage(torch.zeros(1, 3, 256, 256), reader.layout.encode(torch.from_numpy(points.astype(np.float32))[None]))
+        for points in (head.in_photo(model.mean) / 2 for head in (STRAIGHT, TURNED))
+    )
+    assert straight.lead == 0
+    assert straight.weight.min() == 0
+    assert turned.lead > 0.9
+    assert 0.25 < turned.weight.min() < 0.35
+    assert turned.weight.max() == 1
