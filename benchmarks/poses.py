@@ -209,6 +209,34 @@ def same_faces(faces: PreparedFaces, limit: int) -> Iterator[tuple[Picture, NDAr
         yield read_photo(Path(faces.files[row])), np.concatenate([points.min(0), points.max(0)])
 
 
+def measured(data: Path | None, heads: Path | None, aflw: Path | None, *, limit: int, again: int) -> Table:
+    """All sets that are given.
+
+    Args:
+        data: prepared faces.
+        heads: rendered heads.
+        aflw: photos with AFLW2000-3D's files beside them.
+        limit: pictures of a set, rendered heads of a bin.
+        again: photographs that are turned, mirrored and resized.
+    """
+    measurer = Measurer()
+    sets: list[tuple[str, Iterator[Known]]] = []
+    if aflw:
+        sets.append(("AFLW2000-3D", annotated_photos(aflw, limit)))
+    faces = load_prepared(data) if data else None
+    if faces is not None:
+        for drawn, name in ((False, "photographs"), (True, "drawn faces")):
+            sets.append((name, prepared_faces(faces, measurer.model, drawn=drawn, limit=limit)))
+    if heads:
+        sets.append(("rendered heads", rendered_heads(load_heads(heads), measurer.morphable, limit)))
+    for name, pictures in sets:
+        for known in pictures:
+            measurer.measure(name, known)
+    for picture, box in same_faces(faces, again) if faces is not None else ():
+        measurer.agree(picture, box)
+    return measurer.table
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -220,25 +248,11 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="what --save of a previous version wrote")
     parser.add_argument("--save", type=Path, help="write every value here")
     args = parser.parse_args()
-    measurer = Measurer()
-    sets: list[tuple[str, Iterator[Known]]] = []
-    if args.aflw:
-        sets.append(("AFLW2000-3D", annotated_photos(args.aflw, args.limit)))
-    faces = load_prepared(args.data) if args.data else None
-    if faces is not None:
-        for drawn, name in ((False, "photographs"), (True, "drawn faces")):
-            sets.append((name, prepared_faces(faces, measurer.model, drawn=drawn, limit=args.limit)))
-    if args.heads:
-        sets.append(("rendered heads", rendered_heads(load_heads(args.heads), measurer.morphable, args.limit)))
-    for name, pictures in sets:
-        for known in pictures:
-            measurer.measure(name, known)
-    for picture, box in same_faces(faces, args.again) if faces is not None else ():
-        measurer.agree(picture, box)
+    table = measured(args.data, args.heads, args.aflw, limit=args.limit, again=args.again)
     before = json.loads(args.before.read_text())["cells"] if args.before else {}
-    print(measurer.table.text(before))
+    print(table.text(before))
     if args.save:
-        args.save.write_text(json.dumps({"cells": measurer.table.cells}))
+        args.save.write_text(json.dumps({"cells": table.cells}))
 
 
 if __name__ == "__main__":

@@ -45,10 +45,32 @@ def area_under_curve(values: NDArray[np.float64], wrong: NDArray[np.bool_]) -> f
     return float((above + ties / 2).sum() / (len(low) * len(high)))
 
 
-def samples(args: argparse.Namespace) -> Iterator[QualitySample]:
+def samples(data: Path, heads: Path | None, nonfaces: Path, portraits: int, share: float) -> Iterator[QualitySample]:
     """Portraits as they are, then spoilt ones, heads and pictures without faces."""
-    yield from plain_samples(load_prepared(args.data), args.portraits)
-    yield from quality_samples(args.data, args.heads, args.nonfaces, held_out=True, share=args.share)
+    yield from plain_samples(load_prepared(data), portraits)
+    yield from quality_samples(data, heads, nonfaces, held_out=True, share=share)
+
+
+def figures(rows: QualityRows, stage: str, floor: float) -> dict[str, float]:
+    """What one stage's quality is worth: areas under the curve, and percent of three kinds at the floor."""
+    model, index = load_quality_model(stage), STAGES.index(stage)
+    values = np.array([model(rows.of(row, stage)).value for row in range(len(rows))])
+    error, faces = rows.error[:, index], rows.group != "none"
+    wrong, taken = ~(error <= WRONG_ERROR_PERCENT), values >= floor
+    plain = (rows.kind == PLAIN) & (rows.group == "photo")
+
+    def percent(shares: NDArray[np.bool_]) -> float:
+        return 100 * float(shares.mean()) if len(shares) else float("nan")
+
+    return {
+        f"quality of the {stage}: area under the curve": area_under_curve(values, wrong),
+        f"quality of the {stage}: area, faces alone": area_under_curve(values[faces], wrong[faces]),
+        f"quality of the {stage}: faces taken that are under {GOOD_ERROR_PERCENT:g} %, %": percent(
+            error[faces & taken] < GOOD_ERROR_PERCENT
+        ),
+        f"quality of the {stage}: no faces taken, %": percent(taken[~faces]),
+        f"quality of the {stage}: portraits refused, %": percent(~taken[plain]),
+    }
 
 
 def table(rows: QualityRows, stage: str, floor: float) -> Iterator[str]:
@@ -98,7 +120,8 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    rows = rows_of(samples(args), Reconstructor, args.rows)
+    chosen = samples(args.data, args.heads, args.nonfaces, args.portraits, args.share)
+    rows = rows_of(chosen, Reconstructor, args.rows)
     for stage in STAGES[::-1]:
         print("\n".join(table(rows, stage, args.floor)), flush=True)
 

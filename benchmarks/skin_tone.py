@@ -143,6 +143,18 @@ def report(figures: dict[str, float], before: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
+def measured(shared: Path, heads: int, lamps: int, photos: int, fidelity: int) -> tuple[list[Row], list[Row]]:
+    """Rows of heads and of photographs; the arguments are those of the command line."""
+    reconstructor = Reconstructor(ReconstructionOptions(texture_size=256))
+    faces, wild = (Annotated(shared / name) for name in ("faces", "wild"))
+    models = [name for name in faces.faces if faces.held_out(name)][:: max(1, 70 // max(heads, 1))][:heads]
+    people = [faces.fitted(reconstructor, name) for name in models]
+    known = known_heads(reconstructor.model, people, heads, lamps=lamps)
+    rows = list(head_rows(reconstructor, known)) if heads else []
+    chosen = chosen_photos((wild, faces), photos)
+    return rows, list(photo_rows(reconstructor, chosen, fidelity, build_method(reconstructor)))
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -155,14 +167,7 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="values to compare with")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    reconstructor = Reconstructor(ReconstructionOptions(texture_size=256))
-    faces, wild = (Annotated(args.shared / name) for name in ("faces", "wild"))
-    models = [name for name in faces.faces if faces.held_out(name)][:: max(1, 70 // args.heads)][: args.heads]
-    people = [faces.fitted(reconstructor, name) for name in models]
-    heads = known_heads(reconstructor.model, people, args.heads, lamps=args.lamps)
-    rows = list(head_rows(reconstructor, heads)) if args.heads else []
-    photos = chosen_photos((wild, faces), args.photos)
-    shown = list(photo_rows(reconstructor, photos, args.fidelity, build_method(reconstructor)))
+    rows, shown = measured(args.shared, args.heads, args.lamps, args.photos, args.fidelity)
     figures = (head_figures(rows) if rows else {}) | (photo_figures(shown) if shown else {})
     before = json.loads(args.before.read_text())["figures"] if args.before else {}
     print(report(figures, before))

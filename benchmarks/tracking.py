@@ -86,7 +86,7 @@ def lag_frames(found: NDArray[np.float64], true: NDArray[np.float64]) -> float:
     return float(delays[int(np.argmax(fits))])
 
 
-def print_still(photo: NDArray[np.float32], count: int) -> None:
+def still_figures(photo: NDArray[np.float32], count: int) -> dict[str, float]:
     """Frames a second, jitter and memory."""
     shifts = hand(count)
     tracker, told, seconds = followed(still(photo, shifts))
@@ -95,27 +95,40 @@ def print_still(photo: NDArray[np.float32], count: int) -> None:
     raw = person.log.rows()[:, : 468 * 3].reshape(-1, 468, 3)[..., :2]
     smooth = np.stack([face.landmarks468[:, :2] for face in held])
     (clock, processors), least = 1e3 * seconds.mean(0), 1e3 * seconds.min(0)
-    held_share = sum(face.found for face in held) / count
-    print(f"frames a second      {1e3 / clock:8.1f}   ({clock:.0f} ms, {least[0]:.0f} at least; held {held_share:.0%})")
-    print(f"processors        ms {processors:8.0f}   a frame, all threads ({least[1]:.0f} at least)")
-    for name, points in (("networks", raw), ("told", smooth)):
-        print(f"jitter, {name:<8} px  {jitter_px((points - shifts[:, None])[SETTLED:]):8.3f}   (at 224 px)")
     kept = sum(frame.pixels.nbytes for frame in person.key_frames.best(100))
-    print(
-        f"key frames        MB {kept / 1e6:8.1f}   rows on disk {person.log.count * person.log.width * 4 / 1e6:.1f} MB"
-    )
-    print(f"memory            MB {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:8.0f}   at most, all in all")
+    return {
+        "track: frames a second": 1e3 / clock,
+        "track: frames in which the face is held, %": 100 * sum(face.found for face in held) / count,
+        "track: ms a frame": clock,
+        "track: ms a frame at least": least[0],
+        "track: ms of all processors a frame": processors,
+        "track: ms of all processors at least": least[1],
+        "track: jitter of the networks, px at 224": jitter_px((raw - shifts[:, None])[SETTLED:]),
+        "track: jitter as told, px at 224": jitter_px((smooth - shifts[:, None])[SETTLED:]),
+        "track: key frames, MB": kept / 1e6,
+        "track: rows on disk, MB": person.log.count * person.log.width * 4 / 1e6,
+        "track: memory at most, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+    }
 
 
-def print_turning(photo: NDArray[np.float32], count: int) -> None:
+def turning_figures(photo: NDArray[np.float32], count: int) -> dict[str, float]:
     """Lag of a head that turns to and fro."""
+    figures: dict[str, float] = {}
     for name, period_s in (("slow turn", 4.0), ("fast turn", 1.5)):
         yaws = 30 * np.sin(2 * np.pi * np.arange(count) / FPS / period_s)
         _, told, _ = followed(turning(photo, yaws))
         found = np.array([faces[0].euler_deg[0] for faces in told])
         lag, error = lag_frames(found, yaws), np.abs(found - found.mean() - yaws + yaws.mean())[8:].mean()
-        print(f"lag, {name}   frames {lag:6.1f}   (up to {np.abs(np.gradient(yaws)).max() * FPS:.0f} degrees a second;")
-        print(f"                              yaw off by {error:.1f} degrees in the mean)")
+        figures[f"track, {name}: at most, degrees a second"] = float(np.abs(np.gradient(yaws)).max() * FPS)
+        figures[f"track, {name}: lag, frames"] = lag
+        figures[f"track, {name}: yaw off by, degrees"] = float(error)
+    return figures
+
+
+PARTS: dict[str, Callable[[NDArray[np.float32], int], dict[str, float]]] = {
+    "still": still_figures,
+    "turning": turning_figures,
+}
 
 
 def main() -> None:
@@ -129,10 +142,10 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     photo = gcnface.read_photo(given.photo)
     print(f"load of the machine  {os.getloadavg()[0]:8.1f}   on {os.cpu_count()} cores")
-    parts: dict[str, Callable[[NDArray[np.float32], int], None]] = {"still": print_still, "turning": print_turning}
-    for name, part in parts.items():
+    for name, part in PARTS.items():
         if given.only in (None, name):
-            part(photo, given.frames)
+            for title, value in part(photo, given.frames).items():
+                print(f"{title:<44}{value:10.2f}")
 
 
 if __name__ == "__main__":
