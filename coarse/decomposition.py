@@ -6,7 +6,7 @@ known light; a few alternations of two small ridge regressions with robust weigh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,6 +69,19 @@ class ObservedColors:
 
 
 @dataclass(frozen=True)
+class WhitesLight:
+    """Where a photo shows the whites of eyes and the skin they are compared with, and what they say of its light.
+
+    Attributes:
+        places: (B, 2, H, W) in [0, 1] of the crop: the eyes, the skin beside them.
+        share: (B, 3, 3) takes an error of the whites' colour, a natural logarithm, to that of the expected light.
+    """
+
+    places: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True)
 class ToneExpectation:
     """What is known of skin and light before they are told apart; natural logarithms of linear red, green, blue.
 
@@ -79,11 +92,13 @@ class ToneExpectation:
         light: (B, 3) of the light on the skin over the neutral one.
         share: (B, 3, 3) takes what is unexplained to what of it is skin: V_tone (V_tone + V_light)^-1 for covariances
             V of both errors.
+        whites: how the light depends on where it was told; None where nothing in the photo told it.
     """
 
     tone: Tensor
     light: Tensor
     share: Tensor
+    whites: WhitesLight | None = None
 
     @classmethod
     def of_tone(cls, tone: Tensor) -> ToneExpectation:
@@ -100,7 +115,13 @@ class ToneExpectation:
     def of_one_person(cls, several: Sequence[ToneExpectation]) -> list[ToneExpectation]:
         """Those of several photos of a person, each with the mean of the expected tones and its own light."""
         tone = torch.cat([one.tone for one in several]).mean(0, keepdim=True)
-        return [cls(tone, one.light, one.share) for one in several]
+        return [replace(one, tone=tone) for one in several]
+
+    def under(self, brighter: Tensor) -> ToneExpectation:
+        """The same where skin beside the eyes stands in light that is brighter than their whites' by (B, 3)."""
+        if self.whites is None:
+            return self
+        return replace(self, light=self.light + (self.whites.share @ brighter[..., None])[..., 0])
 
     def believed(self, shown: Tensor) -> Tensor:
         """(B, 3) tone of the skin of photos that show `shown` (B, 3), skin and light together."""
@@ -129,7 +150,7 @@ def decompose(
     settings: DecompositionSettings = DecompositionSettings(),
     *,
     albedo: Tensor | None = None,
-    tone: ToneExpectation | None = None,
+    tone: ToneExpectation | Callable[[Tensor], ToneExpectation] | None = None,
 ) -> Decomposition:
     """Find light and albedo coefficients behind observed vertex colours.
 
@@ -138,8 +159,9 @@ def decompose(
         seen: colours, weights and normals.
         settings: priors.
         albedo: (B, Na) known coefficients, of which only the light is sought; None finds both.
-        tone: what is expected of skin and light (`coarse.skin_tone`); None lets the priors decide, which calls every
-            skin average and its light dim or bright.
+        tone: what is expected of skin and light (`coarse.skin_tone`), or what tells it by the shading (B, V, 3) that is
+            found, but for its level; None lets the priors decide, which calls every skin average and its light dim or
+            bright.
     """
     known = albedo is not None
     design = sh_basis(seen.normals_view) * seen.normals_view.new_tensor(LAMBERT_FACTORS)
@@ -156,7 +178,8 @@ def decompose(
         robust = 1 / (1 + (residual / settings.outlier).square())
     if tone is None or known:
         return Decomposition(albedo, lighting, torch.ones_like(lighting[:, 0]))
-    factor = _brighter(model.albedo_mean, seen.linear, robust * seen.skin, shading, tone)
+    expected = tone if isinstance(tone, ToneExpectation) else tone(shading)
+    factor = _brighter(model.albedo_mean, seen.linear, robust * seen.skin, shading, expected)
     return Decomposition(albedo, lighting * factor[:, None], 1 / factor)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from coarse.decomposition import ToneExpectation
+from coarse.decomposition import ToneExpectation, WhitesLight
 from coarse.weights import load_weights
 from render.shapes import check_shape
 
@@ -33,10 +33,13 @@ class EyeWhites:
     Attributes:
         log_rgb: (B, 3) natural logarithm of their linear colour.
         trust: (B,) in [0, 1], 0 where too little of them is seen.
+        places: (B, 2, H, W) in [0, 1] of the photos' crops, about the whites and on the skin beside the eyes; None where
+            not known.
     """
 
     log_rgb: Tensor
     trust: Tensor
+    places: Tensor | None = None
 
     @classmethod
     def unseen(cls, count: int = 1) -> EyeWhites:
@@ -90,6 +93,7 @@ class SkinToneRegressor(nn.Module):
         tone = self(embedding)
         usual = torch.linalg.inv(self.light_spread)
         precision, side = usual.expand(len(tone), 3, 3), (usual @ self.usual_light).expand(len(tone), 3)
+        told: Tensor | None = None
         if whites is not None:
             check_shape("log_rgb", whites.log_rgb, "B 3", B=len(tone))
             told = whites.trust.to(tone)[:, None, None] * torch.linalg.inv(self.white_spread)
@@ -97,7 +101,10 @@ class SkinToneRegressor(nn.Module):
             precision, side = precision + told, side + (told @ level[..., None])[..., 0]
         light_spread = torch.linalg.inv(precision)
         light = (light_spread @ side[..., None])[..., 0]
-        return ToneExpectation(tone, light, self.spread @ torch.linalg.inv(self.spread + light_spread))
+        seen = None
+        if whites is not None and whites.places is not None and told is not None:
+            seen = WhitesLight(whites.places, light_spread @ told)
+        return ToneExpectation(tone, light, self.spread @ torch.linalg.inv(self.spread + light_spread), seen)
 
 
 def fit_skin_tone(embeddings: Tensor, tones: Tensor, weight: Tensor, ridge: float = 1.0) -> SkinToneRegressor:

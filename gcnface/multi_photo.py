@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,7 +31,7 @@ from gcnface.pipeline import Reconstructor
 from gcnface.result.quality import REMEDY, low_quality
 from gcnface.result.reconstruction import Reconstruction
 from gcnface.stages.blending import Blend, blend_photos
-from gcnface.stages.coarse import OnStage, Stopwatch
+from gcnface.stages.coarse import OnStage, Stopwatch, tone_under
 from gcnface.stages.observation import VertexObservation, observe_vertices, view_cosine
 from gcnface.stages.records import FittedFace, RefinedFace, on_cpu
 from gcnface.stages.texture import TexturePhoto
@@ -183,8 +184,9 @@ class PersonReconstructor:
         shown = torch.stack([c.face.mean() for c in colors]).clamp(min=1e-3)[:, None]
         tones = [view.tone for view in views if view.tone is not None]
         expected = [*ToneExpectation.of_one_person(tones)] if tones else [None] * len(colors)
-        pairs = zip(colors, expected, strict=True)
-        found = [decompose(stage.coarser, c, tone=tone) for c, tone in pairs]
+        where = (self.stages.model.region, stage.coarser.vertex_index)
+        told = [partial(tone_under, one, s, *where) if one else None for one, s in zip(expected, seen, strict=True)]
+        found = [decompose(stage.coarser, c, tone=tone) for c, tone in zip(colors, told, strict=True)]
         albedo = aggregate(torch.cat([one.albedo for one in found]), trust.albedo * shown)[None]
         factor = aggregate(torch.cat([one.skin_tone for one in found]).log(), shown)[None].exp()
         lights = [decompose(stage.coarser, c, albedo=albedo).lighting / factor[:, None] for c in colors]

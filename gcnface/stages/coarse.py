@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from coarse.decomposition import ToneExpectation, decompose
@@ -19,7 +22,8 @@ from coarse.position_network import PositionMapNetwork
 from coarse.records import CoarseFace
 from coarse.regressor import CoefficientRegressor
 from coarse.similarity import similarity_between
-from gcnface.stages.observation import Surface, class_maps, face_mask, observe_vertices
+from gcnface.stages.eye_whites import brighter_beside
+from gcnface.stages.observation import Surface, VertexObservation, class_maps, face_mask, observe_vertices, vertices_in
 from gcnface.stages.outliers import step_up
 from render.camera import pixel_camera
 from render.lighting import shade
@@ -32,6 +36,7 @@ _LED_YAW_DEG = (25.0, 50.0)
 """Of heads turned as far as this the dense points begin to lead the fit, and lead it in full."""
 _HIDDEN_WEIGHT = 0.3
 """Weight of hidden dense points where they lead."""
+_EYES, _ABOUT_EYES = ("eyeballs",), ("face", "eyes_nose_mouth")
 _AWAY_PX = 1000.0
 """Depths of position maps are relative; the depth buffer wants them in front of the camera."""
 
@@ -190,13 +195,38 @@ class CoarseStage:
         finest = posed is self.morphable
         surface, rows = (self.model, self.coarser.vertex_index) if finest else (self.surface, slice(None))
         seen = observe_vertices(surface, face, picture.image, picture.maps, crop_camera())
-        found = decompose(self.coarser, seen.colors(rows), tone=picture.tone)
+        tone = None if picture.tone is None else partial(tone_under, picture.tone, seen, surface.region, rows)
+        found = decompose(self.coarser, seen.colors(rows), tone=tone)
         return replace(
             face,
             coefficients=found.of(face.coefficients),
             albedo=posed.albedo(found.albedo, found.skin_tone),
             shading=shade(face.normals_view, found.lighting),
         )
+
+
+def tone_under(
+    tone: ToneExpectation,
+    seen: VertexObservation,
+    region: NDArray[np.uint8],
+    rows: Tensor | slice,
+    shading: Tensor,
+) -> ToneExpectation:
+    """What is expected of a skin when the light on the face is known, but for its level.
+
+    Args:
+        tone: what is expected before.
+        seen: at all vertices of the face, in its 224 px crop.
+        region: (V,) of all of them.
+        rows: which of them `shading` is of.
+        shading: (B, V, 3).
+    """
+    if tone.whites is None:
+        return tone
+    area = seen.visible * seen.normals_view[..., 2].clamp(min=0)  # vertices lie close on the rims of the lids
+    kinds = torch.stack([vertices_in(torch.from_numpy(region), *names) for names in (_EYES, _ABOUT_EYES)], 1)
+    weight = area[..., None] * kinds.to(area)
+    return tone.under(brighter_beside(tone.whites.places, shading, seen.xy_px[:, rows], weight[:, rows]))
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class VertexObservation:
         skin: (B, V) in [0, 1]: confidence on skin of the face alone, what lights are estimated from.
         face: (B, V) in [0, 1]: confidence on the face and its eyes, what the coarse albedo is estimated from.
         normals_view: (B, V, 3) unit, viewing axes.
+        xy_px: (B, V, 2) where the vertices lie in the crop.
     """
 
     linear: Tensor
@@ -97,6 +98,7 @@ class VertexObservation:
     skin: Tensor
     face: Tensor
     normals_view: Tensor
+    xy_px: Tensor
 
     def colors(self, vertices: Tensor | slice = slice(None)) -> ObservedColors:
         """What `coarse.decomposition` takes, at a selection of the vertices."""
@@ -190,28 +192,28 @@ def observe_vertices(
     faces = torch.from_numpy(model.faces.astype(np.int64)).to(screen.device)
     region = torch.from_numpy(model.region.astype(np.int64)).to(screen.device)
     visible = vertex_visibility(face.verts_cam, faces, camera)
-    looked_into = _grown(visible, faces, _inside(region, "mouth_interior"))
+    looked_into = _grown(visible, faces, vertices_in(region, "mouth_interior"))
     linear = linear_from_srgb(sample_image(image, screen[..., :2]))
     cosine = view_cosine(face.verts_cam, face.normals_view)
     read = _at_vertices(maps, screen[..., :2], camera)
-    inside = _sure(read.gather(2, region.expand(len(read), -1)[..., None])[..., 0])
-    any_angle = _inside(region, *_ANY_ANGLE)
+    allowed = _sure(read.gather(2, region.expand(len(read), -1)[..., None])[..., 0])
+    any_angle = vertices_in(region, *_ANY_ANGLE)
     facing = looked_into * torch.where(any_angle, torch.ones_like(cosine), grazing_weight(cosine))
-    on_face = _inside(region, "face", "eyes_nose_mouth")
+    on_face = vertices_in(region, "face", "eyes_nose_mouth")
     rotated = step_down(cosine, DOUBTED_COSINE) * ~any_angle
-    doubt = (read[..., -1] + rotated).clamp(max=1) * _inside(region, *_DOUBTED)
+    doubt = (read[..., -1] + rotated).clamp(max=1) * vertices_in(region, *_DOUBTED)
     expected = face.albedo * face.shading.clamp(min=MINIMUM_SHADING)
     lit = facing * on_face * _sure(read[..., -2])
     found = deviation(linear, expected, lit * (1 - doubt))
     inlier = inlier_weight(found, doubt)
-    confidence = facing * inside * inlier
-    with_eyes = on_face | _inside(region, "eyeballs")
-    return VertexObservation(
-        linear, visible, confidence, inside, lit * inlier, confidence * with_eyes, face.normals_view
-    )
+    confidence = facing * allowed * inlier
+    with_eyes = on_face | vertices_in(region, "eyeballs")
+    of_skin, of_face = lit * inlier, confidence * with_eyes
+    xy_px = screen[..., :2]
+    return VertexObservation(linear, visible, confidence, allowed, of_skin, of_face, face.normals_view, xy_px)
 
 
-def _inside(region: Tensor, *names: str) -> Tensor:
+def vertices_in(region: Tensor, *names: str) -> Tensor:
     """(V,) bool: vertices of some regions."""
     return torch.isin(region, region.new_tensor([REGIONS.index(name) for name in names]))
 

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 BRIGHTEST = 8.0
 """Largest linear colour that is kept: more comes from light that was divided out where there was hardly any."""
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """To be raised with every change of the code by which other numbers are observed."""
 
 _BLOCK = 100

@@ -118,6 +118,17 @@ def test_estimates_are_weighted_by_their_variances():
     torch.testing.assert_close(told.share[0], torch.eye(3) * 1 / (1 + 1 / 104), **SUMS)
 
 
+def test_whites_in_another_light_than_the_skin_are_corrected():
+    regressor, embedding = known_spreads(), torch.zeros(1, 4)
+    places, level = torch.zeros(1, 2, 4, 4), torch.full((1, 3), -0.7)
+    brighter = torch.tensor([[0.2, 0.1, 0.0]])
+    told = regressor.expectation(embedding, EyeWhites(level, torch.ones(1), places)).under(brighter)
+    wanted = regressor.expectation(embedding, EyeWhites(level + brighter, torch.ones(1)))
+    torch.testing.assert_close(told.light, wanted.light, **SUMS)
+    torch.testing.assert_close(told.share, wanted.share, **SUMS)
+    assert wanted.under(brighter) is wanted
+
+
 def test_whites_that_are_not_seen_say_nothing():
     regressor, embedding = known_spreads(), torch.zeros(2, 4)
     blind, unseen = regressor.expectation(embedding), regressor.expectation(embedding, EyeWhites.unseen(2))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gcnface.photo.parsing import PARSING_CLASSES
-from gcnface.stages.eye_whites import eye_whites
+from gcnface.stages.eye_whites import brighter_beside, eye_whites
 from render.color import srgb_from_linear
 from tests.tolerances import CHAINS, STORED
 
@@ -63,3 +63,30 @@ def test_crops_do_not_mix():
     one, other = crop(), crop(light=(0.4, 0.4, 0.4))
     both = eye_whites(torch.cat([one[0], other[0]]), torch.cat([one[1], other[1]]))
     torch.testing.assert_close(both.log_rgb[1], eye_whites(*other).log_rgb[0], **CHAINS)
+
+
+def test_places_are_those_that_were_compared():
+    (eye, beside), classes = eye_whites(*crop()).places[0], crop()[1][0]
+    parsed = classes[PARSING_CLASSES.index("eyes")]
+    assert 0 < eye.sum() < parsed.sum() / 2  # the white of one eye, and a little about it
+    about = torch.nn.functional.max_pool2d(parsed[None], 9, 1, 4)[0]
+    assert (eye * (1 - about)).sum() == 0
+    assert beside.sum() > 0
+    assert (beside * parsed).sum() == 0
+    unseen = eye_whites(crop()[0], torch.zeros_like(classes[None]))
+    assert unseen.places.shape == (1, 2, 224, 224)
+    assert unseen.places.sum() == 0
+
+
+def test_light_beside_the_eyes_is_held_against_that_on_them():
+    places = torch.zeros(1, 2, 224, 224)
+    places[0, 0, 100:110, 60:80] = 1
+    places[0, 1, 112:120, 60:80] = 1
+    y, x = torch.meshgrid(torch.arange(98.5, 122), torch.arange(55.5, 90), indexing="ij")
+    xy = torch.stack([x.flatten(), y.flatten()], 1)[None]
+    on_eye = (xy[..., 1] < 111).float()[..., None]
+    shading = on_eye * torch.tensor([0.4, 0.4, 0.4]) + (1 - on_eye) * torch.tensor([0.6, 0.5, 0.4])
+    seen = torch.ones(1, xy.shape[1], 2)
+    found = brighter_beside(places, shading, xy, seen)
+    torch.testing.assert_close(found, torch.tensor([[1.5, 1.25, 1.0]]).log(), **CHAINS)
+    assert brighter_beside(places, shading, xy, seen * torch.tensor([0.0, 1.0])).abs().max() == 0  # a hidden eye

@@ -37,7 +37,7 @@ def view():
 @pytest.fixture(scope="module")
 def seen(face):
     ones = torch.ones(face.verts_cam.shape[:2])
-    return VertexObservation(face.albedo, ones > 0, 0 * ones, ones, ones, ones, face.normals_view)
+    return VertexObservation(face.albedo, ones > 0, 0 * ones, ones, ones, ones, face.normals_view, face.verts[..., :2])
 
 
 @pytest.fixture(scope="module")
