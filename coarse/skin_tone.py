@@ -33,8 +33,8 @@ class EyeWhites:
     Attributes:
         log_rgb: (B, 3) natural logarithm of their linear colour.
         trust: (B,) in [0, 1], 0 where too little of them is seen.
-        places: (B, 2, H, W) in [0, 1] of the photos' crops, about the whites and on the skin beside the eyes; None where
-            not known.
+        places: (B, 2, H, W) in [0, 1] of the photos' crops, about the whites and on the skin beside the eyes; None
+            where not known.
     """
 
     log_rgb: Tensor
