@@ -107,6 +107,8 @@ class FaceStages:
             maps = class_maps(classes)
             embedding = embed_crop224(self.facenet, image)
             tone = self._tone(embedding, image, classes)
+            if tone and not bool(crop.inside.all()):
+                tone = replace(tone, whites=None)
         window, found = (aligned.window.to(self.device), aligned.position_map) if aligned else (None, None)
         coarse = first = self.coarse(image, classes, watch, window=window, position_map=found, tone=tone, maps=maps)
         shown = self._shown(coarse, crop, photo)
@@ -193,7 +195,8 @@ class FaceStages:
 
     def _tone_of_crop(self, image: Tensor, classes: Tensor) -> ToneExpectation | None:
         """The same of a crop (1, 3, 224, 224) and its classes."""
-        return self._tone(embed_crop224(self.facenet, image), image, classes) if self.skin_tone else None
+        tone = self._tone(embed_crop224(self.facenet, image), image, classes)
+        return replace(tone, whites=None) if tone else None  # the light on what is only drawn says nothing
 
 
 def _check_model(model: FaceModel, options: ReconstructionOptions, regressor: Regressor | None) -> None:
