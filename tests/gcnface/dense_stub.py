@@ -1,5 +1,6 @@
 """A drawn head in a known pose, the detection of its five points, and a network that knows its position map."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ import torch
 from coarse.dense_alignment import DenseReader
 from coarse.face_model import LANDMARKS5_FROM_468, load_face_model
 from coarse.morphable import VIEW_FROM_CAM
+from coarse.position_map import mirrored_maps
 from gcnface.dense.aligner import DenseAligner
 from gcnface.photo.crop import TEMPLATE_POINTS5_PX, WINDOW_FROM_CROP, similarity_from_points, warp_points
 from gcnface.photo.detection import Detection
@@ -85,7 +87,7 @@ def window_matrix(detection):
 
 
 class ExactNetwork:
-    """Answers the true maps of the heads' windows in turn."""
+    """Answers the true maps of the heads' windows in turn; of a mirrored window, the mirrored map."""
 
     def __init__(self, model, layout, heads, detections):
         self.maps = []
@@ -96,6 +98,9 @@ class ExactNetwork:
 
     def __call__(self, windows):
         assert windows.shape == (1, 3, 256, 256)
+        for seen, answered in zip(self.windows, itertools.cycle(self.maps)):
+            if torch.equal(windows, seen.flip(3)):
+                return mirrored_maps(answered)
         self.windows.append(windows)
         return self.maps[(len(self.windows) - 1) % len(self.maps)]
 
