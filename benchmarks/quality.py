@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,44 +52,65 @@ def samples(data: Path, heads: Path | None, nonfaces: Path, portraits: int, shar
     yield from quality_samples(data, heads, nonfaces, held_out=True, share=share)
 
 
-def figures(rows: QualityRows, stage: str, floor: float) -> dict[str, float]:
-    """What one stage's quality is worth: areas under the curve, and percent of three kinds at the floor."""
-    model, index = load_quality_model(stage), STAGES.index(stage)
-    values = np.array([model(rows.of(row, stage)).value for row in range(len(rows))])
-    error, faces = rows.error[:, index], rows.group != "none"
-    wrong, taken = ~(error <= WRONG_ERROR_PERCENT), values >= floor
-    plain = (rows.kind == PLAIN) & (rows.group == "photo")
+@dataclass(frozen=True)
+class Judged:
+    """What one stage's quality says of pictures, and what is true.
 
-    def percent(shares: NDArray[np.bool_]) -> float:
-        return 100 * float(shares.mean()) if len(shares) else float("nan")
+    Attributes:
+        stage: whose quality.
+        values: (N,) in [0, 1].
+        error: (N,) percent; NaN and infinite where there is no face.
+        faces: (N,) bool.
+        portraits: (N,) bool, photographs as they are.
+    """
 
-    return {
-        f"quality of the {stage}: area under the curve": area_under_curve(values, wrong),
-        f"quality of the {stage}: area, faces alone": area_under_curve(values[faces], wrong[faces]),
-        f"quality of the {stage}: faces taken that are under {GOOD_ERROR_PERCENT:g} %, %": percent(
-            error[faces & taken] < GOOD_ERROR_PERCENT
-        ),
-        f"quality of the {stage}: no faces taken, %": percent(taken[~faces]),
-        f"quality of the {stage}: portraits refused, %": percent(~taken[plain]),
-    }
+    stage: str
+    values: NDArray[np.float64]
+    error: NDArray[np.float64]
+    faces: NDArray[np.bool_]
+    portraits: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: QualityRows, stage: str) -> Judged:
+        """By the shipped model."""
+        model = load_quality_model(stage)
+        values = np.array([model(rows.of(row, stage)).value for row in range(len(rows))])
+        portraits = (rows.kind == PLAIN) & (rows.group == "photo")
+        return cls(stage, values, rows.error[:, STAGES.index(stage)], rows.group != "none", portraits)
+
+    def areas(self) -> tuple[float, float]:
+        """Under the curves for wrong faces, of all pictures and of those with faces."""
+        wrong = ~(self.error <= WRONG_ERROR_PERCENT)
+        return area_under_curve(self.values, wrong), area_under_curve(self.values[self.faces], wrong[self.faces])
+
+    def figures(self, floor: float) -> dict[str, float]:
+        """Areas under the curve, and percent of three kinds at the floor."""
+        taken, (area, alone) = self.values >= floor, self.areas()
+        good = self.error < GOOD_ERROR_PERCENT
+        about = f"quality of the {self.stage}"
+        return {
+            f"{about}: area under the curve": area,
+            f"{about}: area, faces alone": alone,
+            f"{about}: faces taken that are under {GOOD_ERROR_PERCENT:g} %, %": _percent(good[self.faces & taken]),
+            f"{about}: no faces taken, %": _percent(taken[~self.faces]),
+            f"{about}: portraits refused, %": _percent(~taken[self.portraits]),
+        }
 
 
 def table(rows: QualityRows, stage: str, floor: float) -> Iterator[str]:
     """Lines of Markdown for one stage."""
-    model, index = load_quality_model(stage), STAGES.index(stage)
-    values = np.array([model(rows.of(row, stage)).value for row in range(len(rows))])
-    error, faces = rows.error[:, index], rows.group != "none"
-    wrong = ~(error <= WRONG_ERROR_PERCENT)
+    judged = Judged.of(rows, stage)
+    values, error, faces = judged.values, judged.error, judged.faces
+    area, alone = judged.areas()
     yield f"### {stage}: {faces.sum()} faces, {(~faces).sum()} pictures without"
-    alone = area_under_curve(values[faces], wrong[faces])
-    yield f"\nArea: {area_under_curve(values, wrong):.3f}; faces alone {alone:.3f}"
+    yield f"\nArea: {area:.3f}; faces alone {alone:.3f}"
     yield "\n| quality | faces and none | error < 4 % | of the faces alone | mean quality |\n|---|---|---|---|---|"
     for low, high in zip(EDGES, EDGES[1:], strict=False):
         chosen = (values >= low) & (values < high)
         if chosen.any():
             good = error[chosen] < GOOD_ERROR_PERCENT
-            alone = good[faces[chosen]].mean() if faces[chosen].any() else float("nan")
-            shares = f"{good.mean():.2f} | {alone:.2f} | {values[chosen].mean():.2f}"
+            seen = good[faces[chosen]].mean() if faces[chosen].any() else float("nan")
+            shares = f"{good.mean():.2f} | {seen:.2f} | {values[chosen].mean():.2f}"
             yield f"| {low:.2f}-{min(high, 1):.2f} | {chosen.sum()} | {shares} |"
     yield f"\n| what | pictures | median error | error < 4 % | median quality | taken at {floor:g} |"
     yield "|---" * 6 + "|"
@@ -99,10 +121,13 @@ def table(rows: QualityRows, stage: str, floor: float) -> Iterator[str]:
             good = "" if group == "none" else f"{(error[chosen] < GOOD_ERROR_PERCENT).mean():.2f}"
             taken = f"{(values[chosen] >= floor).sum()} of {chosen.sum()}"
             yield f"| {group}: {kind} | {chosen.sum()} | {known} | {good} | {np.median(values[chosen]):.2f} | {taken} |"
-    taken = (values[~faces] >= floor).mean() if (~faces).any() else float("nan")
-    plain = (rows.kind == PLAIN) & (rows.group == "photo")
+    plain = judged.portraits
     refused = f"{(values[plain] < floor).sum()} of {plain.sum()}"
-    yield f"\nNo faces taken: {100 * taken:.1f} %. Portraits refused: {refused}.\n"
+    yield f"\nNo faces taken: {_percent(values[~faces] >= floor):.1f} %. Portraits refused: {refused}.\n"
+
+
+def _percent(shares: NDArray[np.bool_]) -> float:
+    return 100 * float(shares.mean()) if len(shares) else float("nan")
 
 
 def main() -> None:

@@ -42,7 +42,8 @@ def quality_figures(args: argparse.Namespace) -> dict[str, float]:
     """Of `benchmarks.quality`, both stages."""
     samples = quality.samples(args.data, args.heads, args.nonfaces, args.portraits, args.share)
     rows = rows_of(samples, Reconstructor, args.rows)
-    return {k: v for stage in ("fit", "align") for k, v in quality.figures(rows, stage, QUALITY_FLOOR).items()}
+    judged = [quality.Judged.of(rows, stage) for stage in ("fit", "align")]
+    return {k: v for one in judged for k, v in one.figures(QUALITY_FLOOR).items()}
 
 
 def tone_figures(args: argparse.Namespace) -> dict[str, float]:

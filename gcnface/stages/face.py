@@ -106,9 +106,7 @@ class FaceStages:
             classes = classes * crop.inside.to(classes)
             maps = class_maps(classes)
             embedding = embed_crop224(self.facenet, image)
-            tone = self._tone(embedding, image, classes)
-            if tone and not bool(crop.inside.all()):
-                tone = replace(tone, whites=None)
+            tone = self._tone(embedding, image, classes, whole=bool(crop.inside.all()))
         window, found = (aligned.window.to(self.device), aligned.position_map) if aligned else (None, None)
         coarse = first = self.coarse(image, classes, watch, window=window, position_map=found, tone=tone, maps=maps)
         shown = self._shown(coarse, crop, photo)
@@ -119,7 +117,7 @@ class FaceStages:
             tone_of = partial(self._tone_of_crop, classes=classes)
             coarse, completed = find_again(self.coarse, pictures, coarse, there, tone_of, watch)
             embedding, shown = embed_crop224(self.facenet, completed), self._shown(coarse, crop, photo)
-            tone = self._tone(embedding, image, classes)
+            tone = self._tone(embedding, image, classes, whole=True)
         about = (classes, maps, embedding, tone, first.features, coarse, shown, aligned)
         view = FittedFace(photo, crop, image, sharp, *about)
         return replace(view, quality=fitted_quality(view, self.coarse))
@@ -189,14 +187,20 @@ class FaceStages:
     def _shown(self, coarse: CoarseFace, crop: FaceCrop, photo: NDArray[np.float32]) -> float:
         return shown_share(coarse, self.coarse.morphable, crop, photo.shape[:2])
 
-    def _tone(self, embedding: Tensor, image: Tensor, classes: Tensor) -> ToneExpectation | None:
-        """What to expect of the skin and the light of a face (1, 512) in its crop."""
-        return self.skin_tone.expectation(embedding, eye_whites(image, classes)) if self.skin_tone else None
+    def _tone(self, embedding: Tensor, image: Tensor, classes: Tensor, *, whole: bool) -> ToneExpectation | None:
+        """What to expect of the skin and the light of a face (1, 512) in its crop.
+
+        Unless the photo fills the `whole` crop, the eyes' whites are compared with skin as they are: the light on what
+        the border repeats, or on what is only drawn, says nothing.
+        """
+        if self.skin_tone is None:
+            return None
+        tone = self.skin_tone.expectation(embedding, eye_whites(image, classes))
+        return tone if whole else replace(tone, whites=None)
 
     def _tone_of_crop(self, image: Tensor, classes: Tensor) -> ToneExpectation | None:
-        """The same of a crop (1, 3, 224, 224) and its classes."""
-        tone = self._tone(embed_crop224(self.facenet, image), image, classes)
-        return replace(tone, whites=None) if tone else None  # the light on what is only drawn says nothing
+        """The same of a crop (1, 3, 224, 224) that drawing completes, and its classes."""
+        return self._tone(embed_crop224(self.facenet, image), image, classes, whole=False)
 
 
 def _check_model(model: FaceModel, options: ReconstructionOptions, regressor: Regressor | None) -> None:

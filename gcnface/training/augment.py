@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcnface.training.disturbances import UNDISTURBED, WILD, Disturbances, disturbed
+from gcnface.training.disturbances import CUT, UNDISTURBED, WILD, Disturbances, disturbed
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Augmentation:
 
 
 PUBLISHED = Augmentation()
+EVEN_CROPS = replace(PUBLISHED, disturbances=CUT)
 WILD_CROPS = Augmentation(
     shift_px=12.0, scale=0.12, angle_rad=0.3, color=0.4, gray=0.15, small=0.15, disturbances=WILD, astray=0.08
 )
@@ -46,7 +47,7 @@ WILD_WINDOWS = Augmentation(
     shift_px=12.0, scale=0.15, angle_rad=0.5, color=0.4, gray=0.15, small=0.15, disturbances=WILD, astray=0.35
 )
 WILD_ANY_ROLL = replace(WILD_WINDOWS, astray=0.85, astray_shift_px=36.0)
-AUGMENTATIONS = {"published": (PUBLISHED,), "wild": (WILD_CROPS,), "mixed": (PUBLISHED, WILD_CROPS)}
+AUGMENTATIONS = {"published": (PUBLISHED,), "wild": (WILD_CROPS,), "mixed": (EVEN_CROPS, WILD_CROPS)}
 """Of crops, by name."""
 
 

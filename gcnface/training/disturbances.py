@@ -30,6 +30,8 @@ class Cover(IntEnum):
     """The photo ends here."""
 
 
+_LEAST_LEFT = 0.34
+"""Share of the window's side that two opposite edges of the photo leave, at the least."""
 _JAW = (323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93)
 """Of the 468 landmarks: from ear to ear over the chin."""
 _MASK_TOP = (50, 195, 280)
@@ -56,7 +58,8 @@ class Disturbances:
 
 
 UNDISTURBED = Disturbances()
-WILD = Disturbances(worn=0.12, strokes=0.18, cut=0.12, one_sided=0.22, dark=0.1, noise=0.15)
+CUT = Disturbances(cut=0.2)
+WILD = Disturbances(worn=0.12, strokes=0.18, cut=0.2, one_sided=0.22, dark=0.1, noise=0.15)
 
 
 def disturbed(
@@ -170,14 +173,21 @@ def hair_strands(picture: Picture, rng: np.random.Generator) -> tuple[Picture, C
 
 
 def cut_by_edge(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Covers]:
-    """One or two sides of the window lie beyond the photo: its border pixels repeat there, or nothing is there."""
+    """Sides of the window lie beyond the photo: its border pixels repeat there, or nothing is there.
+
+    Mostly it is one side or two; a fifth of the pictures end close around the face. A third of the window stays.
+    """
     picture, covers = picture.copy(), np.zeros(picture.shape[:2], np.uint8)
-    side, fill = picture.shape[0], rng.integers(3)
-    for _ in range(1 if rng.random() < 0.7 else 2):
-        turns, depth = int(rng.integers(4)), int(side * rng.uniform(0.06, 0.38))
-        turned, hidden = np.rot90(picture, turns), np.rot90(covers, turns)
+    side, fill = picture.shape[0], rng.integers(4)
+    around = rng.random() < 0.2
+    turns = np.arange(4) if around else rng.permutation(4)[: 1 if rng.random() < 0.6 else 2]
+    deepest = 0.33 if around else 0.45
+    for turn in turns:
+        depth = int(side * rng.uniform(0.05, deepest))
+        turned, hidden = np.rot90(picture, turn), np.rot90(covers, turn)
         turned[:depth] = turned[depth : depth + 1] if fill else np.uint8(rng.integers(256))
         hidden[:depth] = Cover.EDGE
+        deepest = min(deepest, 1 - _LEAST_LEFT - depth / side)
     return picture, covers
 
 

@@ -28,6 +28,7 @@ from gcnface.training.augment import (
     middle_window,
     sample_rng,
 )
+from gcnface.training.disturbances import CUT
 from gcnface.training.loading import TensorBatch
 
 CODE_VERSION = 1
@@ -136,10 +137,12 @@ class WindowBatch(TensorBatch):
 PUBLISHED_AUGMENTATION = Augmentation(shift_px=12.0, scale=0.2, angle_rad=0.8, occluder=0.35, clouds=0.5)
 """Rotation up to 45 degrees, scale 0.8 to 1.2 and occluders, as PRNet."""
 
+EVEN_WINDOWS = replace(PUBLISHED_AUGMENTATION, disturbances=CUT)
+
 AUGMENTATIONS = {
     "published": (PUBLISHED_AUGMENTATION,),
     "wild": (WILD_WINDOWS,),
-    "mixed": (PUBLISHED_AUGMENTATION, WILD_WINDOWS),
+    "mixed": (EVEN_WINDOWS, WILD_WINDOWS),
     "wild_any_roll": (WILD_ANY_ROLL,),
 }
 """Of windows, by name."""

@@ -41,6 +41,20 @@ def test_covers_say_where_they_lie(picture, cover, seed):
     assert not (moved & ~soft).any()
 
 
+def test_the_photos_edges_leave_a_middle_from_every_side(picture):
+    sides = []
+    for seed in range(60):
+        _, covers = d.cut_by_edge(picture, np.random.default_rng(seed))
+        left = covers == 0
+        assert left.any(0).sum() >= 0.33 * SIDE
+        assert left.any(1).sum() >= 0.33 * SIDE
+        middle = SIDE // 2
+        sides.append([bool(covers[at]) for at in ((0, middle), (-1, middle), (middle, 0), (middle, -1))])
+    counts = np.sum(sides, 1)
+    assert {1, 2, 4} <= set(counts)
+    assert np.sum(sides, 0).min() > 10
+
+
 @pytest.mark.parametrize("seed", range(9))
 def test_what_is_worn_lies_on_the_face(picture, points, seed):
     changed, covers = d.worn(picture, points, np.random.default_rng(seed))

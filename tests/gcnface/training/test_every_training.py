@@ -190,7 +190,8 @@ def check_resumed(name, words, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "config", [pytest.param(path, marks=() if path.stem in DIFFERENT else pytest.mark.exhaustive) for path in CONFIGS],
+    "config",
+    [pytest.param(path, marks=() if path.stem in DIFFERENT else pytest.mark.exhaustive) for path in CONFIGS],
     ids=[path.stem for path in CONFIGS],
 )
 def test_a_resumed_run_ends_with_the_bits_of_an_unbroken_one(config, folders, tmp_path, monkeypatch):
