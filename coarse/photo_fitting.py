@@ -41,6 +41,11 @@ class DensePoints:
     weight: Tensor
     lead: Tensor | None = None
 
+    @property
+    def leads(self) -> bool:
+        """Whether the points of any photo are believed rather than its start."""
+        return self.lead is not None and bool((self.lead > 0).any())
+
     def distance(self, screen: Tensor) -> Tensor:
         """Weighted mean distance of the vertices (B, V, 3) on the screen, over the size of the points' box."""
         away = ((screen[:, self.vertex, :2] - self.xy_px).square().sum(-1) + 1e-4).sqrt()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from coarse.decomposition import ToneExpectation, decompose
 from coarse.face_model import FaceModel
-from coarse.morphable import VIEW_FROM_CAM, MorphableModel, crop_camera
+from coarse.mirroring import RawMirror
+from coarse.morphable import VIEW_FROM_CAM, MorphableModel, crop_camera, layout_of
 from coarse.photo_fitting import DensePoints, PhotoFitter, PhotoFitting
 from coarse.position_map import WINDOW_MARGIN_PX, WINDOW_PX
 from coarse.position_network import PositionMapNetwork
@@ -156,30 +157,39 @@ class CoarseStage:
             maps: `class_maps(classes)`, where they are there already.
         """
         watch, picture = watch or Stopwatch(), _Picture(image, class_maps(classes) if maps is None else maps, tone)
-        with watch.stage("regress"), torch.no_grad():
-            regressed = self._regressed(picture, finest=self.fitter is None)
-            if self.fitter is None:
-                return regressed
-            raw = self.coarser.layout.encode(regressed.coefficients)
         dense = None
         if self.dense is not None and window is not None:
             with watch.stage("dense"):
                 dense = self.dense(window, position_map)
+        with watch.stage("regress"), torch.no_grad():
+            turned = dense is not None and dense.leads
+            regressed = self._regressed(picture, finest=self.fitter is None, turned=turned)
+            if self.fitter is None:
+                return regressed
+            raw = self.coarser.layout.encode(regressed.coefficients)
         with watch.stage("fit"), torch.no_grad():
             raw = self.fitter(raw, image, face_mask(classes), dense=dense)
             return replace(self._colored(self.morphable, raw, picture), features=regressed.features)
+
+    @cached_property
+    def mirror(self) -> RawMirror:
+        """Of the regressor's raw vectors."""
+        return RawMirror(self.model, layout_of(self.model).sizes)
 
     @torch.no_grad()
     def regressed(self, image: Tensor, maps: Tensor, tone: ToneExpectation | None = None) -> CoarseFace:
         """What the regressor alone says, at the level that is fitted; arguments as for a call."""
         return self._regressed(_Picture(image, maps, tone), finest=False)
 
-    def _regressed(self, picture: _Picture, *, finest: bool) -> CoarseFace:
+    def _regressed(self, picture: _Picture, *, finest: bool, turned: bool = False) -> CoarseFace:
+        """What the regressor says; of a `turned` head the mean with what it says of its mirror image."""
         if isinstance(self.regressor, CoefficientRegressor):
             features = self.regressor.features(picture.image)
             raw = self.regressor.coefficients(features)
         else:
             features, raw = None, self.regressor(picture.image)
+        if turned:
+            raw = 0.5 * (raw + self.mirror(self.regressor(picture.image.flip(3))))
         level = self.morphable if finest else self.coarser
         return replace(self._colored(level, raw, picture), features=features)
 
