@@ -38,7 +38,7 @@ from gcnface.stages.texture import TexturePhoto
 from gcnface.system.isolation import plain_torch
 from render.visibility import vertex_visibility
 
-STAGES = ("detect", "align", "parse", "regress", "dense", "fit", "fuse", "refine", "bake")
+STAGES = ("detect", "align", "parse", "dense", "regress", "fit", "fuse", "refine", "bake")
 """Names of the stages, in order; those up to the fit come again for every photo."""
 
 SAME_PERSON_COSINE = 0.3

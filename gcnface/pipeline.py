@@ -17,7 +17,7 @@ from gcnface.stages.records import FittedFace
 from gcnface.stages.texture import TexturePhoto
 from gcnface.system.isolation import plain_torch
 
-STAGES = ("detect", "align", "parse", "regress", "dense", "fit", "refine", "adapt", "bake")
+STAGES = ("detect", "align", "parse", "dense", "regress", "fit", "refine", "adapt", "bake")
 """Names of the stages, in order; those that are switched off are left out."""
 
 

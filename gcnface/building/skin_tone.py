@@ -44,7 +44,7 @@ _LEAST_SKIN = 200.0
 
 SKIN_PATH = (0.95, 1.0, 1.05)
 """Logarithms of red, green and blue go together in these shares from light skin to dark."""
-TONE_SPREAD = (0.55, 0.11)
+TONE_SPREAD = (0.65, 0.12)
 """Deviation of a tone's error along that path, and of each channel beside it, natural logarithms. The embedding is off
 by 0.22 for strangers under one lamp (left out in turn, correlation 0.8) and by 0.27 for strangers of other portraits;
 wider, since the darkest and the lightest of all skins are hardly among these people."""

@@ -8,13 +8,14 @@ import torch
 
 from coarse.face_model import load_face_model
 from coarse.losses import landmark_distance_loss
-from coarse.morphable import MorphableModel, crop_camera
-from coarse.regressor import load_regressor
 from coarse.spatial_transformer.localizer import Localizer
 from coarse.spatial_transformer.theta import theta_layout_of
 from gcnface.dense.flattener import Flattener, mean_face
 from gcnface.errors import NoFaceError
+from gcnface.options import ReconstructionOptions
 from gcnface.photo.crop import align_face, warp_points
+from gcnface.pipeline import Reconstructor
+from gcnface.stages.coarse import Stopwatch
 
 SIZE = 64
 
@@ -148,18 +149,23 @@ def shipped(detector):
 
 
 def test_shipped_localiser_finds_the_landmarks(shipped, portrait, glasses_portrait):
-    """Nearer than the neutral face to where the regressor, a network of its own, sees the landmarks."""
-    model = MorphableModel(load_face_model())
+    """Nearer than the neutral face to where the coarse stage, networks of its own and a fit, sees the landmarks."""
+    stages = Reconstructor(ReconstructionOptions(texture_size=SIZE)).stages
     layout = shipped.localizer.layout
     theta = layout.decode(torch.zeros(1, layout.total))
     neutral = shipped.pose(shipped.landmarks(theta.alpha), theta)[..., :2]
     errors = []
     for picture in (portrait, glasses_portrait):
-        crop = align_face(picture, shipped.detector.detect(picture)[0])
+        face = shipped.detector.detect(picture)[0]
+        fitted = stages.fit_face(picture, face, Stopwatch())
+        from_photo = align_face(picture, face).crop_from_photo
         with torch.no_grad():
-            coefficients = model.layout.decode(load_regressor(model.layout)(crop.image[None]))
-            truth = crop_camera().project(model.landmarks_cam(coefficients))[..., :2]
-            found = torch.from_numpy(warp_points(shipped(picture).landmarks468, crop.crop_from_photo)).float()[None]
+            landmarks = stages.coarse.morphable.landmarks_cam(fitted.coarse.coefficients)
+            seen = fitted.camera.project(landmarks)[0, :, :2].numpy()
+        truth, found = (
+            torch.from_numpy(warp_points(points, from_photo)).float()[None]
+            for points in (seen, shipped(picture).landmarks468)
+        )
         errors.append([100 * landmark_distance_loss(points, truth) for points in (found, neutral)])
     own, of_neutral = torch.tensor(errors).unbind(1)
     assert own.max() < 3.0
