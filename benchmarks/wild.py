@@ -23,6 +23,7 @@ from gcnface.building.quality_rows import rows_of
 from gcnface.io.images import read_photo
 from gcnface.names import QUALITY_FLOOR
 from gcnface.pipeline import Reconstructor
+from gcnface.stages.quality import STAGES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.jpg"))
 
@@ -42,7 +43,7 @@ def quality_figures(args: argparse.Namespace) -> dict[str, float]:
     """Of `benchmarks.quality`, both stages."""
     samples = quality.samples(args.data, args.heads, args.nonfaces, args.portraits, args.share)
     rows = rows_of(samples, Reconstructor, args.rows)
-    judged = [quality.Judged.of(rows, stage) for stage in ("fit", "align")]
+    judged = [quality.Judged.of(rows, stage) for stage in STAGES[::-1]]
     return {k: v for one in judged for k, v in one.figures(QUALITY_FLOOR).items()}
 
 

@@ -181,7 +181,7 @@ def cut_by_edge(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Co
     side, fill = picture.shape[0], rng.integers(4)
     around = rng.random() < 0.2
     turns = np.arange(4) if around else rng.permutation(4)[: 1 if rng.random() < 0.6 else 2]
-    deepest = 0.33 if around else 0.45
+    deepest = (1 - _LEAST_LEFT) / 2 if around else 0.45
     for turn in turns:
         depth = int(side * rng.uniform(0.05, deepest))
         turned, hidden = np.rot90(picture, turn), np.rot90(covers, turn)
